@@ -1,0 +1,5 @@
+export * from "./bytes.ts";
+export * from "./encoding.ts";
+export * from "./errors.ts";
+export * from "./merkle.ts";
+export * from "./tensor-id.ts";
