@@ -1,1 +1,21 @@
-export {};
+export { countOf, hasSeat, seatsOf } from "./bitmap.ts";
+export { batchesOfRound, distinct } from "./dataset-plan.ts";
+export { SwarmError } from "./errors.ts";
+export { openSecrets, type JobSecrets } from "./keys.ts";
+export { decodeMetadata, encodeMetadata, type JobMetadata } from "./metadata.ts";
+export type * from "./ports.ts";
+export {
+  runRequesterJob,
+  type RequesterModules,
+  type RequesterProgress,
+  type RequesterResult,
+  type RoundReport,
+} from "./requester.ts";
+export { weightsId } from "./weights.ts";
+export {
+  runWorkerJob,
+  type BatchSource,
+  type WorkerModules,
+  type WorkerProgress,
+  type WorkerResult,
+} from "./worker.ts";

@@ -1,0 +1,141 @@
+import path from "node:path";
+import { closest } from "fastest-levenshtein";
+import { InvalidInputError } from "@skynet/protocol";
+import { parseUnits } from "viem";
+import { parseDocument } from "yaml";
+import { z } from "zod";
+import { readInputFile } from "./runtime/files.ts";
+
+/** Token amounts are decimal strings or numbers in whole tokens (18 decimals). */
+const amount = z
+  .union([z.string(), z.number()])
+  .transform((value) => String(value))
+  .refine(
+    (value) => /^\d{1,15}(\.\d{1,18})?$/.test(value),
+    "an amount is a decimal number of tokens, such as 10 or 0.5",
+  )
+  .transform((value) => parseUnits(value, 18));
+
+const seconds = z
+  .union([
+    z.number().positive(),
+    z.string().regex(/^\d+(\.\d+)?(s|m|h|d)$/, "a duration is a number and s, m, h or d, such as 90s"),
+  ])
+  .transform((value) => {
+    if (typeof value === "number") return Math.ceil(value);
+    const unit = { s: 1, m: 60, h: 3600, d: 86_400 }[value.at(-1) as "s" | "m" | "h" | "d"];
+    return Math.ceil(Number(value.slice(0, -1)) * unit);
+  });
+
+const count = (max: number) => z.number().int().min(1).max(max);
+
+const jobFileSchema = z.strictObject({
+  name: z.string().min(1).max(100),
+  model: z.string().min(1),
+  data: z.strictObject({
+    trainImages: z.string().min(1),
+    trainLabels: z.string().min(1),
+    testImages: z.string().min(1),
+    testLabels: z.string().min(1),
+  }),
+  training: z
+    .strictObject({
+      batchSize: count(4096).default(128),
+      learningRate: z.number().positive().max(64).default(0.5),
+      localSteps: count(65_535).default(256),
+      rounds: count(1024).default(4),
+      seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(1),
+    })
+    .prefault({}),
+  workers: z.strictObject({ count: count(256).default(4), minimum: count(256).optional() }).prefault({}),
+  payment: z.strictObject({
+    token: z
+      .string()
+      .regex(/^0x[0-9a-fA-F]{40}$/, "an address: 0x and 40 hexadecimal digits")
+      .optional(),
+    pricePerRound: amount,
+    stake: amount,
+    missPenalty: amount.default(0n),
+    mergeFee: amount.default(0n),
+    deliveryPercent: z.number().min(0).max(100).default(20),
+    holdPercent: z.number().min(0).max(100).default(5),
+  }),
+  windows: z
+    .strictObject({
+      join: seconds.default(120),
+      ready: seconds.default(120),
+      commit: seconds.default(120),
+      prove: seconds.default(60),
+      merge: seconds.default(60),
+      deliver: seconds.default(120),
+    })
+    .prefault({}),
+  maxFailedRounds: count(16).default(3),
+});
+
+/** A parsed JOB.yaml; file names are absolute, amounts in the token's smallest unit, windows in seconds. */
+export type JobFile = z.output<typeof jobFileSchema>;
+
+/**
+ * Reads and checks a JOB.yaml.
+ * @throws FileError `FileNotFound`; InvalidInputError `BadJobFile` that names every wrong key and the nearest valid one
+ */
+export async function readJobFile(file: string): Promise<JobFile> {
+  const text = new TextDecoder().decode(await readInputFile(file, "the job file"));
+  const job = parseJobFile(text, file);
+  const folder = path.dirname(path.resolve(file));
+  const absolute = (name: string) => path.resolve(folder, name);
+  return {
+    ...job,
+    model: absolute(job.model),
+    data: {
+      trainImages: absolute(job.data.trainImages),
+      trainLabels: absolute(job.data.trainLabels),
+      testImages: absolute(job.data.testImages),
+      testLabels: absolute(job.data.testLabels),
+    },
+  };
+}
+
+/** Parses the text of a JOB.yaml; see {@link readJobFile}. */
+export function parseJobFile(text: string, file = "JOB.yaml"): JobFile {
+  const document = parseDocument(text);
+  const syntax = document.errors[0];
+  if (syntax) throw badJobFile(file, [syntax.message.split("\n")[0] ?? "not YAML"]);
+  const parsed = jobFileSchema.safeParse(document.toJS({ maxAliasCount: 0 }));
+  if (!parsed.success) throw badJobFile(file, parsed.error.issues.flatMap(explainIssue));
+  const { workers } = parsed.data;
+  if (workers.minimum !== undefined && workers.minimum > workers.count)
+    throw badJobFile(file, ["workers.minimum is larger than workers.count"]);
+  return parsed.data;
+}
+
+function badJobFile(file: string, problems: string[]): InvalidInputError {
+  return new InvalidInputError("BadJobFile", `${file}:\n${problems.map((problem) => `  - ${problem}`).join("\n")}`, {
+    hint: "see examples/fashion-mnist/job.yaml for a complete job file",
+  });
+}
+
+function explainIssue(issue: z.core.$ZodIssue): string[] {
+  const where = issue.path.join(".");
+  if (issue.code !== "unrecognized_keys") return [where === "" ? issue.message : `${where}: ${issue.message}`];
+  const valid = keysAt(issue.path);
+  return issue.keys.map((key) => {
+    const full = where === "" ? key : `${where}.${key}`;
+    return `unknown key "${full}"; the nearest valid one is "${closest(key, valid)}" (valid: ${valid.join(", ")})`;
+  });
+}
+
+/** Keys that the schema allows at a path. */
+function keysAt(keyPath: readonly PropertyKey[]): string[] {
+  let schema: unknown = jobFileSchema;
+  for (const key of keyPath) schema = unwrap((unwrap(schema) as z.ZodObject).shape[String(key)]);
+  return Object.keys((unwrap(schema) as z.ZodObject).shape);
+}
+
+function unwrap(schema: unknown): unknown {
+  let inner = schema;
+  while (inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault || inner instanceof z.ZodOptional)
+    inner = inner.def.innerType;
+  return inner;
+}

@@ -1,0 +1,66 @@
+import fs from "node:fs/promises";
+import path from "node:path";
+import { SkyNetError } from "@skynet/protocol";
+
+export class FileError extends SkyNetError {}
+
+/** Turns the operating system's error into one that says what to do; everything else passes unchanged. */
+export function explainFileError(error: unknown, file: string): unknown {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === "ENOSPC" || code === "EDQUOT")
+    return new FileError("DiskFull", `the disk is full: ${file} could not be written`, {
+      cause: error,
+      hint: "free some space or choose another --data folder, then run the same command again: nothing is lost",
+    });
+  if (code === "EACCES" || code === "EPERM" || code === "EROFS")
+    return new FileError("NotPermitted", `no permission to write ${file}`, {
+      cause: error,
+      hint: "choose another --data folder",
+    });
+  return error;
+}
+
+/**
+ * Writes the whole file or nothing: a crash leaves the old content.
+ * @throws FileError `DiskFull`, `NotPermitted`
+ */
+export async function writeFileAtomic(file: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
+  const temporary = `${file}.${process.pid}.tmp`;
+  try {
+    await fs.mkdir(path.dirname(file), { recursive: true });
+    const handle = await fs.open(temporary, "w", mode);
+    try {
+      await handle.writeFile(content);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await fs.rename(temporary, file);
+  } catch (error) {
+    await fs.rm(temporary, { force: true });
+    throw explainFileError(error, file);
+  }
+}
+
+/** Content of the file, or undefined when it does not exist. */
+export async function readFileIfThere(file: string): Promise<Uint8Array | undefined> {
+  try {
+    return new Uint8Array(await fs.readFile(file));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Content of a file that a user named.
+ * @throws FileError `FileNotFound`
+ */
+export async function readInputFile(file: string, what: string): Promise<Uint8Array> {
+  const content = await readFileIfThere(file).catch((cause: unknown) => {
+    throw new FileError("FileNotFound", `${what} cannot be read: ${file}`, { cause });
+  });
+  if (content === undefined)
+    throw new FileError("FileNotFound", `${what} does not exist: ${file}`, { hint: "check the path" });
+  return content;
+}

@@ -1,0 +1,265 @@
+import { average, decodeDelta, encodeDelta } from "@skynet/proof";
+import { fromHex, toHex, type Hex } from "@skynet/protocol";
+import { bit, hasSeat, seatsOf } from "./bitmap.ts";
+import { SwarmError } from "./errors.ts";
+import { bodies, type MessageBody, type MessageKind } from "./messages.ts";
+import type {
+  Address,
+  BlockPort,
+  ChannelMessage,
+  Clock,
+  JobChain,
+  JobFiles,
+  JobNetwork,
+  JobSnapshot,
+  Log,
+  ModelShape,
+  Trainer,
+  Weights,
+} from "./ports.ts";
+import { decodeWeights, encodeWeights, weightsId } from "./weights.ts";
+
+export interface PeerModules {
+  readonly chain: JobChain;
+  readonly network: JobNetwork;
+  readonly blocks: BlockPort;
+  readonly files: JobFiles;
+  readonly trainer: Trainer;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+/** An update that was checked against its commitment. */
+export interface HeldUpdate {
+  readonly weights: Weights;
+  readonly cid: string;
+}
+
+const STATE_FILE = "state.cbor";
+/** How long a receiver waits for the chain to show a commitment before it refuses the update (the sender retries). */
+const COMMIT_WAIT_MS = 4000;
+const POLL_MS = 250;
+
+/**
+ * What workers and the requester have in common in a job: the weights of the current round, the updates received for it,
+ * and the exchange of both with the other members. Correctness never rests on a peer: an update counts only when its id
+ * equals the committed one, weights only when their id equals the contract's.
+ */
+export class JobPeer {
+  readonly modules: PeerModules;
+  shape: ModelShape | undefined;
+  /** Weights W_r of the contract's modelId, when this node has them. */
+  base: { readonly modelId: Hex; readonly weights: Weights } | undefined;
+  /** Latest view of the chain. */
+  snapshot: JobSnapshot | undefined;
+  readonly #updates = new Map<number, HeldUpdate>();
+  #updatesRound = -1;
+  #nextWeights: { key: string; id: Hex; weights: Weights } | undefined;
+  /** Where updates can be had: seat -> (cid, holder). */
+  readonly #sources = new Map<string, Address[]>();
+  readonly #stateSources = new Map<Hex, Map<Address, string>>();
+  readonly #handlers = new Map<MessageKind, (from: Address, body: never) => void>();
+
+  constructor(modules: PeerModules) {
+    this.modules = modules;
+    modules.network.onMessage((message) => this.#dispatch(message));
+    modules.network.onUpdate((from, round, bytes) => this.#acceptUpdate(from, round, bytes));
+    this.on("need-state", (from, { modelId }) => void this.#answerNeedState(from, toHex(modelId)));
+    this.on("have-state", (from, { modelId, cid }) => this.#noteStateSource(toHex(modelId), from, cid));
+  }
+
+  on<Kind extends MessageKind>(kind: Kind, handler: (from: Address, body: MessageBody<Kind>) => void): void {
+    this.#handlers.set(kind, handler as (from: Address, body: never) => void);
+  }
+
+  async refresh(): Promise<JobSnapshot> {
+    const snapshot = await this.modules.chain.snapshot(this.modules.signal);
+    this.snapshot = snapshot;
+    if (snapshot.round !== this.#updatesRound) {
+      this.#updatesRound = snapshot.round;
+      this.#updates.clear();
+      this.#sources.clear();
+    }
+    return snapshot;
+  }
+
+  seatOf(address: Address): number {
+    return this.snapshot?.workers.indexOf(address) ?? -1;
+  }
+
+  /** Seats whose update of this round is here and checked. */
+  received(): bigint {
+    return [...this.#updates.keys()].reduce((set, seat) => set | bit(seat), 0n);
+  }
+
+  heldUpdates(): ReadonlyMap<number, HeldUpdate> {
+    return this.#updates;
+  }
+
+  async keepUpdate(seat: number, weights: Weights, bytes: Uint8Array): Promise<void> {
+    this.#updates.set(seat, { weights, cid: await this.modules.blocks.put(bytes) });
+  }
+
+  noteUpdateSource(seat: number, cid: string, holder: Address): void {
+    const key = `${seat}/${cid}`;
+    const holders = this.#sources.get(key) ?? [];
+    if (!holders.includes(holder) && holders.length < 64) this.#sources.set(key, [...holders, holder]);
+  }
+
+  /** Delta of this node's own training as it travels. */
+  encodeUpdate(updated: Weights): Uint8Array {
+    return encodeDelta(this.#requireBase().weights, updated, this.#requireSnapshot().averaging);
+  }
+
+  /** W'_w = W_r + delta; the bytes are checked for length, range and canonical form. */
+  applyDelta(bytes: Uint8Array): Weights {
+    return decodeDelta(this.#requireBase().weights, bytes, this.#requireSnapshot().averaging);
+  }
+
+  /** Like {@link applyDelta}; the id must also be the one that the seat committed to. */
+  decodeUpdate(seat: number, bytes: Uint8Array): Weights {
+    const snapshot = this.#requireSnapshot();
+    const weights = this.applyDelta(bytes);
+    if (weightsId(this.#requireShape(), weights) !== snapshot.commits.get(seat))
+      throw new SwarmError("BadUpdate", `the update of seat ${seat} does not match its commitment`);
+    return weights;
+  }
+
+  /** Included updates that are still missing are fetched from members that attested to hold them. */
+  async fetchMissingUpdates(included: bigint): Promise<void> {
+    for (const seat of seatsOf(included & ~this.received())) {
+      for (const [key, holders] of this.#sources) {
+        const [sourceSeat, cid] = key.split("/") as [string, string];
+        if (Number(sourceSeat) !== seat) continue;
+        for (const holder of holders) {
+          try {
+            const bytes = await this.modules.network.fetchBlock(holder, cid, this.modules.signal);
+            await this.keepUpdate(seat, this.decodeUpdate(seat, bytes), bytes);
+            break;
+          } catch (error) {
+            this.modules.log.debug({ seat, holder, error: String(error) }, "update not fetched");
+          }
+        }
+        if (hasSeat(this.received(), seat)) break;
+      }
+    }
+  }
+
+  /** W_(r+1) from the included updates, or undefined while one is missing. */
+  next(included: bigint): { id: Hex; weights: Weights } | undefined {
+    const base = this.base;
+    if (!base || base.modelId !== this.snapshot?.modelId || (included & ~this.received()) !== 0n) return undefined;
+    const key = `${this.snapshot.round}/${base.modelId}/${included}`;
+    if (this.#nextWeights?.key !== key) {
+      const updates = seatsOf(included).map((seat) => this.#updates.get(seat)!.weights);
+      const weights = average(base.weights, updates, this.snapshot.averaging);
+      this.#nextWeights = { key, id: weightsId(this.#requireShape(), weights), weights };
+    }
+    return this.#nextWeights;
+  }
+
+  /** Makes the weights of the contract's modelId current, from memory, disk or a peer; false while they are not to be had. */
+  async syncBase(): Promise<boolean> {
+    const { modelId } = this.#requireSnapshot();
+    if (this.base?.modelId === modelId) return true;
+    const candidate = this.#nextWeights?.id === modelId ? this.#nextWeights.weights : await this.#recoverState(modelId);
+    if (candidate === undefined) return false;
+    await this.adoptBase(candidate);
+    return true;
+  }
+
+  /** @throws SwarmError `WrongModel` when the weights are not those of the contract */
+  async adoptBase(weights: Weights): Promise<void> {
+    const modelId = weightsId(this.#requireShape(), weights);
+    if (modelId !== this.#requireSnapshot().modelId)
+      throw new SwarmError("WrongModel", "these weights are not the ones that the contract holds");
+    await this.modules.files.write(STATE_FILE, encodeWeights(weights));
+    this.base = { modelId, weights };
+  }
+
+  async publish<Kind extends MessageKind>(kind: Kind, body: MessageBody<Kind>): Promise<void> {
+    await this.modules.network.publish(kind, body);
+  }
+
+  async #recoverState(modelId: Hex): Promise<Weights | undefined> {
+    const shape = this.#requireShape();
+    const stored = await this.modules.files.read(STATE_FILE);
+    if (stored) {
+      const weights = decodeWeights(shape, stored);
+      if (weightsId(shape, weights) === modelId) return weights;
+    }
+    for (const [peer, cid] of this.#stateSources.get(modelId) ?? []) {
+      try {
+        const weights = decodeWeights(shape, await this.modules.network.fetchBlock(peer, cid, this.modules.signal));
+        if (weightsId(shape, weights) === modelId) return weights;
+      } catch (error) {
+        this.modules.log.debug({ peer, error: String(error) }, "weights not fetched");
+      }
+      this.#stateSources.get(modelId)?.delete(peer);
+    }
+    await this.publish("need-state", { modelId: fromHex(modelId) });
+    return undefined;
+  }
+
+  async #answerNeedState(_from: Address, modelId: Hex): Promise<void> {
+    if (this.base?.modelId !== modelId) return;
+    const cid = await this.modules.blocks.put(encodeWeights(this.base.weights));
+    await this.publish("have-state", { modelId: fromHex(modelId), cid });
+  }
+
+  #noteStateSource(modelId: Hex, from: Address, cid: string): void {
+    if (modelId !== this.snapshot?.modelId) return;
+    for (const known of this.#stateSources.keys()) if (known !== modelId) this.#stateSources.delete(known);
+    const sources = this.#stateSources.get(modelId) ?? new Map<Address, string>();
+    sources.set(from, cid);
+    this.#stateSources.set(modelId, sources);
+  }
+
+  /** Called for every update that arrives; returning means "checked and kept", and the sender gets its receipt. */
+  async #acceptUpdate(from: Address, round: number, bytes: Uint8Array): Promise<void> {
+    const untilMs = this.modules.clock.nowMs() + COMMIT_WAIT_MS;
+    for (;;) {
+      const snapshot = this.snapshot;
+      const seat = this.seatOf(from);
+      if (snapshot && seat >= 0 && snapshot.round === round) {
+        if (snapshot.commits.has(seat) && this.base?.modelId === snapshot.modelId) {
+          const weights = this.decodeUpdate(seat, bytes);
+          if (!this.#updates.has(seat)) await this.keepUpdate(seat, weights, bytes);
+          return;
+        }
+      }
+      if (snapshot && snapshot.round > round) throw new SwarmError("TooLate", `round ${round} is over`);
+      if (this.modules.clock.nowMs() > untilMs)
+        throw new SwarmError("NotYet", `no commitment of ${from} for round ${round} is known here yet`);
+      await this.modules.clock.sleep(POLL_MS, this.modules.signal);
+    }
+  }
+
+  #dispatch(message: ChannelMessage): void {
+    const schema = bodies[message.kind as MessageKind];
+    const handler = this.#handlers.get(message.kind as MessageKind);
+    if (schema === undefined || handler === undefined) return;
+    const parsed = schema.safeParse(message.body);
+    if (!parsed.success) {
+      this.modules.log.debug({ from: message.from, kind: message.kind }, "malformed message dropped");
+      return;
+    }
+    handler(message.from, parsed.data as never);
+  }
+
+  #requireBase() {
+    if (!this.base) throw new SwarmError("NotYet", "the weights of this round are not here yet");
+    return this.base;
+  }
+
+  #requireSnapshot() {
+    if (!this.snapshot) throw new SwarmError("NotYet", "the job was not read from the chain yet");
+    return this.snapshot;
+  }
+
+  #requireShape() {
+    if (!this.shape) throw new SwarmError("NotYet", "the model is not loaded yet");
+    return this.shape;
+  }
+}

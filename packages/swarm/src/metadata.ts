@@ -1,0 +1,36 @@
+import { decode, encode } from "@skynet/protocol";
+import { z } from "zod";
+import { SwarmError } from "./errors.ts";
+
+const metadataSchema = z.strictObject({
+  version: z.literal(1),
+  name: z.string().min(1).max(100),
+  /** Arithmetic and verification, said plainly wherever the job is shown. */
+  arithmetic: z.literal("fixed"),
+  verification: z.literal("quorum"),
+  modelCid: z.string().min(1).max(100),
+  manifestCid: z.string().min(1).max(100),
+  batchSize: z.number().int().min(1).max(4096),
+  learningRate: z.number().positive(),
+  initialSeed: z.instanceof(Uint8Array).refine((bytes) => bytes.length === 32),
+});
+
+/**
+ * What a worker must know to judge a job before it joins. Stored as one block; its sha-256 is `metaHash` of the job on
+ * chain, so it cannot change after the job was posted.
+ */
+export type JobMetadata = z.output<typeof metadataSchema>;
+
+export function encodeMetadata(metadata: JobMetadata): Uint8Array {
+  return encode(metadataSchema.parse(metadata));
+}
+
+/** @throws SwarmError `BadMetadata`; InvalidInputError `BadEncoding` */
+export function decodeMetadata(bytes: Uint8Array): JobMetadata {
+  const parsed = metadataSchema.safeParse(decode(bytes));
+  if (!parsed.success)
+    throw new SwarmError("BadMetadata", `the job's metadata is not valid: ${parsed.error.issues[0]?.message ?? ""}`, {
+      hint: "the requester may run a newer version",
+    });
+  return parsed.data;
+}

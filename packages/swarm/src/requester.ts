@@ -1,0 +1,255 @@
+import { encode, toHex, type Hex } from "@skynet/protocol";
+import { countOf, hasSeat, seatsOf } from "./bitmap.ts";
+import { SwarmError } from "./errors.ts";
+import { JobPeer, type PeerModules } from "./job-peer.ts";
+import { sealSecrets, type JobSecrets } from "./keys.ts";
+import type { RoundStats } from "./messages.ts";
+import type { Address, Evaluation, JobSnapshot, ModelShape, Weights } from "./ports.ts";
+import { TaskSet } from "./tasks.ts";
+import { Turns } from "./turns.ts";
+import { weightsId } from "./weights.ts";
+
+export interface RequesterModules extends PeerModules {
+  /** Random secrets for a new epoch; the data identity stays the same for the whole job. */
+  newSecrets(epoch: number): JobSecrets;
+  /** Makes the node use these secrets for the channel, and keeps them for a restart. */
+  useSecrets(secrets: JobSecrets): Promise<void>;
+  /** Accuracy and loss on the test set. */
+  evaluate(weights: Weights): Promise<Evaluation>;
+}
+
+export interface RequesterOptions {
+  readonly shape: ModelShape;
+  readonly initialWeights: Weights;
+  /** Secrets of the newest epoch when the requester was restarted, with the members that hold them. */
+  readonly resumed?: { readonly secrets: JobSecrets; readonly members: readonly Address[] } | undefined;
+  readonly onProgress?: (event: RequesterProgress) => void;
+}
+
+export interface RoundReport extends Evaluation {
+  /** 1 for the first round. */
+  readonly round: number;
+  readonly merged: boolean;
+  readonly seconds: number;
+  /** Bytes that all members sent in this round, as they say. */
+  readonly sentBytes: number;
+  readonly committed: number;
+  readonly included: number;
+  /** Mean training loss over the workers' local steps, as they say. */
+  readonly trainLoss: number;
+}
+
+export type RequesterProgress =
+  | { readonly type: "phase"; readonly snapshot: JobSnapshot }
+  | { readonly type: "round"; readonly report: RoundReport };
+
+export interface RequesterResult {
+  readonly outcome: string;
+  readonly modelId: Hex;
+  readonly weights: Weights;
+  readonly rounds: readonly RoundReport[];
+  /** Whether every active worker said that it finished with exactly the contract's weights. */
+  readonly statesIdentical: boolean;
+  readonly active: number;
+}
+
+const POLL_MS = 300;
+const FINAL_WAIT_MS = 8000;
+const CLAIM_WAIT_MS = 10_000;
+const STATE_PATIENCE_MS = 20_000;
+const KEYS_FILE = "members.cbor";
+
+/**
+ * Leads a posted job to its end: hands out the keys, receives every update, follows the average, measures it, accepts
+ * the result and sees that every unit of the budget is accounted for. It has no vote and decides about no money.
+ */
+export async function runRequesterJob(modules: RequesterModules, options: RequesterOptions): Promise<RequesterResult> {
+  return new RequesterJob(modules, options).run();
+}
+
+class RequesterJob {
+  readonly #m: RequesterModules;
+  readonly #options: RequesterOptions;
+  readonly #peer: JobPeer;
+  readonly #tasks: TaskSet;
+  readonly #turns = new Turns();
+  readonly #finals = new Map<Address, Hex>();
+  readonly #stats = new Map<string, RoundStats>();
+  readonly #reports: RoundReport[] = [];
+  #secrets: JobSecrets | undefined;
+  #members: readonly Address[] = [];
+  #roundStartedMs: number;
+  #previous: JobSnapshot | undefined;
+
+  constructor(modules: RequesterModules, options: RequesterOptions) {
+    this.#m = modules;
+    this.#options = options;
+    this.#peer = new JobPeer(modules);
+    this.#peer.shape = options.shape;
+    this.#tasks = new TaskSet(modules.clock, modules.log);
+    this.#secrets = options.resumed?.secrets;
+    this.#members = options.resumed?.members ?? [];
+    this.#roundStartedMs = modules.clock.nowMs();
+    this.#peer.on("final", (from, { modelId }) => this.#finals.set(from, toHex(modelId)));
+    this.#peer.on("merge", (from, { round, stats }) => {
+      if (this.#peer.seatOf(from) >= 0) this.#stats.set(`${round}/${from}`, stats);
+    });
+  }
+
+  async run(): Promise<RequesterResult> {
+    while (true) {
+      this.#m.signal.throwIfAborted();
+      const result = await this.#turn().catch((error: unknown) => {
+        if (this.#m.signal.aborted) throw error;
+        this.#m.log.warn({ error: String(error) }, "will be tried again");
+        return undefined;
+      });
+      if (result) return result;
+      await this.#m.clock.sleep(POLL_MS, this.#m.signal);
+    }
+  }
+
+  async #turn(): Promise<RequesterResult | undefined> {
+    const snapshot = await this.#peer.refresh();
+    const previous = this.#previous;
+    if (
+      snapshot.phase !== previous?.phase ||
+      snapshot.round !== previous.round ||
+      snapshot.workers.length !== previous.workers.length
+    )
+      this.#options.onProgress?.({ type: "phase", snapshot });
+    if (snapshot.phase === "COMMIT" && previous?.phase === "READY") this.#roundStartedMs = this.#m.clock.nowMs();
+    if (previous && snapshot.round > previous.round) await this.#closeRound(previous, snapshot);
+    else await this.#keepWeights(snapshot);
+    this.#previous = snapshot;
+    this.#react(snapshot);
+    return snapshot.phase === "SETTLED" ? this.#settled(snapshot) : undefined;
+  }
+
+  #react(snapshot: JobSnapshot): void {
+    if (snapshot.phase === "READY" || snapshot.phase === "COMMIT") this.#rotateKeys(snapshot);
+    if (snapshot.phase === "MERGE") {
+      const included = snapshot.committed & snapshot.delivered & snapshot.active;
+      if (!this.#peer.next(included))
+        this.#tasks.once(`missing/${snapshot.round}`, async () => {
+          await this.#peer.fetchMissingUpdates(included);
+          if (!this.#peer.next(included)) throw new SwarmError("NoState", "an included update is not here yet");
+        });
+    }
+    if (snapshot.phase === "DELIVER") this.#acceptOrComplain(snapshot);
+    const name = `tick/${snapshot.phase}/${snapshot.phaseAtMs}`;
+    if (snapshot.phase !== "SETTLED" && snapshot.nowMs >= snapshot.phaseEndMs)
+      this.#tasks.once(name, () => this.#m.chain.tick());
+  }
+
+  /** A new group key whenever the set of members changes: who left cannot read on. */
+  #rotateKeys(snapshot: JobSnapshot): void {
+    const members = seatsOf(snapshot.active).map((seat) => snapshot.workers[seat]!);
+    const published = snapshot.keys?.epoch;
+    if (members.length === 0) return;
+    if (published !== undefined && published === this.#secrets?.epoch && members.join() === this.#members.join())
+      return;
+    const epoch = published === undefined ? 0 : published + 1;
+    this.#tasks.once(`keys/${epoch}`, async () => {
+      const secrets = this.#m.newSecrets(epoch);
+      const recipients = await Promise.all(
+        members.map(async (address) => ({ address, publicKey: await this.#m.chain.publicKeyOf(address) })),
+      );
+      const cid = await this.#m.blocks.put(sealSecrets(this.#m.chain.jobId, secrets, recipients));
+      await this.#m.useSecrets(secrets);
+      await this.#m.files.write(KEYS_FILE, encode({ epoch, members }));
+      await this.#m.chain.publishKeys(epoch, cid);
+      this.#secrets = secrets;
+      this.#members = members;
+    });
+  }
+
+  /** Follows the contract's weights; a requester that cannot get them for long stops the job at the end of the round. */
+  async #keepWeights(snapshot: JobSnapshot): Promise<boolean> {
+    if (this.#peer.base?.modelId === snapshot.modelId) return true;
+    const { shape, initialWeights } = this.#options;
+    if (weightsId(shape, initialWeights) === snapshot.modelId) {
+      await this.#peer.adoptBase(initialWeights);
+      return true;
+    }
+    if (this.#secrets !== undefined && (await this.#peer.syncBase())) return true;
+    const rank = STATE_PATIENCE_MS / 2500;
+    if (
+      ["COMMIT", "PROVE", "MERGE"].includes(snapshot.phase) &&
+      this.#turns.isMine(`stop/${snapshot.modelId}`, rank, this.#m.clock.nowMs())
+    )
+      this.#tasks.once(`stop/${snapshot.modelId}`, () => this.#m.chain.stop());
+    return false;
+  }
+
+  async #closeRound(before: JobSnapshot, now: JobSnapshot): Promise<void> {
+    // A restart or a slow poll can skip rounds; the report is about the newest one.
+    const round = now.round;
+    const merged = now.modelId !== before.modelId;
+    if (!(await this.#keepWeights(now))) throw new SwarmError("NoState", "the new weights are not here yet");
+    const evaluation = await this.#m.evaluate(this.#peer.base!.weights);
+    const stats = before.workers.flatMap((worker) => this.#stats.get(`${round - 1}/${worker}`) ?? []);
+    const earlier = before.workers.map((worker) => this.#stats.get(`${round - 2}/${worker}`)?.sentBytes ?? 0);
+    const sent =
+      stats.reduce((sum, { sentBytes }) => sum + sentBytes, 0) - earlier.reduce((sum, bytes) => sum + bytes, 0);
+    const nowMs = this.#m.clock.nowMs();
+    const report: RoundReport = {
+      round,
+      merged,
+      ...evaluation,
+      seconds: (nowMs - this.#roundStartedMs) / 1000,
+      sentBytes: Math.max(sent, 0),
+      committed: countOf(before.committed),
+      included: merged ? countOf(before.committed & before.delivered) : 0,
+      trainLoss: stats.reduce((sum, { trainLoss }) => sum + trainLoss, 0) / Math.max(stats.length, 1),
+    };
+    this.#roundStartedMs = nowMs;
+    this.#reports.push(report);
+    this.#options.onProgress?.({ type: "round", report });
+  }
+
+  #acceptOrComplain(snapshot: JobSnapshot): void {
+    if (this.#peer.base?.modelId === snapshot.modelId) this.#tasks.once("accept", () => this.#m.chain.accept());
+    else if (snapshot.nowMs > (snapshot.phaseAtMs + snapshot.phaseEndMs) / 2)
+      this.#tasks.once("complain", () => this.#m.chain.complain());
+  }
+
+  /** Waits a moment for the workers' last word and their claims, then claims for those that are gone. */
+  #settled(snapshot: JobSnapshot): RequesterResult | undefined {
+    const nowMs = this.#m.clock.nowMs();
+    const active = seatsOf(snapshot.active).map((seat) => snapshot.workers[seat]!);
+    const heard = active.every((worker) => this.#finals.has(worker));
+    const open = snapshot.workers.map((_, seat) => seat).filter((seat) => !isClaimed(snapshot, seat));
+    if (snapshot.round > 0 && !heard && !this.#turns.isMine("final", FINAL_WAIT_MS / 2500, nowMs)) return undefined;
+    if (open.length > 0) {
+      if (this.#turns.isMine("claims", CLAIM_WAIT_MS / 2500, nowMs))
+        for (const seat of open) this.#claimFor(snapshot, seat);
+      return undefined;
+    }
+    const weights = this.#peer.base?.weights ?? this.#options.initialWeights;
+    return {
+      outcome: snapshot.outcome,
+      modelId: snapshot.modelId,
+      weights,
+      rounds: this.#reports,
+      statesIdentical:
+        active.length > 0 &&
+        active.every((worker) => this.#finals.get(worker) === snapshot.modelId) &&
+        weightsId(this.#options.shape, weights) === snapshot.modelId,
+      active: active.length,
+    };
+  }
+
+  #claimFor(snapshot: JobSnapshot, seat: number): void {
+    if ((snapshot.claimedTo[seat] ?? 0) < snapshot.round)
+      this.#tasks.once(`claim/${seat}`, () => this.#m.chain.claim(seat, snapshot.round));
+    else if (snapshot.holdReleased && !hasSeat(snapshot.holdClaimed, seat))
+      this.#tasks.once(`claim-hold/${seat}`, () => this.#m.chain.claimHold(seat));
+    else if (!hasSeat(snapshot.released, seat)) this.#tasks.once(`release/${seat}`, () => this.#m.chain.release(seat));
+  }
+}
+
+function isClaimed(snapshot: JobSnapshot, seat: number): boolean {
+  const hold = !snapshot.holdReleased || snapshot.round === 0 || hasSeat(snapshot.holdClaimed, seat);
+  return (snapshot.claimedTo[seat] ?? 0) >= snapshot.round && hold && hasSeat(snapshot.released, seat);
+}

@@ -1,0 +1,415 @@
+import { decode, encode, fromHex, merkleRoot, toHex, type Hex } from "@skynet/protocol";
+import { OverflowError } from "@skynet/proof";
+import { countOf, hasSeat, quorumOf, seatsOf } from "./bitmap.ts";
+import { batchesOfRound, distinct, ZERO_32 } from "./dataset-plan.ts";
+import { SwarmError } from "./errors.ts";
+import { JobPeer, type PeerModules } from "./job-peer.ts";
+import { bitmapBytes, bitmapFrom, type RoundStats } from "./messages.ts";
+import type { JobSnapshot, ModelShape, Weights } from "./ports.ts";
+import { SignatureBoard } from "./signature-board.ts";
+import { TaskSet } from "./tasks.ts";
+import { rankOf, Turns } from "./turns.ts";
+import { weightsId } from "./weights.ts";
+
+/** Batches of the dataset, decrypted and checked against the dataset's root. */
+export interface BatchSource {
+  batch(index: number, signal?: AbortSignal): Promise<{ x: Int8Array; y: Uint8Array }>;
+}
+
+export interface WorkerModules extends PeerModules {
+  /** Fetches and opens the secrets and the dataset; called once the keys are published, and again after a rotation. */
+  openJob(keys: { epoch: number; cid: string }): Promise<BatchSource>;
+}
+
+export interface WorkerOptions {
+  readonly shape: ModelShape;
+  readonly initialSeed: Uint8Array;
+  readonly onProgress?: (event: WorkerProgress) => void;
+}
+
+export type WorkerProgress =
+  | { readonly type: "training"; readonly round: number; readonly step: number; readonly steps: number }
+  | { readonly type: "phase"; readonly round: number; readonly phase: string };
+
+export interface WorkerResult {
+  readonly outcome: string;
+  readonly seat: number;
+  readonly modelId: Hex;
+}
+
+const POLL_MS = 300;
+const REPEAT_MS = 2000;
+const PREFETCH = 8;
+const CHAIN_FAILURE_LOG_MS = 10_000;
+
+/**
+ * Takes part in one job from the assignment to the last claim. Stateless towards the chain: whatever the contract says
+ * next decides what is due, so a restarted worker goes on where the job is now.
+ */
+export async function runWorkerJob(modules: WorkerModules, options: WorkerOptions): Promise<WorkerResult> {
+  return new WorkerJob(modules, options).run();
+}
+
+class WorkerJob {
+  readonly #m: WorkerModules;
+  readonly #options: WorkerOptions;
+  readonly #peer: JobPeer;
+  readonly #board = new SignatureBoard();
+  readonly #tasks: TaskSet;
+  readonly #turns = new Turns();
+  readonly #repeatAtMs = new Map<string, number>();
+  #batches: { epoch: number; source: BatchSource } | undefined;
+  #stats: RoundStats = { trainMs: 0, trainLoss: 0, sentBytes: 0, receivedBytes: 0 };
+  #lastPhase = "";
+
+  constructor(modules: WorkerModules, options: WorkerOptions) {
+    this.#m = modules;
+    this.#options = options;
+    this.#peer = new JobPeer(modules);
+    this.#peer.shape = options.shape;
+    this.#tasks = new TaskSet(modules.clock, modules.log);
+    this.#collectSignatures();
+  }
+
+  async run(): Promise<WorkerResult> {
+    let failureLoggedMs = 0;
+    while (true) {
+      this.#m.signal.throwIfAborted();
+      try {
+        const snapshot = await this.#peer.refresh();
+        const seat = this.#peer.seatOf(this.#m.chain.self);
+        if (seat < 0) throw new SwarmError("NotAssigned", "this worker has no seat in the job");
+        this.#react(snapshot, seat);
+        if (snapshot.phase === "SETTLED" && this.#isDone(snapshot, seat)) {
+          await this.#tasks.settled();
+          return { outcome: snapshot.outcome, seat, modelId: snapshot.modelId };
+        }
+      } catch (error) {
+        if (this.#m.signal.aborted || (error instanceof SwarmError && error.code === "NotAssigned")) throw error;
+        if (this.#m.clock.nowMs() - failureLoggedMs > CHAIN_FAILURE_LOG_MS) {
+          failureLoggedMs = this.#m.clock.nowMs();
+          this.#m.log.warn({ error: String(error) }, "the job cannot be read from the chain; trying on");
+        }
+      }
+      await this.#m.clock.sleep(POLL_MS, this.#m.signal);
+    }
+  }
+
+  #react(snapshot: JobSnapshot, seat: number): void {
+    if (snapshot.phase !== this.#lastPhase) {
+      this.#lastPhase = snapshot.phase;
+      this.#options.onProgress?.({ type: "phase", round: snapshot.round, phase: snapshot.phase });
+    }
+    const active = hasSeat(snapshot.active, seat);
+    if (snapshot.keys && active) this.#openKeys(snapshot.keys);
+    if (active && snapshot.phase === "READY") this.#becomeReady(snapshot, seat);
+    if (active && snapshot.phase === "COMMIT") this.#train(snapshot, seat);
+    if (active && snapshot.phase === "PROVE" && hasSeat(snapshot.committed, seat)) this.#exchange(snapshot, seat);
+    if (active && snapshot.phase === "MERGE") this.#merge(snapshot, seat);
+    if (snapshot.phase === "DELIVER" || snapshot.phase === "SETTLED") this.#finish(snapshot);
+    if (snapshot.phase === "SETTLED") this.#settle(snapshot, seat);
+    else if (!active && snapshot.phase !== "OPEN" && snapshot.phase !== "READY" && !hasSeat(snapshot.released, seat))
+      this.#tasks.once("release", () => this.#m.chain.release(seat));
+    this.#tickWhenLate(snapshot, seat);
+  }
+
+  #openKeys(keys: { epoch: number; cid: string }): void {
+    if (this.#batches?.epoch === keys.epoch) return;
+    this.#tasks.once(`keys/${keys.epoch}`, async () => {
+      this.#batches = { epoch: keys.epoch, source: await this.#m.openJob(keys) };
+    });
+  }
+
+  #becomeReady(snapshot: JobSnapshot, seat: number): void {
+    const batches = this.#batches?.source;
+    if (batches === undefined) return;
+    this.#tasks.once("prepare", async () => {
+      await this.#ensureInitialWeights(snapshot);
+      const wanted = distinct(batchesOfRound(snapshot, this.#m.chain.self, 0));
+      await prefetch(wanted, PREFETCH, (index) => batches.batch(index, this.#m.signal));
+      const signature = await this.#m.chain.signReady();
+      this.#board.add("ready", seat, { statement: "ready", signature, received: 0n });
+    });
+    const own = this.#board.collected("ready", "ready");
+    if (!own.seats.includes(seat)) return;
+    this.#repeat("ready", () => this.#peer.publish("ready", { signature: own.signatures[own.seats.indexOf(seat)]! }));
+    const missing = own.seats.filter((signed) => !hasSeat(snapshot.ready, signed));
+    const complete = missing.length + countOf(snapshot.ready) === countOf(snapshot.active);
+    const rank = rankOf(snapshot, seat) + (complete ? 0 : countOf(snapshot.active));
+    if (missing.length === 0 || !this.#turns.isMine(`ready/${complete}/${missing.length}`, rank, snapshot.nowMs))
+      return;
+    const signatures = missing.map((signed) => own.signatures[own.seats.indexOf(signed)]!);
+    this.#tasks.once(`ready/${missing.join()}`, () => this.#m.chain.ready(missing, signatures));
+  }
+
+  async #ensureInitialWeights(snapshot: JobSnapshot): Promise<void> {
+    if (this.#peer.base?.modelId === snapshot.modelId) return;
+    if (snapshot.round === 0) {
+      const initial = await this.#m.trainer.initialWeights(this.#options.initialSeed);
+      if (weightsId(this.#options.shape, initial) === snapshot.modelId) return this.#peer.adoptBase(initial);
+      if (snapshot.phase === "READY")
+        throw new SwarmError("WrongModel", "the initial weights from the job's seed are not those of the contract");
+    }
+    if (!(await this.#peer.syncBase())) throw new SwarmError("NoState", "no member has answered with the weights yet");
+  }
+
+  #train(snapshot: JobSnapshot, seat: number): void {
+    const { round } = snapshot;
+    this.#board.keepOnly([`attest/${round}`, `merge/${round}`]);
+    if (hasSeat(snapshot.committed, seat) || this.#batches === undefined) return;
+    const batches = this.#batches.source;
+    this.#tasks.once(`train/${round}`, async () => {
+      await this.#ensureInitialWeights(snapshot);
+      try {
+        const { weights, interior } = (await this.#storedUpdate(round)) ?? (await this.#localSteps(snapshot, batches));
+        await this.#m.chain.commit(weightsId(this.#options.shape, weights), toHex(merkleRoot(interior)));
+      } catch (error) {
+        if (!(error instanceof OverflowError)) throw error;
+        this.#m.log.warn({ round, error: error.message }, "the step does not fit its integers: abstaining");
+        await this.#m.chain.abstain(round);
+      }
+    });
+  }
+
+  /** H local steps from W_r; the result is on disk before anything is committed. */
+  async #localSteps(
+    snapshot: JobSnapshot,
+    batches: BatchSource,
+  ): Promise<{ weights: Weights; interior: Uint8Array[] }> {
+    const { trainer, clock, signal } = this.#m;
+    const startedMs = clock.nowMs();
+    const plan = batchesOfRound(snapshot, this.#m.chain.self, snapshot.round);
+    await trainer.setWeights(this.#peer.base!.weights);
+    const interior: Uint8Array[] = [];
+    const pending = new Map<number, Promise<{ x: Int8Array; y: Uint8Array }>>();
+    let lossSum = 0;
+    for (const [step, index] of plan.entries()) {
+      for (const ahead of plan.slice(step, step + PREFETCH)) {
+        if (pending.has(ahead)) continue;
+        const batch = batches.batch(ahead, signal);
+        batch.catch(() => {});
+        pending.set(ahead, batch);
+      }
+      lossSum += await trainer.step(await pending.get(index)!);
+      if (!plan.slice(step + 1, step + PREFETCH).includes(index)) pending.delete(index);
+      const done = step + 1;
+      if (done % snapshot.segment === 0 && done < plan.length)
+        interior.push(fromHex(weightsId(this.#options.shape, await trainer.weights())));
+      if (done % 16 === 0 || done === plan.length)
+        this.#options.onProgress?.({ type: "training", round: snapshot.round, step: done, steps: plan.length });
+    }
+    const weights = await trainer.weights();
+    this.#stats = { ...this.#stats, trainMs: clock.nowMs() - startedMs, trainLoss: lossSum / plan.length };
+    const update = this.#peer.encodeUpdate(weights);
+    await this.#m.files.write(
+      `update-${snapshot.round}.cbor`,
+      encode({ modelId: fromHex(snapshot.modelId), update, interior }),
+    );
+    return { weights, interior };
+  }
+
+  /** Result of this round from before a restart. */
+  async #storedUpdate(
+    round: number,
+  ): Promise<{ weights: Weights; interior: Uint8Array[]; update: Uint8Array } | undefined> {
+    const stored = await this.#m.files.read(`update-${round}.cbor`);
+    if (stored === undefined) return undefined;
+    const { modelId, update, interior } = decode(stored) as {
+      modelId: Uint8Array;
+      update: Uint8Array;
+      interior: Uint8Array[];
+    };
+    if (toHex(modelId) !== this.#peer.base?.modelId) return undefined;
+    return { weights: this.#peer.applyDelta(update), interior, update };
+  }
+
+  #exchange(snapshot: JobSnapshot, seat: number): void {
+    const { round } = snapshot;
+    this.#tasks.once(`own/${round}`, async () => {
+      await this.#ensureInitialWeights(snapshot);
+      const stored = await this.#storedUpdate(round);
+      if (!stored) throw new SwarmError("NoState", "the committed update is not on this disk");
+      await this.#peer.keepUpdate(seat, stored.weights, stored.update);
+    });
+    if (!this.#tasks.isDone(`own/${round}`)) return;
+    const members = seatsOf(snapshot.active)
+      .filter((other) => other !== seat)
+      .map((other) => snapshot.workers[other]!);
+    for (const to of [...members, snapshot.requester]) this.#send(snapshot, to);
+    const complete = (snapshot.committed & ~this.#peer.received()) === 0n;
+    const halfTime = snapshot.nowMs >= (snapshot.phaseAtMs + snapshot.phaseEndMs) / 2;
+    if (complete || halfTime) this.#tasks.once(`attest/${round}`, () => this.#signAttest(round, seat));
+    this.#submitAttest(snapshot, seat);
+  }
+
+  #send(snapshot: JobSnapshot, to: Hex): void {
+    const { round } = snapshot;
+    this.#tasks.once(`send/${round}/${to}`, async () => {
+      const stored = await this.#storedUpdate(round);
+      if (!stored) return;
+      const left = snapshot.phaseEndMs - snapshot.nowMs;
+      const options = { deadlineMs: this.#m.clock.nowMs() + left, signal: this.#m.signal };
+      const receipt = await this.#m.network.sendUpdate(to, round, stored.update, options);
+      await this.#m.files.write(`receipt-${round}-${to}.cbor`, receipt);
+    });
+  }
+
+  async #signAttest(round: number, seat: number): Promise<void> {
+    const received = this.#peer.received();
+    const signature = await this.#m.chain.signAttest(round, received, ZERO_32);
+    this.#board.add(`attest/${round}`, seat, { statement: "attest", signature, received });
+  }
+
+  #submitAttest(snapshot: JobSnapshot, seat: number): void {
+    const { round } = snapshot;
+    const { seats, signatures, received } = this.#board.collected(`attest/${round}`, "attest");
+    const own = seats.indexOf(seat);
+    if (own >= 0) {
+      const updates = [...this.#peer.heldUpdates()].map(([held, { cid }]): [number, string] => [held, cid]);
+      this.#repeat(`attest/${round}`, () =>
+        this.#peer.publish("attest", {
+          round,
+          received: bitmapBytes(received[own]!),
+          signature: signatures[own]!,
+          updates,
+        }),
+      );
+    }
+    const members = countOf(snapshot.committed);
+    const complete = seats.length === members;
+    if (seats.length < quorumOf(members) || seats.length <= countOf(snapshot.attested)) return;
+    const late = snapshot.nowMs >= snapshot.phaseAtMs + 0.7 * (snapshot.phaseEndMs - snapshot.phaseAtMs);
+    if (!complete && !late) return;
+    if (this.#turns.isMine(`attest/${round}/${seats.length}`, rankOf(snapshot, seat), snapshot.nowMs))
+      this.#tasks.once(`attest/${round}/${seats.join()}`, () => this.#m.chain.attest(seats, received, signatures));
+  }
+
+  #merge(snapshot: JobSnapshot, seat: number): void {
+    const { round } = snapshot;
+    const included = snapshot.committed & snapshot.delivered & snapshot.active;
+    this.#tasks.once(`merge-sign/${round}`, async () => {
+      await this.#peer.fetchMissingUpdates(included);
+      const next = this.#peer.next(included);
+      if (!next) throw new SwarmError("NoState", "an included update is still missing");
+      if (!hasSeat(snapshot.committed, seat)) return;
+      const signature = await this.#m.chain.signAttest(round, included, next.id);
+      this.#board.add(`merge/${round}`, seat, { statement: `${included}/${next.id}`, signature, received: included });
+    });
+    const next = this.#peer.next(included);
+    if (!next) return;
+    const { seats, signatures } = this.#board.collected(`merge/${round}`, `${included}/${next.id}`);
+    const own = seats.indexOf(seat);
+    if (own >= 0) {
+      const { sentBytes, receivedBytes } = this.#m.network.traffic();
+      this.#repeat(`merge/${round}`, () =>
+        this.#peer.publish("merge", {
+          round,
+          included: bitmapBytes(included),
+          idNext: fromHex(next.id),
+          signature: signatures[own]!,
+          stats: { ...this.#stats, sentBytes, receivedBytes },
+        }),
+      );
+    }
+    if (seats.length < quorumOf(countOf(snapshot.committed))) return;
+    if (this.#turns.isMine(`merge/${round}`, rankOf(snapshot, seat), snapshot.nowMs))
+      this.#tasks.once(`merge/${round}/${seats.join()}`, () => this.#m.chain.merge(next.id, seats, signatures));
+  }
+
+  #finish(snapshot: JobSnapshot): void {
+    if (this.#peer.base?.modelId !== snapshot.modelId) {
+      this.#tasks.once(`final-state/${snapshot.modelId}`, async () => {
+        if (!(await this.#peer.syncBase())) throw new SwarmError("NoState", "the final weights are not here yet");
+      });
+      return;
+    }
+    const modelId = weightsId(this.#options.shape, this.#peer.base.weights);
+    this.#repeat("final", () => this.#peer.publish("final", { modelId: fromHex(modelId) }));
+  }
+
+  #settle(snapshot: JobSnapshot, seat: number): void {
+    if (snapshot.round > (snapshot.claimedTo[seat] ?? 0))
+      this.#tasks.once("claim", () => this.#m.chain.claim(seat, snapshot.round));
+    if (snapshot.holdReleased && !hasSeat(snapshot.holdClaimed, seat))
+      this.#tasks.once("claim-hold", () => this.#m.chain.claimHold(seat));
+    if (!hasSeat(snapshot.released, seat)) this.#tasks.once("release", () => this.#m.chain.release(seat));
+  }
+
+  #isDone(snapshot: JobSnapshot, seat: number): boolean {
+    const claimed = snapshot.round <= (snapshot.claimedTo[seat] ?? 0);
+    const hold = !snapshot.holdReleased || hasSeat(snapshot.holdClaimed, seat);
+    return claimed && hold && hasSeat(snapshot.released, seat);
+  }
+
+  #tickWhenLate(snapshot: JobSnapshot, seat: number): void {
+    if (snapshot.phase === "SETTLED" || snapshot.nowMs < snapshot.phaseEndMs) return;
+    const name = `tick/${snapshot.phase}/${snapshot.phaseAtMs}`;
+    // The requester ticks first; the workers only when it does not.
+    if (this.#turns.isMine(name, 1 + rankOf(snapshot, seat), snapshot.nowMs))
+      this.#tasks.once(name, () => this.#m.chain.tick());
+  }
+
+  #collectSignatures(): void {
+    this.#peer.on("ready", (from, { signature }) => {
+      void this.#verified(
+        from,
+        () => this.#m.chain.isReadySignature(from, signature as Hex),
+        (seat) => this.#board.add("ready", seat, { statement: "ready", signature: signature as Hex, received: 0n }),
+      );
+    });
+    this.#peer.on("attest", (from, { round, received, signature, updates }) => {
+      const set = bitmapFrom(received);
+      if (round !== this.#peer.snapshot?.round) return;
+      void this.#verified(
+        from,
+        () => this.#m.chain.isAttestSignature(from, round, set, ZERO_32, signature as Hex),
+        (seat) => {
+          this.#board.add(`attest/${round}`, seat, { statement: "attest", signature: signature as Hex, received: set });
+          for (const [held, cid] of updates) this.#peer.noteUpdateSource(held, cid, from);
+        },
+      );
+    });
+    this.#peer.on("merge", (from, { round, included, idNext, signature }) => {
+      const set = bitmapFrom(included);
+      if (round !== this.#peer.snapshot?.round) return;
+      void this.#verified(
+        from,
+        () => this.#m.chain.isAttestSignature(from, round, set, toHex(idNext), signature as Hex),
+        (seat) =>
+          this.#board.add(`merge/${round}`, seat, {
+            statement: `${set}/${toHex(idNext)}`,
+            signature: signature as Hex,
+            received: set,
+          }),
+      );
+    });
+  }
+
+  async #verified(from: Hex, check: () => Promise<boolean>, use: (seat: number) => void): Promise<void> {
+    const seat = this.#peer.seatOf(from);
+    if (seat < 0 || from === this.#m.chain.self) return;
+    if (await check().catch(() => false)) use(seat);
+    else this.#m.log.debug({ from }, "message with a wrong contract signature dropped");
+  }
+
+  /** Publishes now and again every two seconds while it is called, because relay messages can be lost. */
+  #repeat(name: string, publish: () => Promise<void>): void {
+    const nowMs = this.#m.clock.nowMs();
+    if (nowMs < (this.#repeatAtMs.get(name) ?? 0)) return;
+    this.#repeatAtMs.set(name, nowMs + REPEAT_MS);
+    void publish().catch((error: unknown) => this.#m.log.debug({ name, error: String(error) }, "not published"));
+  }
+}
+
+/** Fetches all of them, at most `width` at a time. */
+async function prefetch(
+  indices: readonly number[],
+  width: number,
+  fetch: (index: number) => Promise<unknown>,
+): Promise<void> {
+  let next = 0;
+  const lane = async () => {
+    while (next < indices.length) await fetch(indices[next++]!);
+  };
+  await Promise.all(Array.from({ length: width }, lane));
+}
