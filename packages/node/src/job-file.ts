@@ -1,20 +1,18 @@
 import path from "node:path";
 import { closest } from "fastest-levenshtein";
 import { InvalidInputError } from "@skynet/protocol";
-import { parseUnits } from "viem";
 import { parseDocument } from "yaml";
 import { z } from "zod";
 import { readInputFile } from "./runtime/files.ts";
 
-/** Token amounts are decimal strings or numbers in whole tokens (18 decimals). */
+/** Token amounts are decimal strings or numbers in whole tokens; the token's decimals are known only on the chain. */
 const amount = z
   .union([z.string(), z.number()])
   .transform((value) => String(value))
   .refine(
     (value) => /^\d{1,15}(\.\d{1,18})?$/.test(value),
     "an amount is a decimal number of tokens, such as 10 or 0.5",
-  )
-  .transform((value) => parseUnits(value, 18));
+  );
 
 const seconds = z
   .union([
@@ -55,8 +53,8 @@ const jobFileSchema = z.strictObject({
       .optional(),
     pricePerRound: amount,
     stake: amount,
-    missPenalty: amount.default(0n),
-    mergeFee: amount.default(0n),
+    missPenalty: amount.default("0"),
+    mergeFee: amount.default("0"),
     deliveryPercent: z.number().min(0).max(100).default(20),
     holdPercent: z.number().min(0).max(100).default(5),
   }),
@@ -73,7 +71,7 @@ const jobFileSchema = z.strictObject({
   maxFailedRounds: count(16).default(3),
 });
 
-/** A parsed JOB.yaml; file names are absolute, amounts in the token's smallest unit, windows in seconds. */
+/** A parsed JOB.yaml; file names are absolute, amounts in whole tokens, windows in seconds. */
 export type JobFile = z.output<typeof jobFileSchema>;
 
 /**

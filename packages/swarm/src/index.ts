@@ -1,5 +1,5 @@
 export { countOf, hasSeat, seatsOf } from "./bitmap.ts";
-export { batchesOfRound, distinct } from "./dataset-plan.ts";
+export { batchesOfRound, distinct, ZERO_32 } from "./dataset-plan.ts";
 export { SwarmError } from "./errors.ts";
 export { openSecrets, type JobSecrets } from "./keys.ts";
 export { decodeMetadata, encodeMetadata, type JobMetadata } from "./metadata.ts";

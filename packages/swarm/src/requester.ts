@@ -1,4 +1,4 @@
-import { encode, toHex, type Hex } from "@skynet/protocol";
+import { decode, encode, toHex, type Hex } from "@skynet/protocol";
 import { countOf, hasSeat, seatsOf } from "./bitmap.ts";
 import { SwarmError } from "./errors.ts";
 import { JobPeer, type PeerModules } from "./job-peer.ts";
@@ -13,7 +13,7 @@ export interface RequesterModules extends PeerModules {
   /** Random secrets for a new epoch; the data identity stays the same for the whole job. */
   newSecrets(epoch: number): JobSecrets;
   /** Makes the node use these secrets for the channel, and keeps them for a restart. */
-  useSecrets(secrets: JobSecrets): Promise<void>;
+  useSecrets(secrets: JobSecrets, members: readonly Address[]): Promise<void>;
   /** Accuracy and loss on the test set. */
   evaluate(weights: Weights): Promise<Evaluation>;
 }
@@ -50,14 +50,17 @@ export interface RequesterResult {
   readonly rounds: readonly RoundReport[];
   /** Whether every active worker said that it finished with exactly the contract's weights. */
   readonly statesIdentical: boolean;
-  readonly active: number;
+  /** Of the final weights on the test set. */
+  readonly accuracy: number;
+  /** Workers that were assigned. */
+  readonly workers: number;
 }
 
 const POLL_MS = 300;
 const FINAL_WAIT_MS = 8000;
 const CLAIM_WAIT_MS = 10_000;
 const STATE_PATIENCE_MS = 20_000;
-const KEYS_FILE = "members.cbor";
+const ROUNDS_FILE = "rounds.cbor";
 
 /**
  * Leads a posted job to its end: hands out the keys, receives every update, follows the average, measures it, accepts
@@ -97,6 +100,8 @@ class RequesterJob {
   }
 
   async run(): Promise<RequesterResult> {
+    const reports = await this.#m.files.read(ROUNDS_FILE);
+    if (reports) this.#reports.push(...(decode(reports) as RoundReport[]));
     while (true) {
       this.#m.signal.throwIfAborted();
       const result = await this.#turn().catch((error: unknown) => {
@@ -156,8 +161,7 @@ class RequesterJob {
         members.map(async (address) => ({ address, publicKey: await this.#m.chain.publicKeyOf(address) })),
       );
       const cid = await this.#m.blocks.put(sealSecrets(this.#m.chain.jobId, secrets, recipients));
-      await this.#m.useSecrets(secrets);
-      await this.#m.files.write(KEYS_FILE, encode({ epoch, members }));
+      await this.#m.useSecrets(secrets, members);
       await this.#m.chain.publishKeys(epoch, cid);
       this.#secrets = secrets;
       this.#members = members;
@@ -205,6 +209,7 @@ class RequesterJob {
     };
     this.#roundStartedMs = nowMs;
     this.#reports.push(report);
+    await this.#m.files.write(ROUNDS_FILE, encode(this.#reports));
     this.#options.onProgress?.({ type: "round", report });
   }
 
@@ -215,7 +220,7 @@ class RequesterJob {
   }
 
   /** Waits a moment for the workers' last word and their claims, then claims for those that are gone. */
-  #settled(snapshot: JobSnapshot): RequesterResult | undefined {
+  async #settled(snapshot: JobSnapshot): Promise<RequesterResult | undefined> {
     const nowMs = this.#m.clock.nowMs();
     const active = seatsOf(snapshot.active).map((seat) => snapshot.workers[seat]!);
     const heard = active.every((worker) => this.#finals.has(worker));
@@ -236,7 +241,8 @@ class RequesterJob {
         active.length > 0 &&
         active.every((worker) => this.#finals.get(worker) === snapshot.modelId) &&
         weightsId(this.#options.shape, weights) === snapshot.modelId,
-      active: active.length,
+      accuracy: (await this.#m.evaluate(weights)).accuracy,
+      workers: snapshot.workers.length,
     };
   }
 

@@ -1,0 +1,119 @@
+import type { Command } from "commander";
+import type { Chain } from "@skynet/contracts";
+import { createChain } from "@skynet/contracts";
+import { InvalidInputError, type Hex } from "@skynet/protocol";
+import { decodeMetadata } from "@skynet/swarm";
+import { openKeystore } from "../../wallet/keystore.ts";
+import { readPassphrase } from "../../wallet/passphrase.ts";
+import { formatAmount, shortId } from "../format.ts";
+import {
+  addConnectionOptions,
+  resolveConnection,
+  withUi,
+  type ConnectionOptions,
+  type JsonOption,
+} from "../options.ts";
+
+type JobOptions = ConnectionOptions & JsonOption;
+
+/** Any key can read; reading needs no wallet. */
+const READER_KEY = new Uint8Array(32).fill(1);
+
+/** `skynet job list|show|cancel`. */
+export function addJob(program: Command): void {
+  const job = program.command("job").description("list, show or cancel jobs on the chain");
+  addConnectionOptions(job.command("list").description("jobs on this chain, newest last"))
+    .addHelpText("after", "\nExample:\n  $ npx skynet job list")
+    .action((options: JobOptions) =>
+      withUi(options, async (ui) => {
+        const chain = await openReader(options);
+        const jobs = [];
+        for (const { jobId } of await chain.postedJobs()) jobs.push(await describe(chain, jobId));
+        if (jobs.length === 0) ui.line("there are no jobs on this chain yet");
+        for (const { jobId, name, state, round, rounds, workers, seats } of jobs)
+          ui.line(
+            `${shortId(jobId)}  ${name.padEnd(20)} ${state.padEnd(10)} round ${round}/${rounds}  workers ${workers.length}/${seats}`,
+          );
+        return { jobs };
+      }),
+    );
+  addConnectionOptions(job.command("show").description("everything the chain says about one job"))
+    .argument("<job>", "job id, or the first digits of one")
+    .addHelpText("after", "\nExample:\n  $ npx skynet job show 0x3f2a")
+    .action((prefix: string, options: JobOptions) =>
+      withUi(options, async (ui) => {
+        const chain = await openReader(options);
+        const details = await describe(chain, await findJob(chain, prefix));
+        for (const [name, value] of Object.entries(details))
+          ui.line(`${name.padEnd(12)} ${Array.isArray(value) ? value.join("\n".padEnd(14)) : String(value)}`);
+        return details;
+      }),
+    );
+  addConnectionOptions(job.command("cancel").description("cancel an own job that is still open; the budget returns"))
+    .argument("<job>", "job id, or the first digits of one")
+    .addHelpText("after", "\nExample:\n  $ npx skynet job cancel 0x3f2a")
+    .action((prefix: string, options: JobOptions) =>
+      withUi(options, async (ui) => {
+        const connection = resolveConnection(options);
+        const privateKey = await openKeystore(connection.keystore, await readPassphrase(connection, "Passphrase"));
+        const chain = createChain({ rpcUrl: connection.rpcUrl, privateKey });
+        await chain.assertDeployed();
+        const jobId = await findJob(chain, prefix);
+        await chain.cancel(jobId);
+        ui.line(`cancelled ${shortId(jobId)}; the budget is back in the wallet's account at the Ledger`);
+        return { jobId, cancelled: true };
+      }),
+    );
+}
+
+async function openReader(options: JobOptions): Promise<Chain> {
+  const chain = createChain({ rpcUrl: resolveConnection(options).rpcUrl, privateKey: READER_KEY });
+  await chain.assertDeployed();
+  return chain;
+}
+
+async function findJob(chain: Chain, prefix: string): Promise<Hex> {
+  const matches = (await chain.postedJobs())
+    .map(({ jobId }) => jobId)
+    .filter((jobId) => jobId.startsWith(prefix.toLowerCase()));
+  if (matches.length === 1) return matches[0]!;
+  throw new InvalidInputError(
+    "NoSuchJob",
+    matches.length === 0 ? `there is no job ${prefix} on this chain` : `${matches.length} jobs begin with ${prefix}`,
+    { hint: "npx skynet job list shows the ids" },
+  );
+}
+
+async function describe(chain: Chain, jobId: Hex) {
+  const job = await chain.job(jobId);
+  const { spec } = job;
+  const token = await chain.tokenInfo(spec.token);
+  const money = await chain.settlement(jobId);
+  return {
+    jobId,
+    name: await metadataName(chain, jobId),
+    requester: spec.requester,
+    state: job.state,
+    outcome: job.outcome,
+    round: job.round,
+    rounds: spec.rounds,
+    seats: spec.seats,
+    workers: job.workers,
+    price: formatAmount(job.price, token),
+    budget: formatAmount(money.budget, token),
+    paid: formatAmount(money.paid, token),
+    refunded: formatAmount(money.refunded, token),
+    burned: formatAmount(money.burned, token),
+    modelId: job.modelId,
+    verification: "quorum (no proofs yet)",
+  };
+}
+
+/** Metadata comes from strangers: a malformed one must not hide the job. */
+async function metadataName(chain: Chain, jobId: Hex): Promise<string> {
+  try {
+    return decodeMetadata(await chain.metadata(jobId)).name;
+  } catch {
+    return "(metadata not readable)";
+  }
+}

@@ -1,0 +1,76 @@
+import path from "node:path";
+import type { Command } from "commander";
+import { startDevnet } from "../../devnet/devnet.ts";
+import { readJobFile } from "../../job-file.ts";
+import { summaryJson } from "../../report/summary.ts";
+import { runRequester } from "../../roles/requester.ts";
+import { shutdownSignal } from "../../runtime/shutdown.ts";
+import { homeDir, integer, jsonOption, withUi, type JsonOption } from "../options.ts";
+
+interface StartOptions extends JsonOption {
+  readonly workers?: number;
+  readonly rounds?: number;
+  readonly stay?: true;
+  readonly job: string;
+}
+
+const exampleJob = path.join(
+  import.meta.dirname,
+  "..",
+  "..",
+  "..",
+  "..",
+  "..",
+  "examples",
+  "fashion-mnist",
+  "job.yaml",
+);
+
+/** `skynet start` (`npm start`): the whole path once, on this machine, with its own network in a new folder. */
+export function addStart(program: Command): void {
+  program
+    .command("start")
+    .description("train the example on this machine from start to end: chain, relay, workers, payment (npm start)")
+    .option("--workers <n>", "number of workers (default: as in the job file)", integer(1, 32))
+    .option("--rounds <n>", "number of rounds (default: as in the job file)", integer(1, 1024))
+    .option("--stay", "keep the network running afterwards, until Ctrl-C")
+    .option("--job <file>", "job file", exampleJob)
+    .addOption(jsonOption())
+    .addHelpText("after", "\nExample:\n  $ npm start -- --workers 4 --rounds 4 --json summary.json")
+    .action((options: StartOptions) =>
+      withUi(options, async (ui) => {
+        const signal = shutdownSignal();
+        const file = await readJobFile(options.job);
+        const count = options.workers ?? file.workers.count;
+        const minimum = Math.min(file.workers.minimum ?? count, count);
+        const job = {
+          ...file,
+          workers: { count, minimum },
+          training: { ...file.training, rounds: options.rounds ?? file.training.rounds },
+        };
+        const runDir = path.join(homeDir(), "runs", new Date().toISOString().slice(0, 19).replaceAll(":", "-"));
+        const devnet = await startDevnet({ dataDir: runDir, workers: count, ui, signal });
+        try {
+          const summary = await runRequester({
+            job,
+            rpcUrl: devnet.rpcUrl,
+            relays: [devnet.relay],
+            privateKey: await devnet.requesterKey(),
+            dataDir: path.join(runDir, "requester"),
+            listen: ["/ip4/127.0.0.1/tcp/0"],
+            resultDir: runDir,
+            ui,
+            signal,
+          });
+          ui.summary(summary);
+          if (options.stay) {
+            ui.line(`\nThe network stays: chain ${devnet.rpcUrl}, relay ${devnet.relay}. Stop it with Ctrl-C.`);
+            await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+          }
+          return summaryJson(summary);
+        } finally {
+          await devnet.stop();
+        }
+      }),
+    );
+}

@@ -1,0 +1,78 @@
+import path from "node:path";
+import process from "node:process";
+import type { Command } from "commander";
+import { fromHex, toHex } from "@skynet/protocol";
+import { generatePrivateKey } from "viem/accounts";
+import { createIdentity } from "@skynet/network";
+import { readInputFile } from "../../runtime/files.ts";
+import { createKeystore, keystoreAddress, openKeystore, WalletError } from "../../wallet/keystore.ts";
+import { readPassphrase } from "../../wallet/passphrase.ts";
+import { homeDir, jsonOption, withUi, type JsonOption } from "../options.ts";
+
+interface WalletOptions extends JsonOption {
+  readonly keystore: string;
+  readonly passphraseFile?: string;
+}
+
+const SECP256K1_ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
+
+/** `skynet wallet new|show|import`: one key is both the Ethereum address and the PeerId of a node. */
+export function addWallet(program: Command): void {
+  const wallet = program.command("wallet").description("create, show or import the key of a node");
+  const sub = (name: string, description: string, example: string) =>
+    wallet
+      .command(name)
+      .description(description)
+      .option("--keystore <file>", "wallet file", path.join(homeDir(), "wallet.json"))
+      .option("--passphrase-file <file>", "file with the passphrase (default: SKYNET_PASSPHRASE, else asked for)")
+      .addOption(jsonOption())
+      .addHelpText("after", `\nExample:\n  $ npx skynet wallet ${example}`);
+
+  sub("new", "create a new key in an encrypted keystore", "new --keystore worker.json").action(
+    (options: WalletOptions) => withUi(options, (ui) => store(options, generatePrivateKey(), ui.line)),
+  );
+  sub("import", "import a private key (64 hexadecimal digits) from a file", "import key.txt --keystore worker.json")
+    .argument("<file>", "file with the private key; - for standard input")
+    .action((file: string, options: WalletOptions) =>
+      withUi(options, async (ui) => store(options, await readPrivateKey(file), ui.line)),
+    );
+  sub("show", "show the address and the PeerId; the passphrase is checked", "show --keystore worker.json").action(
+    (options: WalletOptions) =>
+      withUi(options, async (ui) => {
+        await keystoreAddress(options.keystore);
+        const privateKey = await openKeystore(options.keystore, await readPassphrase(options, "Passphrase"));
+        return describe(privateKey, options.keystore, ui.line);
+      }),
+  );
+}
+
+async function store(options: WalletOptions, privateKey: `0x${string}`, line: (text: string) => void) {
+  const passphrase = await readPassphrase(options, "Passphrase of the new wallet", true);
+  await createKeystore(path.resolve(options.keystore), fromHex(privateKey), passphrase);
+  return describe(fromHex(privateKey), options.keystore, line);
+}
+
+function describe(privateKey: Uint8Array, keystore: string, line: (text: string) => void) {
+  const identity = createIdentity(privateKey);
+  const result = { address: identity.address, peerId: identity.peerId.toString(), keystore: path.resolve(keystore) };
+  line(`address   ${result.address}\nPeerId    ${result.peerId}\nkeystore  ${result.keystore}`);
+  return result;
+}
+
+async function readPrivateKey(file: string): Promise<`0x${string}`> {
+  const content = file === "-" ? await readStandardInput() : await readInputFile(file, "the key file");
+  const text = new TextDecoder().decode(content).trim().replace(/^0x/, "");
+  const value = /^[0-9a-fA-F]{64}$/.test(text) ? BigInt(`0x${text}`) : 0n;
+  if (value === 0n || value >= SECP256K1_ORDER)
+    throw new WalletError(
+      "BadPrivateKey",
+      "not a private key: 64 hexadecimal digits of a number below the curve's order are needed",
+    );
+  return toHex(fromHex(`0x${text}`));
+}
+
+async function readStandardInput(): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,58 @@
+import path from "node:path";
+import type { Command } from "commander";
+import { runWorker } from "../../roles/worker.ts";
+import { shutdownSignal } from "../../runtime/shutdown.ts";
+import { openKeystore } from "../../wallet/keystore.ts";
+import { readPassphrase } from "../../wallet/passphrase.ts";
+import {
+  addConnectionOptions,
+  homeDir,
+  resolveConnection,
+  withUi,
+  type ConnectionOptions,
+  type JsonOption,
+} from "../options.ts";
+
+interface WorkerOptions extends ConnectionOptions, JsonOption {
+  readonly data: string;
+  readonly listen: string;
+  readonly minPrice: string;
+  readonly once?: true;
+}
+
+/** `skynet worker`: lends this machine; takes the jobs that fit, trains, is paid. */
+export function addWorker(program: Command): void {
+  const command = program
+    .command("worker")
+    .description("lend this machine: join jobs that fit, train, and be paid for every round")
+    .option("--data <folder>", "folder for blocks, weights and the log", path.join(homeDir(), "worker"))
+    .option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0")
+    .option("--min-price <tokens>", "least pay for one round", "0")
+    .option("--once", "end after one job");
+  addConnectionOptions(command)
+    .addHelpText(
+      "after",
+      "\nExample:\n  $ npx skynet worker --rpc http://127.0.0.1:8545 --relay /ip4/127.0.0.1/tcp/60000/p2p/16Uiu2... --keystore worker.json",
+    )
+    .action((options: WorkerOptions) =>
+      withUi(options, async (ui) => {
+        const signal = shutdownSignal();
+        const connection = resolveConnection(options);
+        const privateKey = await openKeystore(
+          connection.keystore,
+          await readPassphrase(connection, "Passphrase of the worker's wallet"),
+        );
+        await runWorker({
+          rpcUrl: connection.rpcUrl,
+          relays: connection.relays,
+          privateKey,
+          dataDir: path.resolve(options.data),
+          listen: [options.listen],
+          minPrice: options.minPrice,
+          once: options.once ?? false,
+          ui,
+          signal,
+        });
+      }),
+    );
+}

@@ -1,0 +1,25 @@
+import { formatUnits } from "viem";
+
+/** Decimal amount of a token with its symbol. */
+export function formatAmount(value: bigint, token: { decimals: number; symbol: string }): string {
+  return `${formatUnits(value, token.decimals)} ${token.symbol}`;
+}
+
+/** Bytes in the largest fitting decimal unit. */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
+export function formatSeconds(seconds: number): string {
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+}
+
+export const shortId = (hex: string): string => `${hex.slice(0, 10)}…${hex.slice(-4)}`;

@@ -1,0 +1,54 @@
+import process from "node:process";
+import { Command, CommanderError } from "commander";
+import pc from "picocolors";
+import { SkyNetError } from "@skynet/protocol";
+import { Interrupted } from "../runtime/shutdown.ts";
+import { addDevnet } from "./commands/devnet.ts";
+import { addDoctor } from "./commands/doctor.ts";
+import { addJob } from "./commands/job.ts";
+import { addRelay } from "./commands/relay.ts";
+import { addStart } from "./commands/start.ts";
+import { addTrain } from "./commands/train.ts";
+import { addWallet } from "./commands/wallet.ts";
+import { addWorker } from "./commands/worker.ts";
+import { toJson } from "./ui.ts";
+
+const EXIT_FAILURE = 1;
+const EXIT_USAGE = 2;
+const EXIT_INTERRUPTED = 130;
+
+const program = new Command("skynet")
+  .description("Train machine-learning models on computers that belong to different people, paid from escrow.")
+  .version("0.1.0")
+  .showHelpAfterError("(run with --help for the options)")
+  .showSuggestionAfterError()
+  .exitOverride();
+
+for (const add of [addStart, addDevnet, addTrain, addJob, addWorker, addRelay, addWallet, addDoctor]) add(program);
+
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+  if (error instanceof Interrupted || (error as Error | undefined)?.name === "AbortError") {
+    process.stderr.write("interrupted\n");
+    return EXIT_INTERRUPTED;
+  }
+  const known = error instanceof SkyNetError;
+  if (process.argv.includes("--json")) {
+    const { code, hint } = known ? error : { code: "Unexpected", hint: undefined };
+    process.stdout.write(`${toJson({ event: "error", code, message: (error as Error).message, hint })}\n`);
+  }
+  process.stderr.write(`${pc.red("error:")} ${(error as Error).message}\n`);
+  if (known && error.hint) process.stderr.write(`${pc.dim("what to do:")} ${error.hint}\n`);
+  if (!known || process.env.SKYNET_LOG_LEVEL === "debug") process.stderr.write(`${(error as Error).stack ?? ""}\n`);
+  return EXIT_FAILURE;
+}
+
+try {
+  await program.parseAsync(process.argv);
+  process.exitCode ??= 0;
+} catch (error) {
+  process.exitCode = report(error);
+}
+// Every command has closed what it opened; a library's idle socket must not keep the process alive.
+if (process.channel) process.disconnect();
+setTimeout(() => process.exit(), 500).unref();

@@ -1,0 +1,167 @@
+import process from "node:process";
+import Table from "cli-table3";
+import { createLogUpdate } from "log-update";
+import pc from "picocolors";
+import type { RoundReport } from "@skynet/swarm";
+import type { Summary } from "../report/summary.ts";
+import { formatAmount, formatBytes, formatSeconds } from "./format.ts";
+
+/** Where a command tells the user what happens. One implementation per kind of output. */
+export interface Ui {
+  /** One line about something that happened. */
+  line(text: string): void;
+  /** Something that takes a while; `total` in the same unit as `done`. */
+  progress(label: string, done: number, total: number): void;
+  /** A machine-readable event; shown only with --json. */
+  event(name: string, details?: Record<string, unknown>): void;
+  round(report: RoundReport, rounds: number): void;
+  summary(summary: Summary): void;
+  close(): void;
+}
+
+export function createUi(options: { json: boolean }): Ui {
+  if (options.json) return jsonUi();
+  return process.stdout.isTTY && !process.env.CI ? liveUi() : plainUi();
+}
+
+/** JSON with bigints as decimal strings. */
+export const toJson = (value: unknown, indent?: number): string =>
+  JSON.stringify(value, (_key, field: unknown) => (typeof field === "bigint" ? field.toString() : field), indent);
+
+function jsonUi(): Ui {
+  const write = (value: unknown) => process.stdout.write(`${toJson(value)}\n`);
+  return {
+    line: () => {},
+    progress: () => {},
+    event: (name, details = {}) => write({ event: name, ...details }),
+    round: (report) => write({ event: "round", ...report }),
+    summary: (summary) => write({ event: "summary", ...summary }),
+    close: () => {},
+  };
+}
+
+function plainUi(): Ui {
+  const shown = new Map<string, number>();
+  return {
+    line: (text) => process.stdout.write(`${text}\n`),
+    progress: (label, done, total) => {
+      const quarter = total === 0 ? 4 : Math.floor((4 * done) / total);
+      if ((shown.get(label) ?? -1) >= quarter) return;
+      shown.set(label, quarter);
+      process.stdout.write(`${label}: ${Math.floor((100 * done) / Math.max(total, 1))} %\n`);
+    },
+    event: () => {},
+    round: (report, rounds) => process.stdout.write(`${roundLine(report, rounds)}\n`),
+    summary: (summary) => process.stdout.write(`${summaryText(summary)}\n`),
+    close: () => {},
+  };
+}
+
+const SPINNER = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+
+function liveUi(): Ui {
+  const live = createLogUpdate(process.stdout);
+  const reports: RoundReport[] = [];
+  const bars = new Map<string, { done: number; total: number }>();
+  let rounds = 0;
+  let frame = 0;
+  const draw = () => {
+    const parts = [...bars].map(
+      ([label, { done, total }]) => `${spinner(done, total, frame)} ${label.padEnd(34)} ${bar(done, total)}`,
+    );
+    if (reports.length > 0) parts.push(roundTable(reports, rounds));
+    live(parts.join("\n"));
+    frame++;
+  };
+  const timer = setInterval(draw, 120);
+  timer.unref();
+  return {
+    line: (text) => {
+      live.clear();
+      process.stdout.write(`${text}\n`);
+      draw();
+    },
+    progress: (label, done, total) => {
+      bars.set(label, { done, total });
+      if (done >= total) {
+        bars.delete(label);
+        live.clear();
+        process.stdout.write(`${pc.green("✔")} ${label}\n`);
+        draw();
+      }
+    },
+    event: () => {},
+    round: (report, count) => {
+      rounds = count;
+      reports.push(report);
+      draw();
+    },
+    summary: (summary) => {
+      bars.clear();
+      draw();
+      live.done();
+      process.stdout.write(`${summaryText(summary)}\n`);
+    },
+    close: () => {
+      clearInterval(timer);
+      bars.clear();
+      if (reports.length === 0) live.clear();
+      live.done();
+    },
+  };
+}
+
+function spinner(done: number, total: number, frame: number): string {
+  return done >= total ? pc.green("✔") : pc.cyan(SPINNER[frame % SPINNER.length]!);
+}
+
+const BAR_WIDTH = 28;
+
+function bar(done: number, total: number): string {
+  const share = total === 0 ? 1 : Math.min(done / total, 1);
+  const filled = Math.round(share * BAR_WIDTH);
+  return `${pc.cyan("█".repeat(filled))}${pc.dim("░".repeat(BAR_WIDTH - filled))} ${Math.floor(100 * share)} %`;
+}
+
+function roundTable(reports: readonly RoundReport[], rounds: number): string {
+  const table = new Table({
+    head: ["round", "test loss", "accuracy", "seconds", "sent", "merged"].map((title) => pc.bold(title)),
+    style: { head: [], border: process.env.NO_COLOR ? [] : ["gray"] },
+    colAligns: ["right", "right", "right", "right", "right", "right"],
+  });
+  for (const report of reports) {
+    const merged = report.merged ? `${report.included} of ${report.committed}` : pc.red("no");
+    const accuracy = pc.green(`${(100 * report.accuracy).toFixed(2)} %`);
+    table.push([
+      `${report.round} / ${rounds}`,
+      report.loss.toFixed(4),
+      accuracy,
+      report.seconds.toFixed(1),
+      formatBytes(report.sentBytes),
+      merged,
+    ]);
+  }
+  return table.toString();
+}
+
+function roundLine(report: RoundReport, rounds: number): string {
+  const merged = report.merged ? `${report.included} of ${report.committed} updates merged` : "not merged";
+  return `round ${report.round}/${rounds}: loss ${report.loss.toFixed(4)}, accuracy ${(100 * report.accuracy).toFixed(2)} %, ${report.seconds.toFixed(1)} s, ${formatBytes(report.sentBytes)} sent, ${merged}`;
+}
+
+/** The end of a run in a few lines. */
+export function summaryText(summary: Summary): string {
+  const amount = (value: bigint) => formatAmount(value, summary.token);
+  const states = summary.statesIdentical ? pc.green("bit-identical on every worker") : pc.red("NOT identical");
+  return [
+    "",
+    `${pc.bold("Outcome")}        ${summary.outcome}`,
+    `${pc.bold("Test accuracy")}  ${pc.green(`${(100 * summary.testAccuracy).toFixed(2)} %`)} after ${summary.rounds} rounds with ${summary.workers} workers`,
+    `${pc.bold("Weights")}        ${states}`,
+    `${pc.bold("Money")}          budget ${amount(summary.budget)} = paid ${amount(summary.paid)} + refunded ${amount(summary.refunded)} + burned ${amount(summary.burned)}`,
+    `${pc.bold("Time")}           ${formatSeconds(summary.trainSeconds)}`,
+    `${pc.bold("Verification")}   quorum of the workers' signatures (every worker holds every update); no proofs yet`,
+    `${pc.bold("Model")}          ${summary.modelFile}`,
+    `${pc.bold("Report")}         ${summary.reportFile}`,
+  ].join("\n");
+}

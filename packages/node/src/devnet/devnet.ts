@@ -1,0 +1,139 @@
+import { randomBytes } from "node:crypto";
+import fs from "node:fs/promises";
+import path from "node:path";
+import { createChain, deploySkyNet, deployTestToken, startAnvil, type Anvil } from "@skynet/contracts";
+import { fromHex, type Hex } from "@skynet/protocol";
+import { createPublicClient, http, parseEther } from "viem";
+import type { Ui } from "../cli/ui.ts";
+import { startChild, type SkyNetChild } from "../runtime/children.ts";
+import { readFileIfThere, writeFileAtomic } from "../runtime/files.ts";
+import { createKeystore, keystoreAddress, openKeystore } from "../wallet/keystore.ts";
+
+export interface DevnetOptions {
+  readonly dataDir: string;
+  readonly workers: number;
+  readonly port?: number | undefined;
+  readonly ui: Ui;
+  readonly signal: AbortSignal;
+}
+
+export interface Devnet {
+  readonly rpcUrl: string;
+  readonly relay: string;
+  readonly requester: { readonly keystore: string; readonly passphraseFile: string };
+  readonly workers: readonly SkyNetChild[];
+  requesterKey(): Promise<Uint8Array>;
+  stop(): Promise<void>;
+}
+
+/** First account of anvil's public test mnemonic: it has the development chain's money and no secret. */
+const FAUCET_KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+const ETH_EACH = parseEther("10");
+const TOKENS_EACH = 10_000n * 10n ** 6n;
+
+/**
+ * Starts a network on this machine: anvil with the contracts and a test token, one relay process and worker processes,
+ * each with its own wallet, which are given test money. An existing data folder is continued.
+ */
+export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
+  const { ui, signal } = options;
+  const dataDir = path.resolve(options.dataDir);
+  const children: SkyNetChild[] = [];
+  let anvil: Anvil | undefined;
+  const steps = 4;
+  const progress = (done: number) => ui.progress("Starting the local network", done, steps);
+  const stop = async () => {
+    await Promise.all(children.map((child) => child.stop()));
+    await anvil?.stop();
+    await fs.rm(path.join(dataDir, "devnet.json"), { force: true });
+  };
+  try {
+    progress(0);
+    const names = ["requester", "relay", ...Array.from({ length: options.workers }, (_, i) => `worker-${i + 1}`)];
+    const [started, wallets] = await Promise.all([
+      startAnvil({
+        dataDir: path.join(dataDir, "chain"),
+        ...(options.port === undefined ? {} : { port: options.port }),
+        signal,
+      }),
+      Promise.all(names.map((name) => openWallet(path.join(dataDir, "wallets"), name))),
+    ]);
+    anvil = started;
+    progress(1);
+    const rpcUrl = anvil.rpcUrl;
+    await deployAndFund(
+      rpcUrl,
+      wallets.map(({ address }) => address),
+    );
+    progress(2);
+    const wallet = (name: string) => wallets[names.indexOf(name)]!;
+    const relayChild = startNode(children, "relay", wallet("relay"), ["--data", path.join(dataDir, "relay")]);
+    const { multiaddrs } = await relayChild.event("listening");
+    const relay = (multiaddrs as string[])[0]!;
+    progress(3);
+    const workers = names.slice(2).map((name) => {
+      const args = ["--data", path.join(dataDir, name), "--rpc", rpcUrl, "--relay", relay];
+      return startNode(children, "worker", wallet(name), args);
+    });
+    await Promise.all(workers.map((worker) => worker.event("ready")));
+    progress(steps);
+    const requester = { keystore: wallet("requester").keystore, passphraseFile: wallet("requester").passphraseFile };
+    const info = { pid: process.pid, rpcUrl, relay, requester };
+    await writeFileAtomic(path.join(dataDir, "devnet.json"), `${JSON.stringify(info, null, 2)}\n`);
+    return { rpcUrl, relay, requester, workers, requesterKey: () => openWith(requester), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+interface Wallet {
+  readonly keystore: string;
+  readonly passphraseFile: string;
+  readonly address: Hex;
+}
+
+async function openWallet(folder: string, name: string): Promise<Wallet> {
+  const keystore = path.join(folder, `${name}.json`);
+  const passphraseFile = path.join(folder, `${name}.passphrase`);
+  if ((await readFileIfThere(keystore)) === undefined) {
+    const passphrase = randomBytes(16).toString("hex");
+    await writeFileAtomic(passphraseFile, `${passphrase}\n`, 0o600);
+    await createKeystore(keystore, randomBytes(32), passphrase);
+  }
+  return { keystore, passphraseFile, address: await keystoreAddress(keystore) };
+}
+
+async function openWith({
+  keystore,
+  passphraseFile,
+}: {
+  keystore: string;
+  passphraseFile: string;
+}): Promise<Uint8Array> {
+  const passphrase = new TextDecoder().decode(await fs.readFile(passphraseFile)).trim();
+  return openKeystore(keystore, passphrase);
+}
+
+function startNode(children: SkyNetChild[], role: string, wallet: Wallet, args: readonly string[]): SkyNetChild {
+  const child = startChild([role, "--keystore", wallet.keystore, "--passphrase-file", wallet.passphraseFile, ...args]);
+  children.push(child);
+  return child;
+}
+
+/** Deploys what is missing, and gives every wallet ether for gas and test tokens. */
+async function deployAndFund(rpcUrl: string, addresses: readonly Hex[]): Promise<void> {
+  const faucet = createChain({ rpcUrl, privateKey: fromHex(FAUCET_KEY) });
+  await deploySkyNet(faucet);
+  const token = await deployTestToken(faucet);
+  const client = createPublicClient({ transport: http(rpcUrl) });
+  await Promise.all(
+    addresses.map(async (address) => {
+      if ((await client.getBalance({ address })) < ETH_EACH / 2n)
+        await client.request({ method: "anvil_setBalance" as never, params: [address, quantity(ETH_EACH)] as never });
+      if ((await faucet.tokenBalance(token, address)) === 0n) await faucet.mint(token, address, TOKENS_EACH);
+    }),
+  );
+}
+
+const quantity = (value: bigint): Hex => `0x${value.toString(16)}`;

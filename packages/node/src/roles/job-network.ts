@@ -1,0 +1,61 @@
+import { fetchBlock, receiveUpdates, sendUpdate } from "@skynet/network";
+import type { Hex } from "@skynet/protocol";
+import type { Address, ChannelMessage, JobNetwork } from "@skynet/swarm";
+import type { LocalNode } from "./local-node.ts";
+
+/** A job's secrets and members as its node knows them now. */
+export interface JobCircle {
+  readonly jobId: Hex;
+  /** Newest first. */
+  groupKeys: Uint8Array[];
+  members: ReadonlySet<Address>;
+}
+
+/** Largest update that is accepted: 16 bytes for each parameter of a model that fits the other limits. */
+const MAX_UPDATE_BYTES = 256 * 1024 * 1024;
+
+/** Where new jobs are announced; the chain stays the authority. */
+export const JOBS_TOPIC = "jobs";
+
+export const jobTopic = (jobId: Hex): string => `job-${jobId.slice(2)}`;
+
+/** Joins the network of one job: its encrypted channel and the direct streams between its members. */
+export function createJobNetwork(node: LocalNode, circle: JobCircle, signal: AbortSignal): JobNetwork {
+  const { host } = node;
+  let onMessage: (message: ChannelMessage) => void = () => {};
+  let onUpdate: (from: Address, round: number, bytes: Uint8Array) => Promise<void> = async () => {
+    throw new Error("not ready");
+  };
+  host.subscribe(
+    jobTopic(circle.jobId),
+    ({ kind, from, body, job }) => {
+      if (job === circle.jobId) onMessage({ kind, from: from as Address, body });
+    },
+    { groupKey: () => circle.groupKeys, allow: (address) => circle.members.has(address as Address), signal },
+  );
+  receiveUpdates(host, {
+    signal,
+    maxBytes: MAX_UPDATE_BYTES,
+    admit: (peer, header) => header.job === circle.jobId && circle.members.has(peer as Address),
+    onUpdate: async (header, from, bytes) => {
+      await onUpdate(from as Address, header.round, bytes);
+    },
+  });
+  return {
+    publish: (kind, body) => {
+      const groupKey = circle.groupKeys[0];
+      if (!groupKey) return Promise.resolve();
+      return host.publish(jobTopic(circle.jobId), { kind, job: circle.jobId, body }, { groupKey });
+    },
+    onMessage: (handler) => {
+      onMessage = handler;
+    },
+    sendUpdate: async (to, round, bytes, options) =>
+      sendUpdate(host, to, { job: circle.jobId, round, kind: "update" }, bytes, options),
+    onUpdate: (handler) => {
+      onUpdate = handler;
+    },
+    fetchBlock: (from, cid, abort) => fetchBlock(host, from, cid, abort ? { signal: abort } : {}),
+    traffic: () => host.traffic(),
+  };
+}

@@ -1,0 +1,70 @@
+import path from "node:path";
+import { createChain, type Chain } from "@skynet/contracts";
+import { createHost, createIdentity, serveBlocks, type Host } from "@skynet/network";
+import { openBlockStore, type BlockStore } from "@skynet/storage";
+import type { Address, Log } from "@skynet/swarm";
+import { openLog } from "../runtime/log.ts";
+
+export interface NodeOptions {
+  readonly rpcUrl: string;
+  readonly relays: readonly string[];
+  readonly privateKey: Uint8Array;
+  readonly dataDir: string;
+  readonly listen: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+/** What every working node has: a chain, a host on the network, a block store and a log. */
+export interface LocalNode {
+  readonly chain: Chain;
+  readonly host: Host;
+  readonly blocks: BlockStore;
+  readonly log: Log;
+  readonly access: BlockAccess;
+  close(): Promise<void>;
+}
+
+/** Who may fetch which of this node's blocks. */
+export class BlockAccess {
+  readonly #open = new Set<string>();
+  readonly #members = new Map<string, ReadonlySet<Address>>();
+
+  /** Anybody may fetch this block (a job's metadata and architecture). */
+  open(cid: string): void {
+    this.#open.add(cid);
+  }
+
+  /** The members of a job may fetch every block; blocks of data are encrypted besides. */
+  setMembers(jobId: string, members: Iterable<Address>): void {
+    this.#members.set(jobId, new Set(members));
+  }
+
+  removeJob(jobId: string): void {
+    this.#members.delete(jobId);
+  }
+
+  allows(peer: Address, cid: string): boolean {
+    return this.#open.has(cid) || [...this.#members.values()].some((members) => members.has(peer));
+  }
+}
+
+/**
+ * Opens a node.
+ * @throws ChainError `ChainUnreachable`, `NotDeployed`; NetworkError `PortInUse`
+ */
+export async function openNode(options: NodeOptions, role: string): Promise<LocalNode> {
+  const log = openLog(options.dataDir, role);
+  const chain = createChain({ rpcUrl: options.rpcUrl, privateKey: options.privateKey });
+  await chain.assertDeployed();
+  const blocks = await openBlockStore(path.join(options.dataDir, "blocks"));
+  const access = new BlockAccess();
+  const host = await createHost({
+    identity: createIdentity(options.privateKey),
+    listen: [...options.listen],
+    relays: [...options.relays],
+    log,
+    signal: options.signal,
+  });
+  serveBlocks(host, { allow: (peer, cid) => access.allows(peer, cid), get: (cid) => blocks.get(cid) });
+  return { chain, host, blocks, log, access, close: () => host.stop() };
+}

@@ -1,0 +1,353 @@
+import path from "node:path";
+import { randomBytes } from "node:crypto";
+import {
+  fromHex,
+  JobMode,
+  jobIdOf,
+  jobSpecHash,
+  keccak256,
+  SkyNetError,
+  toHex,
+  word,
+  type Hex,
+  type JobSpec,
+} from "@skynet/protocol";
+import { generateDataKey } from "@skynet/storage";
+import {
+  encodeMetadata,
+  runRequesterJob,
+  weightsId,
+  ZERO_32,
+  type Address,
+  type JobSecrets,
+  type ModelShape,
+  type RequesterProgress,
+  type RequesterResult,
+  type Trainer,
+  type Weights,
+} from "@skynet/swarm";
+import { parseUnits, zeroAddress } from "viem";
+import { formatAmount, shortId } from "../cli/format.ts";
+import type { Ui } from "../cli/ui.ts";
+import type { JobFile } from "../job-file.ts";
+import { reportHtml } from "../report/html.ts";
+import { summaryJson, type Summary } from "../report/summary.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { readInputFile, writeFileAtomic } from "../runtime/files.ts";
+import { startTrainer } from "../trainer/trainer.ts";
+import { createJobChain } from "./job-chain.ts";
+import { openJobFiles } from "./job-files.ts";
+import { createJobNetwork, JOBS_TOPIC, type JobCircle } from "./job-network.ts";
+import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
+import { findUnfinishedJob, savePostedJob, settingsHash, type PostedJob } from "./posted-job.ts";
+import { publishTrainingSet, readTestSet, type TestSet } from "./requester-data.ts";
+
+export interface RequesterOptions extends NodeOptions {
+  readonly job: JobFile;
+  /** Folder for the report and the model; the job's own folder by default. */
+  readonly resultDir?: string;
+  readonly ui: Ui;
+}
+
+const DEVELOPMENT_CHAIN = 31337;
+
+interface Prepared {
+  readonly shape: ModelShape;
+  readonly initialSeed: Uint8Array;
+  readonly initialWeights: Weights;
+  readonly averaging: number;
+  readonly model: Uint8Array;
+}
+
+/**
+ * Posts the job, or finds the unfinished one with the same settings, leads it to its end and writes the results.
+ * @throws SkyNetError with a code for every wrong input; nothing is escrowed before everything was checked
+ */
+export async function runRequester(options: RequesterOptions): Promise<Summary> {
+  const node = await openNode(options, "requester");
+  const trainer = startTrainer();
+  try {
+    const prepared = await prepareModel(trainer, options.job);
+    const test = await readTestSet(options.job, prepared.shape.features, prepared.shape.classes);
+    const posted = await findOrPost(node, prepared, options);
+    const result = await lead(node, trainer, prepared, test, posted, options);
+    const summary = await writeResults(node, trainer, posted, result, options);
+    await savePostedJob(options.dataDir, { ...posted, done: true });
+    return summary;
+  } finally {
+    await trainer.close();
+    await node.close();
+  }
+}
+
+const powerOfTwoAbove = (value: number): number => 2 ** Math.ceil(Math.log2(value));
+
+async function prepareModel(trainer: Trainer, job: JobFile): Promise<Prepared> {
+  const model = await readInputFile(job.model, "the model");
+  const averaging = powerOfTwoAbove(job.workers.count);
+  const { batchSize, learningRate, seed } = job.training;
+  const shape = await trainer.load(model, { batchSize, learningRate, averaging });
+  const initialSeed = keccak256(new TextEncoder().encode("skynet/1/initial"), word(seed));
+  return { shape, initialSeed, initialWeights: await trainer.initialWeights(initialSeed), averaging, model };
+}
+
+async function findOrPost(node: LocalNode, prepared: Prepared, options: RequesterOptions): Promise<PostedJob> {
+  const { job, dataDir, ui } = options;
+  const settings = settingsHash({ job, chain: node.chain.chainId, requester: node.chain.address });
+  const unfinished = await findUnfinishedJob(dataDir, settings);
+  if (unfinished) {
+    ui.line(`resuming job ${shortId(unfinished.jobId)}`);
+    await post(node, prepared, options, unfinished);
+    return unfinished;
+  }
+  await checkBalance(node, job);
+  const { identity, recipient } = await generateDataKey();
+  const modules = { blocks: node.blocks, recipient, ui, signal: options.signal };
+  const dataset = await publishTrainingSet(job, prepared.shape, modules);
+  const modelCid = await node.blocks.put(prepared.model);
+  const metadata = encodeMetadata({
+    version: 1,
+    name: job.name,
+    arithmetic: "fixed",
+    verification: "quorum",
+    modelCid,
+    manifestCid: dataset.manifestCid,
+    batchSize: job.training.batchSize,
+    learningRate: job.training.learningRate,
+    initialSeed: prepared.initialSeed,
+  });
+  const draft = {
+    version: 1 as const,
+    settings,
+    nonce: (await node.chain.requesterNonce(node.chain.address)).toString(),
+    metadata: toHex(metadata),
+    modelCid,
+    manifestCid: dataset.manifestCid,
+    dataRoot: toHex(dataset.root),
+    nBatches: dataset.batchCount,
+    dataIdentity: identity,
+    group: null,
+    startedMs: Date.now(),
+    done: false,
+  };
+  const spec = await specOf(node, prepared, job, draft);
+  const jobId = jobIdOf({
+    chainId: node.chain.chainId,
+    jobBoard: node.chain.deployment.jobBoard,
+    requester: node.chain.address,
+    nonce: BigInt(draft.nonce),
+    specHash: jobSpecHash(spec),
+  });
+  const posted: PostedJob = { ...draft, jobId };
+  // On disk before it is on chain: a crash in between posts the same job again, never a second one.
+  await savePostedJob(dataDir, posted);
+  await post(node, prepared, options, posted);
+  return posted;
+}
+
+/** Posts the job unless the chain has it already, and offers its public blocks. */
+async function post(node: LocalNode, prepared: Prepared, options: RequesterOptions, posted: PostedJob): Promise<void> {
+  const { chain } = node;
+  for (const cid of [posted.modelCid, posted.manifestCid]) node.access.open(cid);
+  if (!(await chain.jobExists(posted.jobId))) {
+    const spec = await specOf(node, prepared, options.job, posted);
+    const budget = await checkBalance(node, options.job);
+    const inLedger = await chain.ledgerBalance(spec.token, chain.address);
+    if (inLedger < budget) await chain.deposit(spec.token, budget - inLedger);
+    await chain.post(spec, fromHex(posted.metadata));
+    options.ui.line(`posted job ${shortId(posted.jobId)}, ${await amountText(node, spec.token, budget)} in escrow`);
+  }
+  options.ui.event("posted", { jobId: posted.jobId });
+  await node.host.publish(JOBS_TOPIC, { kind: "job-posted", job: posted.jobId, body: {} });
+}
+
+async function tokenOf(node: LocalNode, job: JobFile): Promise<Hex> {
+  if (job.payment.token !== undefined) return job.payment.token as Hex;
+  if (node.chain.chainId === DEVELOPMENT_CHAIN) return node.chain.deployment.testToken;
+  throw new SkyNetError("NoToken", "the job file names no token to pay with", {
+    hint: "set payment.token to the address of an ERC-20 on this chain",
+  });
+}
+
+async function amountText(node: LocalNode, token: Hex, value: bigint): Promise<string> {
+  return formatAmount(value, await node.chain.tokenInfo(token));
+}
+
+/** The job's terms as the contract takes them. */
+async function specOf(
+  node: LocalNode,
+  prepared: Prepared,
+  job: JobFile,
+  data: Pick<PostedJob, "metadata" | "dataRoot" | "nBatches">,
+): Promise<JobSpec> {
+  const { payment, training, windows, workers } = job;
+  const token = await tokenOf(node, job);
+  const { decimals } = await node.chain.tokenInfo(token);
+  const amount = (text: string) => parseUnits(text, decimals);
+  const parameters = prepared.initialWeights.reduce((sum, { length }) => sum + length, 0);
+  return {
+    requester: node.chain.address,
+    seats: workers.count,
+    minSeats: workers.minimum ?? workers.count,
+    rounds: training.rounds,
+    maxFails: job.maxFailedRounds,
+    mode: JobMode.QUORUM,
+    auditSteps: 0,
+    steps: training.localSteps,
+    token,
+    auditBps: 0,
+    deliveryBps: Math.round(payment.deliveryPercent * 100),
+    holdBps: Math.round(payment.holdPercent * 100),
+    deadline: 0,
+    joinWindow: windows.join,
+    readyWindow: windows.ready,
+    commitWindow: windows.commit,
+    drawWindow: 0,
+    proveWindow: windows.prove,
+    mergeWindow: windows.merge,
+    deliverWindow: windows.deliver,
+    segment: training.localSteps,
+    averaging: prepared.averaging,
+    priceMin: amount(payment.pricePerRound),
+    priceMax: amount(payment.pricePerRound),
+    stake: amount(payment.stake),
+    missPenalty: amount(payment.missPenalty),
+    mergeFee: amount(payment.mergeFee),
+    nBatches: BigInt(data.nBatches),
+    workUnits: 3n * BigInt(parameters) * BigInt(training.batchSize) * BigInt(training.localSteps),
+    stepVerifier: ZERO_32,
+    modelId: weightsId(prepared.shape, prepared.initialWeights),
+    dataRoot: data.dataRoot,
+    admitter: zeroAddress,
+    beacon: zeroAddress,
+    metaHash: toHex(keccak256(fromHex(data.metadata))),
+  };
+}
+
+/** @throws SkyNetError `InsufficientBalance` naming both sums; returns the budget */
+async function checkBalance(node: LocalNode, job: JobFile): Promise<bigint> {
+  const token = await tokenOf(node, job);
+  const info = await node.chain.tokenInfo(token);
+  const { payment, training, workers } = job;
+  const budget =
+    BigInt(workers.count * training.rounds) * parseUnits(payment.pricePerRound, info.decimals) +
+    BigInt(training.rounds) * parseUnits(payment.mergeFee, info.decimals);
+  const self = node.chain.address;
+  const balance = (await node.chain.tokenBalance(token, self)) + (await node.chain.ledgerBalance(token, self));
+  if (balance < budget)
+    throw new SkyNetError(
+      "InsufficientBalance",
+      `the budget is ${formatAmount(budget, info)}, the wallet ${self} has ${formatAmount(balance, info)}`,
+      { hint: "lower payment.pricePerRound, workers.count or training.rounds, or send tokens to the wallet" },
+    );
+  return budget;
+}
+
+/** Runs the job to its end. */
+async function lead(
+  node: LocalNode,
+  trainer: Trainer,
+  prepared: Prepared,
+  test: TestSet,
+  posted: PostedJob,
+  options: RequesterOptions,
+): Promise<RequesterResult> {
+  const { jobId } = posted;
+  const chain = createJobChain(node.chain, jobId);
+  const group = posted.group;
+  const circle: JobCircle = { jobId, groupKeys: group ? [fromHex(group.key)] : [], members: new Set(group?.members) };
+  const stop = new AbortController();
+  const signal = AbortSignal.any([options.signal, stop.signal]);
+  const network = createJobNetwork(node, circle, signal);
+  node.access.setMembers(jobId, circle.members);
+  let saved = posted;
+  const useSecrets = async (secrets: JobSecrets, members: readonly Address[]) => {
+    saved = { ...saved, group: { epoch: secrets.epoch, key: toHex(secrets.groupKey), members: [...members] } };
+    await savePostedJob(options.dataDir, saved);
+    circle.groupKeys = [secrets.groupKey, ...circle.groupKeys].slice(0, 4);
+    circle.members = new Set(members);
+    node.access.setMembers(jobId, members);
+  };
+  try {
+    return await runRequesterJob(
+      {
+        chain,
+        network,
+        blocks: node.blocks,
+        files: openJobFiles(options.dataDir, jobId),
+        trainer,
+        clock: systemClock,
+        log: node.log,
+        signal,
+        newSecrets: (epoch) => ({ epoch, groupKey: randomBytes(32), dataIdentity: posted.dataIdentity }),
+        useSecrets,
+        evaluate: (weights) => trainer.evaluate(weights, test.x, test.y),
+      },
+      {
+        shape: prepared.shape,
+        initialWeights: prepared.initialWeights,
+        resumed: group
+          ? {
+              secrets: { epoch: group.epoch, groupKey: fromHex(group.key), dataIdentity: posted.dataIdentity },
+              members: group.members,
+            }
+          : undefined,
+        onProgress: (event) => showProgress(event, options),
+      },
+    );
+  } finally {
+    stop.abort();
+  }
+}
+
+function showProgress(event: RequesterProgress, { ui, job }: RequesterOptions): void {
+  if (event.type === "round") return ui.round(event.report, job.training.rounds);
+  const { phase, round, workers } = event.snapshot;
+  ui.event("phase", { phase, round, workers: workers.length });
+  if (phase === "OPEN") ui.progress("Waiting for workers to join", workers.length, job.workers.count);
+  if (phase === "READY") {
+    ui.progress("Waiting for workers to join", 1, 1);
+    ui.line(`assigned ${workers.length} workers on chain`);
+  }
+}
+
+/** Model, report and figures of the finished job. */
+async function writeResults(
+  node: LocalNode,
+  trainer: Trainer,
+  posted: PostedJob,
+  result: RequesterResult,
+  options: RequesterOptions,
+): Promise<Summary> {
+  const folder = options.resultDir ?? path.join(options.dataDir, "jobs", posted.jobId);
+  const token = await tokenOf(node, options.job);
+  const money = await node.chain.settlement(posted.jobId);
+  const summary: Summary = {
+    jobId: posted.jobId,
+    name: options.job.name,
+    outcome: result.outcome,
+    testAccuracy: result.accuracy,
+    rounds: result.rounds.filter(({ merged }) => merged).length,
+    workers: result.workers,
+    statesIdentical: result.statesIdentical,
+    budget: money.budget,
+    paid: money.paid,
+    refunded: money.refunded,
+    burned: money.burned,
+    stakeBurned: money.stakeBurned,
+    trainSeconds: (Date.now() - posted.startedMs) / 1000,
+    perRound: result.rounds,
+    token: await node.chain.tokenInfo(token),
+    modelId: result.modelId,
+    modelFile: path.join(folder, "model.onnx"),
+    reportFile: path.join(folder, "report.html"),
+  };
+  await writeFileAtomic(summary.modelFile, await trainer.exportModel(result.weights));
+  await writeFileAtomic(summary.reportFile, reportHtml(summary, new Date()));
+  await writeFileAtomic(
+    path.join(folder, "summary.json"),
+    `${JSON.stringify(summaryJson(summary), null, 2)}
+`,
+  );
+  return summary;
+}

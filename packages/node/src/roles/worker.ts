@@ -1,0 +1,224 @@
+import { parseUnits } from "viem";
+import type { Hex } from "@skynet/protocol";
+import { SkyNetError } from "@skynet/protocol";
+import { fetchBlock } from "@skynet/network";
+import { openDataset } from "@skynet/storage";
+import {
+  decodeMetadata,
+  openSecrets,
+  runWorkerJob,
+  type Address,
+  type BatchSource,
+  type JobMetadata,
+  type ModelShape,
+  type Trainer,
+} from "@skynet/swarm";
+import { formatAmount, shortId } from "../cli/format.ts";
+import type { Ui } from "../cli/ui.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { startTrainer } from "../trainer/trainer.ts";
+import { createJobChain } from "./job-chain.ts";
+import { openJobFiles } from "./job-files.ts";
+import { createJobNetwork, type JobCircle } from "./job-network.ts";
+import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
+
+export interface WorkerOptions extends NodeOptions {
+  /** Decimal tokens. */
+  readonly minPrice: string;
+  readonly once: boolean;
+  readonly ui: Ui;
+}
+
+const POLL_MS = 1000;
+const HEADROOM = 2;
+
+/**
+ * Registers the node, then takes job after job until the signal aborts. A job is joined only after its metadata and its
+ * model were fetched and checked and one real step was measured.
+ */
+export async function runWorker(options: WorkerOptions): Promise<void> {
+  const node = await openNode(options, "worker");
+  const trainer = startTrainer();
+  const { ui, signal } = options;
+  try {
+    await ensureRegistered(node);
+    ui.event("ready", { address: node.chain.address, multiaddrs: node.host.multiaddrs() });
+    ui.line(`worker ${node.chain.address} ready, waiting for jobs`);
+    const refused = new Map<Hex, string>();
+    while (!signal.aborted) {
+      const jobId = await nextJob(node, trainer, options, refused).catch((error: unknown) => {
+        if (!signal.aborted) node.log.warn({ error: String(error) }, "no job could be taken; trying on");
+        return undefined;
+      });
+      if (jobId !== undefined) {
+        await workOn(node, trainer, jobId, options);
+        if (options.once) return;
+      }
+      await systemClock.sleep(POLL_MS, signal);
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    await trainer.close();
+    await node.close();
+  }
+}
+
+async function ensureRegistered({ chain, host }: LocalNode): Promise<void> {
+  if ((await chain.worker(chain.address)).registered) return;
+  await chain.register(host.identity.publicKey, chain.address);
+}
+
+/** Id of a job that this worker has a seat in: one from before a restart, or one just joined. */
+async function nextJob(
+  node: LocalNode,
+  trainer: Trainer,
+  options: WorkerOptions,
+  refused: Map<Hex, string>,
+): Promise<Hex | undefined> {
+  for (const { jobId } of await node.chain.postedJobs()) {
+    const job = await node.chain.job(jobId);
+    const seated = job.workers.some((worker) => worker.toLowerCase() === node.chain.address);
+    if (seated && (job.state !== "SETTLED" || owes(job, node.chain.address))) return jobId;
+    if (seated || job.state !== "OPEN" || refused.has(jobId)) continue;
+    try {
+      await joinJob(node, trainer, jobId, options);
+      return jobId;
+    } catch (error) {
+      const retry = error instanceof SkyNetError && ["Unreachable", "NotFound", "PriceTooLow"].includes(error.code);
+      if (!retry) refused.set(jobId, String(error));
+      node.log.info({ jobId, error: String(error), retry }, "job not joined");
+      options.ui.event("refused", { jobId, reason: String(error) });
+    }
+  }
+  return undefined;
+}
+
+/** Whether a settled job still holds this worker's stake or pay. */
+function owes(job: Awaited<ReturnType<LocalNode["chain"]["job"]>>, self: Address): boolean {
+  const seat = job.workers.findIndex((worker) => worker.toLowerCase() === self);
+  return seat >= 0 && ((job.released >> BigInt(seat)) & 1n) === 0n;
+}
+
+async function joinJob(node: LocalNode, trainer: Trainer, jobId: Hex, options: WorkerOptions): Promise<void> {
+  const { chain } = node;
+  const job = await chain.job(jobId);
+  const { spec } = job;
+  const { decimals, symbol } = await chain.tokenInfo(spec.token);
+  const minPrice = parseUnits(options.minPrice, decimals);
+  const price = await chain.priceAt(jobId);
+  if (price < minPrice)
+    throw new SkyNetError(
+      "PriceTooLow",
+      `the job pays ${formatAmount(price, { decimals, symbol })} a round, less than --min-price`,
+    );
+  const { metadata, shape } = await loadJob(node, trainer, jobId, options.signal);
+  const stepMs = await measureStep(trainer, shape, metadata.batchSize);
+  const needSeconds = (HEADROOM * stepMs * spec.steps) / 1000;
+  if (needSeconds > spec.commitWindow)
+    throw new SkyNetError(
+      "TooSlow",
+      `a round of ${spec.steps} steps takes this machine ${(needSeconds / HEADROOM).toFixed(1)} s; the job allows ${spec.commitWindow} s`,
+    );
+  await ensureStake(node, spec.token, spec.stake);
+  await chain.join(jobId, minPrice);
+  options.ui.event("joined", { jobId, stepMs });
+  options.ui.line(`joined job ${shortId(jobId)} (${stepMs.toFixed(2)} ms a step)`);
+}
+
+async function ensureStake({ chain }: LocalNode, token: Hex, needed: bigint): Promise<void> {
+  const { free } = await chain.stakeOf(chain.address, token);
+  if (free >= needed) return;
+  const missing = needed - free;
+  const inLedger = await chain.ledgerBalance(token, chain.address);
+  if (inLedger < missing) await chain.deposit(token, missing - inLedger);
+  await chain.addStake(token, missing);
+}
+
+interface LoadedJob {
+  readonly metadata: JobMetadata;
+  readonly shape: ModelShape;
+  readonly manifest: Uint8Array;
+}
+
+/** Metadata and model of a job, checked against the hash that the contract holds, loaded into the trainer. */
+async function loadJob(node: LocalNode, trainer: Trainer, jobId: Hex, signal: AbortSignal): Promise<LoadedJob> {
+  const { spec } = await node.chain.job(jobId);
+  const requester = spec.requester.toLowerCase() as Address;
+  const fetch = async (cid: string) => {
+    const known = await node.blocks.get(cid);
+    if (known) return known;
+    const bytes = await fetchBlock(node.host, requester, cid, { signal });
+    await node.blocks.put(bytes);
+    return bytes;
+  };
+  const metadata = decodeMetadata(await node.chain.metadata(jobId));
+  const model = await fetch(metadata.modelCid);
+  const shape = await trainer.load(model, {
+    batchSize: metadata.batchSize,
+    learningRate: metadata.learningRate,
+    averaging: spec.averaging,
+  });
+  return { metadata, shape, manifest: await fetch(metadata.manifestCid) };
+}
+
+/** One real step of the real model; milliseconds. */
+async function measureStep(trainer: Trainer, shape: ModelShape, batchSize: number): Promise<number> {
+  await trainer.setWeights(await trainer.initialWeights(new Uint8Array(32)));
+  const batch = { x: new Int8Array(batchSize * shape.features).fill(1), y: new Uint8Array(batchSize) };
+  await trainer.step(batch);
+  const startedMs = performance.now();
+  await trainer.step(batch);
+  return performance.now() - startedMs;
+}
+
+async function workOn(node: LocalNode, trainer: Trainer, jobId: Hex, options: WorkerOptions): Promise<void> {
+  const { ui, signal } = options;
+  const chain = createJobChain(node.chain, jobId);
+  const { spec } = await node.chain.job(jobId);
+  const requester = spec.requester.toLowerCase() as Address;
+  const { metadata, shape, manifest } = await loadJob(node, trainer, jobId, signal);
+  const circle: JobCircle = { jobId, groupKeys: [], members: new Set([requester]) };
+  const stop = new AbortController();
+  const both = AbortSignal.any([signal, stop.signal]);
+  const network = createJobNetwork(node, circle, both);
+  const files = openJobFiles(options.dataDir, jobId);
+
+  const openJob = async (keys: { epoch: number; cid: string }): Promise<BatchSource> => {
+    const snapshot = await chain.snapshot();
+    circle.members = new Set([...snapshot.workers, requester]);
+    node.access.setMembers(jobId, circle.members);
+    const envelope = await fetchBlock(node.host, requester, keys.cid, { signal: both });
+    const secrets = openSecrets(jobId, envelope, keys.epoch, {
+      address: chain.self,
+      privateKey: options.privateKey,
+    });
+    circle.groupKeys = [secrets.groupKey, ...circle.groupKeys].slice(0, 4);
+    return openDataset({
+      manifestBytes: manifest,
+      expectedRoot: spec.dataRoot,
+      identity: secrets.dataIdentity,
+      blockStore: node.blocks,
+      fetch: (cid) => fetchBlock(node.host, requester, cid, { signal: both }),
+    });
+  };
+  try {
+    const result = await runWorkerJob(
+      { chain, network, blocks: node.blocks, files, trainer, clock: systemClock, log: node.log, signal: both, openJob },
+      {
+        shape,
+        initialSeed: metadata.initialSeed,
+        onProgress: (event) => {
+          ui.event(event.type, { jobId, ...event });
+          if (event.type === "training") ui.progress(`round ${event.round + 1}: local steps`, event.step, event.steps);
+        },
+      },
+    );
+    const { sentBytes, receivedBytes } = node.host.traffic();
+    ui.event("finished", { jobId, ...result, sentBytes, receivedBytes });
+    ui.line(`job ${shortId(jobId)} ${result.outcome.toLowerCase()}`);
+  } finally {
+    stop.abort();
+    node.access.removeJob(jobId);
+  }
+}
