@@ -1,1 +1,22 @@
-export {};
+export { compileTraining, type TrainingSettings } from "./compile.ts";
+export { CompileError, type CompileErrorCode, DataError, type DataErrorCode, OverflowError } from "./errors.ts";
+export { createExecutor, type Executor, type Inputs } from "./executor.ts";
+export { exportModel } from "./export.ts";
+export { initialWeights } from "./initial-weights.ts";
+export type { KernelSource } from "./kernels.ts";
+export { average, decodeDelta, deltaBytes, encodeDelta } from "./merge.ts";
+export {
+  defaultScales,
+  defaultWidths,
+  type DenseLayer,
+  type InputNormalisation,
+  type IntegerProgram,
+  quantiseBytes,
+  type Requantisation,
+  type Scales,
+  type SoftmaxCrossEntropy,
+  WEIGHT_BITS,
+  type WeightTensor,
+  weightTensors,
+  type Widths,
+} from "./program.ts";

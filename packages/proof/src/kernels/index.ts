@@ -1,0 +1,2 @@
+export { packColumns, packRows, pairRows, product, update } from "./matrix";
+export { logits, relu, reluGradient, softmax, widen } from "./elementwise";
