@@ -3,3 +3,4 @@ export * from "./encoding.ts";
 export * from "./errors.ts";
 export * from "./merkle.ts";
 export * from "./tensor-id.ts";
+export * from "./job/index.ts";
