@@ -1,4 +1,4 @@
-import { batchIndex, fromHex, type Hex } from "@skynet/protocol";
+import { batchIndex, type Hex } from "@skynet/protocol";
 import type { Address, JobSnapshot } from "./ports.ts";
 
 /** Batch of each local step of a worker's round: fixed by the job's seed, so nobody chooses its own data. */
@@ -7,9 +7,8 @@ export function batchesOfRound(
   worker: Address,
   round: number,
 ): number[] {
-  const seed = fromHex(snapshot.jobSeed);
   return Array.from({ length: snapshot.steps }, (_, step) =>
-    batchIndex(seed, fromHex(worker), round, step, snapshot.nBatches),
+    Number(batchIndex(snapshot.jobSeed, worker, round, step, BigInt(snapshot.nBatches))),
   );
 }
 

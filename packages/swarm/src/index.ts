@@ -1,4 +1,3 @@
-export { countOf, hasSeat, seatsOf } from "./bitmap.ts";
 export { batchesOfRound, distinct, ZERO_32 } from "./dataset-plan.ts";
 export { SwarmError } from "./errors.ts";
 export { openSecrets, type JobSecrets } from "./keys.ts";
@@ -11,7 +10,6 @@ export {
   type RequesterResult,
   type RoundReport,
 } from "./requester.ts";
-export { weightsId } from "./weights.ts";
 export {
   runWorkerJob,
   type BatchSource,

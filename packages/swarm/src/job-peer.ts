@@ -1,6 +1,4 @@
-import { average, decodeDelta, encodeDelta } from "@skynet/proof";
-import { fromHex, toHex, type Hex } from "@skynet/protocol";
-import { bit, hasSeat, seatsOf } from "./bitmap.ts";
+import { fromHex, hasSeat, type Hex, listSeats, seatBit, toHex } from "@skynet/protocol";
 import { SwarmError } from "./errors.ts";
 import { bodies, type MessageBody, type MessageKind } from "./messages.ts";
 import type {
@@ -17,7 +15,7 @@ import type {
   Trainer,
   Weights,
 } from "./ports.ts";
-import { decodeWeights, encodeWeights, weightsId } from "./weights.ts";
+import { decodeWeights, encodeWeights } from "./weights.ts";
 
 export interface PeerModules {
   readonly chain: JobChain;
@@ -90,7 +88,7 @@ export class JobPeer {
 
   /** Seats whose update of this round is here and checked. */
   received(): bigint {
-    return [...this.#updates.keys()].reduce((set, seat) => set | bit(seat), 0n);
+    return [...this.#updates.keys()].reduce((set, seat) => set | seatBit(seat), 0n);
   }
 
   heldUpdates(): ReadonlyMap<number, HeldUpdate> {
@@ -108,34 +106,34 @@ export class JobPeer {
   }
 
   /** Delta of this node's own training as it travels. */
-  encodeUpdate(updated: Weights): Uint8Array {
-    return encodeDelta(this.#requireBase().weights, updated, this.#requireSnapshot().averaging);
+  encodeUpdate(updated: Weights): Promise<Uint8Array> {
+    return this.modules.trainer.encodeUpdate(this.#requireBase().weights, updated);
   }
 
   /** W'_w = W_r + delta; the bytes are checked for length, range and canonical form. */
-  applyDelta(bytes: Uint8Array): Weights {
-    return decodeDelta(this.#requireBase().weights, bytes, this.#requireSnapshot().averaging);
+  applyUpdate(bytes: Uint8Array): Promise<Weights> {
+    return this.modules.trainer.applyUpdate(this.#requireBase().weights, bytes);
   }
 
-  /** Like {@link applyDelta}; the id must also be the one that the seat committed to. */
-  decodeUpdate(seat: number, bytes: Uint8Array): Weights {
-    const snapshot = this.#requireSnapshot();
-    const weights = this.applyDelta(bytes);
-    if (weightsId(this.#requireShape(), weights) !== snapshot.commits.get(seat))
+  /** Like {@link applyUpdate}; the id must also be the one that the seat committed to. */
+  async decodeUpdate(seat: number, bytes: Uint8Array): Promise<Weights> {
+    const committed = this.#requireSnapshot().commits.get(seat);
+    const weights = await this.applyUpdate(bytes);
+    if ((await this.modules.trainer.id(weights)) !== committed)
       throw new SwarmError("BadUpdate", `the update of seat ${seat} does not match its commitment`);
     return weights;
   }
 
   /** Included updates that are still missing are fetched from members that attested to hold them. */
-  async fetchMissingUpdates(included: bigint): Promise<void> {
-    for (const seat of seatsOf(included & ~this.received())) {
+  async #fetchMissingUpdates(included: bigint): Promise<void> {
+    for (const seat of listSeats(included & ~this.received())) {
       for (const [key, holders] of this.#sources) {
         const [sourceSeat, cid] = key.split("/") as [string, string];
         if (Number(sourceSeat) !== seat) continue;
         for (const holder of holders) {
           try {
             const bytes = await this.modules.network.fetchBlock(holder, cid, this.modules.signal);
-            await this.keepUpdate(seat, this.decodeUpdate(seat, bytes), bytes);
+            await this.keepUpdate(seat, await this.decodeUpdate(seat, bytes), bytes);
             break;
           } catch (error) {
             this.modules.log.debug({ seat, holder, error: String(error) }, "update not fetched");
@@ -146,17 +144,35 @@ export class JobPeer {
     }
   }
 
-  /** W_(r+1) from the included updates, or undefined while one is missing. */
+  /** W_(r+1) for this set of updates, once {@link computeNext} has made it. */
   next(included: bigint): { id: Hex; weights: Weights } | undefined {
-    const base = this.base;
-    if (!base || base.modelId !== this.snapshot?.modelId || (included & ~this.received()) !== 0n) return undefined;
-    const key = `${this.snapshot.round}/${base.modelId}/${included}`;
-    if (this.#nextWeights?.key !== key) {
-      const updates = seatsOf(included).map((seat) => this.#updates.get(seat)!.weights);
-      const weights = average(base.weights, updates, this.snapshot.averaging);
-      this.#nextWeights = { key, id: weightsId(this.#requireShape(), weights), weights };
-    }
+    return this.#nextWeights?.key === this.#nextKey(included) ? this.#nextWeights : undefined;
+  }
+
+  /**
+   * Averages the included updates; those that are missing are fetched first.
+   * @throws SwarmError `NoState` while one cannot be had
+   */
+  async computeNext(included: bigint): Promise<{ id: Hex; weights: Weights }> {
+    const known = this.next(included);
+    if (known) return known;
+    const key = this.#nextKey(included);
+    await this.#fetchMissingUpdates(included);
+    const base = this.#requireBase();
+    if (
+      key !== this.#nextKey(included) ||
+      base.modelId !== this.snapshot?.modelId ||
+      (included & ~this.received()) !== 0n
+    )
+      throw new SwarmError("NoState", "an included update is still missing");
+    const updates = listSeats(included).map((seat) => this.#updates.get(seat)!.weights);
+    const weights = await this.modules.trainer.average(base.weights, updates);
+    this.#nextWeights = { key, id: await this.modules.trainer.id(weights), weights };
     return this.#nextWeights;
+  }
+
+  #nextKey(included: bigint): string {
+    return `${this.snapshot?.round}/${this.snapshot?.modelId}/${included}`;
   }
 
   /** Makes the weights of the contract's modelId current, from memory, disk or a peer; false while they are not to be had. */
@@ -171,7 +187,7 @@ export class JobPeer {
 
   /** @throws SwarmError `WrongModel` when the weights are not those of the contract */
   async adoptBase(weights: Weights): Promise<void> {
-    const modelId = weightsId(this.#requireShape(), weights);
+    const modelId = await this.modules.trainer.id(weights);
     if (modelId !== this.#requireSnapshot().modelId)
       throw new SwarmError("WrongModel", "these weights are not the ones that the contract holds");
     await this.modules.files.write(STATE_FILE, encodeWeights(weights));
@@ -187,12 +203,12 @@ export class JobPeer {
     const stored = await this.modules.files.read(STATE_FILE);
     if (stored) {
       const weights = decodeWeights(shape, stored);
-      if (weightsId(shape, weights) === modelId) return weights;
+      if ((await this.modules.trainer.id(weights)) === modelId) return weights;
     }
     for (const [peer, cid] of this.#stateSources.get(modelId) ?? []) {
       try {
         const weights = decodeWeights(shape, await this.modules.network.fetchBlock(peer, cid, this.modules.signal));
-        if (weightsId(shape, weights) === modelId) return weights;
+        if ((await this.modules.trainer.id(weights)) === modelId) return weights;
       } catch (error) {
         this.modules.log.debug({ peer, error: String(error) }, "weights not fetched");
       }
@@ -224,7 +240,7 @@ export class JobPeer {
       const seat = this.seatOf(from);
       if (snapshot && seat >= 0 && snapshot.round === round) {
         if (snapshot.commits.has(seat) && this.base?.modelId === snapshot.modelId) {
-          const weights = this.decodeUpdate(seat, bytes);
+          const weights = await this.decodeUpdate(seat, bytes);
           if (!this.#updates.has(seat)) await this.keepUpdate(seat, weights, bytes);
           return;
         }

@@ -3,6 +3,7 @@ import { unwrapKey, wrapKey } from "@skynet/network";
 import { z } from "zod";
 import { SwarmError } from "./errors.ts";
 import type { Address } from "./ports.ts";
+import { bytes, bytesOf } from "./schemas.ts";
 
 /** Secrets of a job: the group key of the epoch and the age identity that opens the dataset's blocks. */
 export interface JobSecrets {
@@ -15,12 +16,12 @@ const envelopeSchema = z.strictObject({
   version: z.literal(1),
   epoch: z.number().int().min(0),
   boxes: z
-    .array(z.strictObject({ worker: z.string(), box: z.instanceof(Uint8Array) }))
+    .array(z.strictObject({ worker: z.string(), box: bytes }))
     .min(1)
     .max(256),
 });
 const secretsSchema = z.strictObject({
-  groupKey: z.instanceof(Uint8Array).refine((key) => key.length === 32),
+  groupKey: bytesOf(32),
   dataIdentity: z.string().min(1).max(500),
 });
 

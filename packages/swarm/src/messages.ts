@@ -1,6 +1,7 @@
 import { z } from "zod";
+import { bytesOf } from "./schemas.ts";
 
-const bytes32 = z.instanceof(Uint8Array).refine((bytes) => bytes.length === 32, "32 bytes");
+const bytes32 = bytesOf(32);
 const signature = z.string().regex(/^0x[0-9a-f]{130}$/);
 const round = z.number().int().min(0).max(1024);
 const cid = z.string().min(1).max(100);

@@ -1,6 +1,7 @@
 import { decode, encode } from "@skynet/protocol";
 import { z } from "zod";
 import { SwarmError } from "./errors.ts";
+import { bytesOf } from "./schemas.ts";
 
 const metadataSchema = z.strictObject({
   version: z.literal(1),
@@ -12,7 +13,7 @@ const metadataSchema = z.strictObject({
   manifestCid: z.string().min(1).max(100),
   batchSize: z.number().int().min(1).max(4096),
   learningRate: z.number().positive(),
-  initialSeed: z.instanceof(Uint8Array).refine((bytes) => bytes.length === 32),
+  initialSeed: bytesOf(32),
 });
 
 /**

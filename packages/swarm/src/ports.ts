@@ -147,6 +147,14 @@ export interface Trainer {
   /** One local step; returns the mean loss of the batch before the step. */
   step(batch: { x: Int8Array; y: Uint8Array }): Promise<number>;
   weights(): Promise<Weights>;
+  /** Id of weights as the contract holds it. */
+  id(weights: Weights): Promise<Hex>;
+  /** What `updated` changed in `base`, as it travels: one encoding for one change. */
+  encodeUpdate(base: Weights, updated: Weights): Promise<Uint8Array>;
+  /** The weights that an update makes of `base`; wrong lengths and ranges are refused. */
+  applyUpdate(base: Weights, update: Uint8Array): Promise<Weights>;
+  /** Exact average W + (1/N) sum(W'_w - W); N is the setting `averaging`, also when fewer updates came. */
+  average(base: Weights, updates: readonly Weights[]): Promise<Weights>;
   evaluate(weights: Weights, x: Int8Array, y: Uint8Array): Promise<Evaluation>;
   exportModel(weights: Weights): Promise<Uint8Array>;
   close(): Promise<void>;

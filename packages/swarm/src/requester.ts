@@ -1,5 +1,4 @@
-import { decode, encode, toHex, type Hex } from "@skynet/protocol";
-import { countOf, hasSeat, seatsOf } from "./bitmap.ts";
+import { countSeats, decode, encode, hasSeat, type Hex, listSeats, toHex } from "@skynet/protocol";
 import { SwarmError } from "./errors.ts";
 import { JobPeer, type PeerModules } from "./job-peer.ts";
 import { sealSecrets, type JobSecrets } from "./keys.ts";
@@ -7,7 +6,6 @@ import type { RoundStats } from "./messages.ts";
 import type { Address, Evaluation, JobSnapshot, ModelShape, Weights } from "./ports.ts";
 import { TaskSet } from "./tasks.ts";
 import { Turns } from "./turns.ts";
-import { weightsId } from "./weights.ts";
 
 export interface RequesterModules extends PeerModules {
   /** Random secrets for a new epoch; the data identity stays the same for the whole job. */
@@ -135,11 +133,9 @@ class RequesterJob {
     if (snapshot.phase === "READY" || snapshot.phase === "COMMIT") this.#rotateKeys(snapshot);
     if (snapshot.phase === "MERGE") {
       const included = snapshot.committed & snapshot.delivered & snapshot.active;
-      if (!this.#peer.next(included))
-        this.#tasks.once(`missing/${snapshot.round}`, async () => {
-          await this.#peer.fetchMissingUpdates(included);
-          if (!this.#peer.next(included)) throw new SwarmError("NoState", "an included update is not here yet");
-        });
+      this.#tasks.once(`next/${snapshot.round}`, async () => {
+        await this.#peer.computeNext(included);
+      });
     }
     if (snapshot.phase === "DELIVER") this.#acceptOrComplain(snapshot);
     const name = `tick/${snapshot.phase}/${snapshot.phaseAtMs}`;
@@ -149,7 +145,7 @@ class RequesterJob {
 
   /** A new group key whenever the set of members changes: who left cannot read on. */
   #rotateKeys(snapshot: JobSnapshot): void {
-    const members = seatsOf(snapshot.active).map((seat) => snapshot.workers[seat]!);
+    const members = listSeats(snapshot.active).map((seat) => snapshot.workers[seat]!);
     const published = snapshot.keys?.epoch;
     if (members.length === 0) return;
     if (published !== undefined && published === this.#secrets?.epoch && members.join() === this.#members.join())
@@ -171,8 +167,8 @@ class RequesterJob {
   /** Follows the contract's weights; a requester that cannot get them for long stops the job at the end of the round. */
   async #keepWeights(snapshot: JobSnapshot): Promise<boolean> {
     if (this.#peer.base?.modelId === snapshot.modelId) return true;
-    const { shape, initialWeights } = this.#options;
-    if (weightsId(shape, initialWeights) === snapshot.modelId) {
+    const { initialWeights } = this.#options;
+    if ((await this.#m.trainer.id(initialWeights)) === snapshot.modelId) {
       await this.#peer.adoptBase(initialWeights);
       return true;
     }
@@ -203,8 +199,8 @@ class RequesterJob {
       ...evaluation,
       seconds: (nowMs - this.#roundStartedMs) / 1000,
       sentBytes: Math.max(sent, 0),
-      committed: countOf(before.committed),
-      included: merged ? countOf(before.committed & before.delivered) : 0,
+      committed: countSeats(before.committed),
+      included: merged ? countSeats(before.committed & before.delivered) : 0,
       trainLoss: stats.reduce((sum, { trainLoss }) => sum + trainLoss, 0) / Math.max(stats.length, 1),
     };
     this.#roundStartedMs = nowMs;
@@ -222,7 +218,7 @@ class RequesterJob {
   /** Waits a moment for the workers' last word and their claims, then claims for those that are gone. */
   async #settled(snapshot: JobSnapshot): Promise<RequesterResult | undefined> {
     const nowMs = this.#m.clock.nowMs();
-    const active = seatsOf(snapshot.active).map((seat) => snapshot.workers[seat]!);
+    const active = listSeats(snapshot.active).map((seat) => snapshot.workers[seat]!);
     const heard = active.every((worker) => this.#finals.has(worker));
     const open = snapshot.workers.map((_, seat) => seat).filter((seat) => !isClaimed(snapshot, seat));
     if (snapshot.round > 0 && !heard && !this.#turns.isMine("final", FINAL_WAIT_MS / 2500, nowMs)) return undefined;
@@ -232,6 +228,7 @@ class RequesterJob {
       return undefined;
     }
     const weights = this.#peer.base?.weights ?? this.#options.initialWeights;
+    const ownId = await this.#m.trainer.id(weights);
     return {
       outcome: snapshot.outcome,
       modelId: snapshot.modelId,
@@ -239,8 +236,7 @@ class RequesterJob {
       rounds: this.#reports,
       statesIdentical:
         active.length > 0 &&
-        active.every((worker) => this.#finals.get(worker) === snapshot.modelId) &&
-        weightsId(this.#options.shape, weights) === snapshot.modelId,
+        [ownId, ...active.map((worker) => this.#finals.get(worker))].every((id) => id === snapshot.modelId),
       accuracy: (await this.#m.evaluate(weights)).accuracy,
       workers: snapshot.workers.length,
     };

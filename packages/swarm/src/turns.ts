@@ -1,4 +1,4 @@
-import { seatsOf } from "./bitmap.ts";
+import { listSeats } from "@skynet/protocol";
 import type { JobSnapshot } from "./ports.ts";
 
 /** Pause between two members that could send the same transaction, so that usually one of them does. */
@@ -6,7 +6,7 @@ const TURN_MS = 2500;
 
 /** Rank of a seat among the active ones, rotated by the round so that the fees go round. 0 sends first. */
 export function rankOf(snapshot: JobSnapshot, seat: number): number {
-  const seats = seatsOf(snapshot.active);
+  const seats = listSeats(snapshot.active);
   const position = Math.max(seats.indexOf(seat), 0);
   return (position + seats.length - (snapshot.round % Math.max(seats.length, 1))) % Math.max(seats.length, 1);
 }

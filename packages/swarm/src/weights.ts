@@ -1,19 +1,10 @@
-import { decode, encode, tensorId, toHex, type Hex } from "@skynet/protocol";
+import { decode, encode } from "@skynet/protocol";
 import { z } from "zod";
 import { SwarmError } from "./errors.ts";
 import type { ModelShape, Weights } from "./ports.ts";
+import { bytes } from "./schemas.ts";
 
-/** Id of weights as the contract holds it. */
-export function weightsId(shape: ModelShape, weights: Weights): Hex {
-  return toHex(
-    tensorId(
-      "weights",
-      shape.tensors.map(({ shape: dims, scale }, i) => ({ shape: dims, scale, data: weights[i]! })),
-    ),
-  );
-}
-
-const stateSchema = z.array(z.instanceof(Uint8Array)).min(1).max(1000);
+const stateSchema = z.array(bytes).min(1).max(1000);
 
 /** One block that holds all weights: DAG-CBOR list of little-endian int32 byte strings. */
 export function encodeWeights(weights: Weights): Uint8Array {
@@ -27,8 +18,8 @@ export function encodeWeights(weights: Weights): Uint8Array {
 }
 
 /** @throws SwarmError `WrongModel` when the tensors do not have the model's sizes */
-export function decodeWeights(shape: ModelShape, bytes: Uint8Array): Int32Array[] {
-  const parsed = stateSchema.safeParse(decode(bytes));
+export function decodeWeights(shape: ModelShape, block: Uint8Array): Int32Array[] {
+  const parsed = stateSchema.safeParse(decode(block));
   const sizes = shape.tensors.map(({ shape: dims }) => dims.reduce((product, dim) => product * dim, 1));
   if (
     !parsed.success ||

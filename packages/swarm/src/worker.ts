@@ -1,6 +1,16 @@
-import { decode, encode, fromHex, merkleRoot, toHex, type Hex } from "@skynet/protocol";
-import { OverflowError } from "@skynet/proof";
-import { countOf, hasSeat, quorumOf, seatsOf } from "./bitmap.ts";
+import {
+  countSeats,
+  decode,
+  encode,
+  fromHex,
+  hasSeat,
+  type Hex,
+  listSeats,
+  merkleRoot,
+  quorumOf,
+  SkyNetError,
+  toHex,
+} from "@skynet/protocol";
 import { batchesOfRound, distinct, ZERO_32 } from "./dataset-plan.ts";
 import { SwarmError } from "./errors.ts";
 import { JobPeer, type PeerModules } from "./job-peer.ts";
@@ -9,7 +19,6 @@ import type { JobSnapshot, ModelShape, Weights } from "./ports.ts";
 import { SignatureBoard } from "./signature-board.ts";
 import { TaskSet } from "./tasks.ts";
 import { rankOf, Turns } from "./turns.ts";
-import { weightsId } from "./weights.ts";
 
 /** Batches of the dataset, decrypted and checked against the dataset's root. */
 export interface BatchSource {
@@ -134,8 +143,8 @@ class WorkerJob {
     if (!own.seats.includes(seat)) return;
     this.#repeat("ready", () => this.#peer.publish("ready", { signature: own.signatures[own.seats.indexOf(seat)]! }));
     const missing = own.seats.filter((signed) => !hasSeat(snapshot.ready, signed));
-    const complete = missing.length + countOf(snapshot.ready) === countOf(snapshot.active);
-    const rank = rankOf(snapshot, seat) + (complete ? 0 : countOf(snapshot.active));
+    const complete = missing.length + countSeats(snapshot.ready) === countSeats(snapshot.active);
+    const rank = rankOf(snapshot, seat) + (complete ? 0 : countSeats(snapshot.active));
     if (missing.length === 0 || !this.#turns.isMine(`ready/${complete}/${missing.length}`, rank, snapshot.nowMs))
       return;
     const signatures = missing.map((signed) => own.signatures[own.seats.indexOf(signed)]!);
@@ -146,7 +155,7 @@ class WorkerJob {
     if (this.#peer.base?.modelId === snapshot.modelId) return;
     if (snapshot.round === 0) {
       const initial = await this.#m.trainer.initialWeights(this.#options.initialSeed);
-      if (weightsId(this.#options.shape, initial) === snapshot.modelId) return this.#peer.adoptBase(initial);
+      if ((await this.#m.trainer.id(initial)) === snapshot.modelId) return this.#peer.adoptBase(initial);
       if (snapshot.phase === "READY")
         throw new SwarmError("WrongModel", "the initial weights from the job's seed are not those of the contract");
     }
@@ -162,9 +171,9 @@ class WorkerJob {
       await this.#ensureInitialWeights(snapshot);
       try {
         const { weights, interior } = (await this.#storedUpdate(round)) ?? (await this.#localSteps(snapshot, batches));
-        await this.#m.chain.commit(weightsId(this.#options.shape, weights), toHex(merkleRoot(interior)));
+        await this.#m.chain.commit(await this.#m.trainer.id(weights), toHex(merkleRoot(interior)));
       } catch (error) {
-        if (!(error instanceof OverflowError)) throw error;
+        if (!(error instanceof SkyNetError && error.code === "Overflow")) throw error;
         this.#m.log.warn({ round, error: error.message }, "the step does not fit its integers: abstaining");
         await this.#m.chain.abstain(round);
       }
@@ -194,13 +203,13 @@ class WorkerJob {
       if (!plan.slice(step + 1, step + PREFETCH).includes(index)) pending.delete(index);
       const done = step + 1;
       if (done % snapshot.segment === 0 && done < plan.length)
-        interior.push(fromHex(weightsId(this.#options.shape, await trainer.weights())));
+        interior.push(fromHex(await trainer.id(await trainer.weights())));
       if (done % 16 === 0 || done === plan.length)
         this.#options.onProgress?.({ type: "training", round: snapshot.round, step: done, steps: plan.length });
     }
     const weights = await trainer.weights();
     this.#stats = { ...this.#stats, trainMs: clock.nowMs() - startedMs, trainLoss: lossSum / plan.length };
-    const update = this.#peer.encodeUpdate(weights);
+    const update = await this.#peer.encodeUpdate(weights);
     await this.#m.files.write(
       `update-${snapshot.round}.cbor`,
       encode({ modelId: fromHex(snapshot.modelId), update, interior }),
@@ -220,7 +229,7 @@ class WorkerJob {
       interior: Uint8Array[];
     };
     if (toHex(modelId) !== this.#peer.base?.modelId) return undefined;
-    return { weights: this.#peer.applyDelta(update), interior, update };
+    return { weights: await this.#peer.applyUpdate(update), interior, update };
   }
 
   #exchange(snapshot: JobSnapshot, seat: number): void {
@@ -232,7 +241,7 @@ class WorkerJob {
       await this.#peer.keepUpdate(seat, stored.weights, stored.update);
     });
     if (!this.#tasks.isDone(`own/${round}`)) return;
-    const members = seatsOf(snapshot.active)
+    const members = listSeats(snapshot.active)
       .filter((other) => other !== seat)
       .map((other) => snapshot.workers[other]!);
     for (const to of [...members, snapshot.requester]) this.#send(snapshot, to);
@@ -275,9 +284,9 @@ class WorkerJob {
         }),
       );
     }
-    const members = countOf(snapshot.committed);
+    const members = countSeats(snapshot.committed);
     const complete = seats.length === members;
-    if (seats.length < quorumOf(members) || seats.length <= countOf(snapshot.attested)) return;
+    if (seats.length < quorumOf(members) || seats.length <= countSeats(snapshot.attested)) return;
     const late = snapshot.nowMs >= snapshot.phaseAtMs + 0.7 * (snapshot.phaseEndMs - snapshot.phaseAtMs);
     if (!complete && !late) return;
     if (this.#turns.isMine(`attest/${round}/${seats.length}`, rankOf(snapshot, seat), snapshot.nowMs))
@@ -288,9 +297,7 @@ class WorkerJob {
     const { round } = snapshot;
     const included = snapshot.committed & snapshot.delivered & snapshot.active;
     this.#tasks.once(`merge-sign/${round}`, async () => {
-      await this.#peer.fetchMissingUpdates(included);
-      const next = this.#peer.next(included);
-      if (!next) throw new SwarmError("NoState", "an included update is still missing");
+      const next = await this.#peer.computeNext(included);
       if (!hasSeat(snapshot.committed, seat)) return;
       const signature = await this.#m.chain.signAttest(round, included, next.id);
       this.#board.add(`merge/${round}`, seat, { statement: `${included}/${next.id}`, signature, received: included });
@@ -311,7 +318,7 @@ class WorkerJob {
         }),
       );
     }
-    if (seats.length < quorumOf(countOf(snapshot.committed))) return;
+    if (seats.length < quorumOf(countSeats(snapshot.committed))) return;
     if (this.#turns.isMine(`merge/${round}`, rankOf(snapshot, seat), snapshot.nowMs))
       this.#tasks.once(`merge/${round}/${seats.join()}`, () => this.#m.chain.merge(next.id, seats, signatures));
   }
@@ -323,8 +330,11 @@ class WorkerJob {
       });
       return;
     }
-    const modelId = weightsId(this.#options.shape, this.#peer.base.weights);
-    this.#repeat("final", () => this.#peer.publish("final", { modelId: fromHex(modelId) }));
+    const { weights } = this.#peer.base;
+    // The id is computed anew, from the weights that this node really holds.
+    this.#repeat("final", async () =>
+      this.#peer.publish("final", { modelId: fromHex(await this.#m.trainer.id(weights)) }),
+    );
   }
 
   #settle(snapshot: JobSnapshot, seat: number): void {

@@ -16,7 +16,6 @@ import { generateDataKey } from "@skynet/storage";
 import {
   encodeMetadata,
   runRequesterJob,
-  weightsId,
   ZERO_32,
   type Address,
   type JobSecrets,
@@ -57,6 +56,8 @@ interface Prepared {
   readonly initialWeights: Weights;
   readonly averaging: number;
   readonly model: Uint8Array;
+  /** id(W_0). */
+  readonly modelId: Hex;
 }
 
 /**
@@ -88,7 +89,8 @@ async function prepareModel(trainer: Trainer, job: JobFile): Promise<Prepared> {
   const { batchSize, learningRate, seed } = job.training;
   const shape = await trainer.load(model, { batchSize, learningRate, averaging });
   const initialSeed = keccak256(new TextEncoder().encode("skynet/1/initial"), word(seed));
-  return { shape, initialSeed, initialWeights: await trainer.initialWeights(initialSeed), averaging, model };
+  const initialWeights = await trainer.initialWeights(initialSeed);
+  return { shape, initialSeed, initialWeights, averaging, model, modelId: await trainer.id(initialWeights) };
 }
 
 async function findOrPost(node: LocalNode, prepared: Prepared, options: RequesterOptions): Promise<PostedJob> {
@@ -216,7 +218,7 @@ async function specOf(
     nBatches: BigInt(data.nBatches),
     workUnits: 3n * BigInt(parameters) * BigInt(training.batchSize) * BigInt(training.localSteps),
     stepVerifier: ZERO_32,
-    modelId: weightsId(prepared.shape, prepared.initialWeights),
+    modelId: prepared.modelId,
     dataRoot: data.dataRoot,
     admitter: zeroAddress,
     beacon: zeroAddress,

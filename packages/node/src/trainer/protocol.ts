@@ -1,3 +1,4 @@
+import type { Hex } from "@skynet/protocol";
 import type { Evaluation, ModelShape, TrainingSettings, Weights } from "@skynet/swarm";
 
 /** Calls that the main thread makes into the training thread: method -> [arguments, result]. */
@@ -7,6 +8,10 @@ export interface TrainerCalls {
   setWeights: [[weights: Weights], void];
   step: [[batch: { x: Int8Array; y: Uint8Array }], number];
   weights: [[], Weights];
+  id: [[weights: Weights], Hex];
+  encodeUpdate: [[base: Weights, updated: Weights], Uint8Array];
+  applyUpdate: [[base: Weights, update: Uint8Array], Weights];
+  average: [[base: Weights, updates: readonly Weights[]], Weights];
   evaluate: [[weights: Weights, x: Int8Array, y: Uint8Array], Evaluation];
   exportModel: [[weights: Weights], Uint8Array];
 }
@@ -21,4 +26,4 @@ export interface TrainerRequest {
 
 export type TrainerResponse =
   | { readonly id: number; readonly result: unknown }
-  | { readonly id: number; readonly error: { name: string; code: string; message: string; hint: string | undefined } };
+  | { readonly id: number; readonly error: { code: string; message: string; hint: string | undefined } };

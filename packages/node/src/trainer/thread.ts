@@ -2,19 +2,24 @@
 import { parentPort } from "node:worker_threads";
 import { parseModel } from "@skynet/onnx";
 import {
+  average,
   compileTraining,
   createExecutor,
+  decodeDelta,
+  encodeDelta,
   exportModel,
   initialWeights,
   weightTensors,
   type Executor,
   type IntegerProgram,
 } from "@skynet/proof";
-import { SkyNetError } from "@skynet/protocol";
+import { SkyNetError, tensorId, toHex } from "@skynet/protocol";
 import type { TrainerCalls, TrainerMethod, TrainerRequest, TrainerResponse } from "./protocol.ts";
 
 let program: IntegerProgram | undefined;
 let executor: Executor | undefined;
+/** Evaluates, so that the weights in training stay where they are. */
+let evaluator: Executor | undefined;
 
 function loaded(): { program: IntegerProgram; executor: Executor } {
   if (!program || !executor) throw new SkyNetError("NoModel", "no model is loaded in the trainer");
@@ -29,18 +34,27 @@ const methods: { [Method in TrainerMethod]: (...args: TrainerCalls[Method][0]) =
       workers: settings.averaging,
     });
     executor = await createExecutor(program);
+    evaluator = await createExecutor(program);
     return { tensors: weightTensors(program), features: program.input.features, classes: program.loss.classes };
   },
   initialWeights: async (seed) => initialWeights(loaded().program, seed),
   setWeights: async (weights) => loaded().executor.load(weights),
   step: async ({ x, y }) => loaded().executor.step(x, y).loss,
   weights: async () => loaded().executor.weights(),
+  id: async (weights) =>
+    toHex(
+      tensorId(
+        "weights",
+        weightTensors(loaded().program).map(({ shape, scale }, i) => ({ shape, scale, data: weights[i]! })),
+      ),
+    ),
+  encodeUpdate: async (base, updated) => encodeDelta(loaded().program, base, updated),
+  applyUpdate: async (base, update) => decodeDelta(loaded().program, base, update),
+  average: async (base, updates) => average(loaded().program, base, updates),
   async evaluate(weights, x, y) {
-    const { executor } = loaded();
-    const current = executor.weights();
+    const executor = evaluator ?? loaded().executor;
     executor.load(weights);
     const { correct, loss } = executor.evaluate(x, y, y.length);
-    executor.load(current);
     return { accuracy: correct / y.length, loss };
   },
   exportModel: async (weights) => exportModel(loaded().program, weights),
@@ -55,7 +69,6 @@ parentPort?.on("message", ({ id, method, args }: TrainerRequest) => {
 });
 
 function describe(error: unknown) {
-  if (error instanceof SkyNetError)
-    return { name: error.name, code: error.code, message: error.message, hint: error.hint };
-  return { name: "Error", code: "TrainerFailed", message: String(error), hint: undefined };
+  if (error instanceof SkyNetError) return { code: error.code, message: error.message, hint: error.hint };
+  return { code: "TrainerFailed", message: String(error), hint: undefined };
 }

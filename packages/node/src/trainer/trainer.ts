@@ -1,5 +1,4 @@
 import { Worker } from "node:worker_threads";
-import { OverflowError } from "@skynet/proof";
 import { SkyNetError } from "@skynet/protocol";
 import type { Trainer } from "@skynet/swarm";
 import type { TrainerCalls, TrainerMethod, TrainerRequest, TrainerResponse } from "./protocol.ts";
@@ -40,6 +39,10 @@ export function startTrainer(): Trainer {
     setWeights: (weights) => call("setWeights", weights),
     step: (batch) => call("step", batch),
     weights: () => call("weights"),
+    id: (weights) => call("id", weights),
+    encodeUpdate: (base, updated) => call("encodeUpdate", base, updated),
+    applyUpdate: (base, update) => call("applyUpdate", base, update),
+    average: (base, updates) => call("average", base, updates),
     evaluate: (weights, x, y) => call("evaluate", weights, x, y),
     exportModel: (weights) => call("exportModel", weights),
     close: async () => {
@@ -48,9 +51,6 @@ export function startTrainer(): Trainer {
   };
 }
 
-function rebuild(error: { name: string; code: string; message: string; hint: string | undefined }): Error {
-  const options = error.hint === undefined ? {} : { hint: error.hint };
-  return error.name === "OverflowError"
-    ? new OverflowError(error.code, error.message, options)
-    : new SkyNetError(error.code, error.message, options);
+function rebuild({ code, message, hint }: { code: string; message: string; hint: string | undefined }): Error {
+  return new SkyNetError(code, message, hint === undefined ? {} : { hint });
 }
