@@ -1,4 +1,6 @@
+export * from "./batch-index.ts";
 export * from "./bytes.ts";
+export * from "./cid.ts";
 export * from "./encoding.ts";
 export * from "./errors.ts";
 export * from "./merkle.ts";

@@ -1,0 +1,30 @@
+/** Why something that arrived was not processed. */
+export type DropReason =
+  | "oversized"
+  | "undecodable"
+  | "badSignature"
+  | "replayed"
+  | "unknownSender"
+  | "notForUs" // no group key that we have opens it
+  | "unencrypted" // plain text where a group key is required
+  | "rateLimited"
+  | "handlerError"
+  | "refusedBlock"
+  | "refusedUpdate"
+  | "badStream"; // a direct stream that broke the protocol or stalled
+
+/** Counts what was dropped, by reason. */
+export interface Drops {
+  count(reason: DropReason): void;
+  snapshot(): Partial<Record<DropReason, number>>;
+}
+
+export function createDrops(): Drops {
+  const counts: Partial<Record<DropReason, number>> = {};
+  return {
+    count(reason) {
+      counts[reason] = (counts[reason] ?? 0) + 1;
+    },
+    snapshot: () => ({ ...counts }),
+  };
+}

@@ -1,0 +1,34 @@
+import { SkyNetError } from "@skynet/protocol";
+
+/** Stable codes of everything that this package raises on purpose. */
+export type NetworkErrorCode =
+  | "BadKey" // a private key, public key or PeerId has the wrong form
+  | "BadOption" // an option of the host has the wrong form
+  | "PortInUse" // another process listens on the address
+  | "TooLarge" // more bytes than the protocol allows
+  | "Malformed" // bytes from the network that do not parse
+  | "BadSignature" // the signature does not fit message and signer
+  | "CannotDecrypt" // no key opens the bytes
+  | "Unreachable" // the peer is not known, cannot be dialled, or went away
+  | "Refused" // the peer answered that we may not
+  | "NotFound" // the peer answered that it does not have it
+  | "BadBlock" // the bytes do not have the hash that was asked for
+  | "Rejected" // the peer verified the update and does not accept it
+  | "NotDelivered" // no receipt before the deadline
+  | "BadReceipt" // the receipt is forged or for something else
+  | "Stalled" // the peer stopped sending
+  | "Stopped"; // the host was stopped
+
+/** An error of the network, told apart by `code`. */
+export class NetworkError extends SkyNetError {
+  declare readonly code: NetworkErrorCode;
+
+  constructor(code: NetworkErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(code, message, options);
+  }
+}
+
+/** Text of anything that was thrown, for logs and reasons. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

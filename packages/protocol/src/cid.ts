@@ -1,0 +1,46 @@
+import { CID } from "multiformats/cid";
+import * as digest from "multiformats/hashes/digest";
+import { equalBytes } from "./bytes.ts";
+import { InvalidInputError } from "./errors.ts";
+
+const SHA2_256 = 0x12;
+const CODECS = { raw: 0x55, "dag-cbor": 0x71 } as const;
+
+/** How the bytes of a block are to be read; part of its CID, not of its hash. */
+export type BlockCodec = keyof typeof CODECS;
+
+/** SHA-256 by the platform's native code, in the browser too. 32 bytes. */
+export async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>));
+}
+
+/** CID version 1 (base32) of a block hashed with SHA-256. */
+export async function cidOf(bytes: Uint8Array, codec: BlockCodec = "raw"): Promise<string> {
+  return CID.createV1(CODECS[codec], digest.create(SHA2_256, await sha256(bytes))).toString();
+}
+
+/**
+ * SHA-256 digest that a CID names.
+ * @throws InvalidInputError `BadCid` unless it is a base32 CID version 1, raw or dag-cbor, with SHA-256
+ */
+export function digestOfCid(text: string): Uint8Array {
+  if (/^b[a-z2-7]{58}$/.test(text)) {
+    let cid: CID | undefined;
+    try {
+      cid = CID.parse(text);
+    } catch {
+      cid = undefined;
+    }
+    const known = cid !== undefined && (cid.code === CODECS.raw || cid.code === CODECS["dag-cbor"]);
+    if (known && cid!.version === 1 && cid!.multihash.code === SHA2_256 && cid!.toString() === text)
+      return cid!.multihash.digest;
+  }
+  throw new InvalidInputError("BadCid", `not a CID version 1 with SHA-256: ${text.slice(0, 80)}`, {
+    hint: "SkyNet blocks are raw or dag-cbor, base32 (they start with bafk or bafy)",
+  });
+}
+
+/** Whether `bytes` are the block that `cid` names. @throws InvalidInputError `BadCid` */
+export async function matchesCid(cid: string, bytes: Uint8Array): Promise<boolean> {
+  return equalBytes(digestOfCid(cid), await sha256(bytes));
+}
