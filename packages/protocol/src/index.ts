@@ -1,4 +1,3 @@
-export * from "./batch-index.ts";
 export * from "./bytes.ts";
 export * from "./cid.ts";
 export * from "./encoding.ts";

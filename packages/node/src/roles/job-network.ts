@@ -20,7 +20,7 @@ export const JOBS_TOPIC = "jobs";
 export const jobTopic = (jobId: Hex): string => `job-${jobId.slice(2)}`;
 
 /** Joins the network of one job: its encrypted channel and the direct streams between its members. */
-export function createJobNetwork(node: LocalNode, circle: JobCircle, signal: AbortSignal): JobNetwork {
+export async function createJobNetwork(node: LocalNode, circle: JobCircle, signal: AbortSignal): Promise<JobNetwork> {
   const { host } = node;
   let onMessage: (message: ChannelMessage) => void = () => {};
   let onUpdate: (from: Address, round: number, bytes: Uint8Array) => Promise<void> = async () => {
@@ -29,29 +29,35 @@ export function createJobNetwork(node: LocalNode, circle: JobCircle, signal: Abo
   host.subscribe(
     jobTopic(circle.jobId),
     ({ kind, from, body, job }) => {
-      if (job === circle.jobId) onMessage({ kind, from: from as Address, body });
+      if (job === circle.jobId) onMessage({ kind, from, body });
     },
-    { groupKey: () => circle.groupKeys, allow: (address) => circle.members.has(address as Address), signal },
+    { groupKey: () => circle.groupKeys, allow: (address) => circle.members.has(address), signal },
   );
-  receiveUpdates(host, {
-    signal,
+  const stopReceiving = await receiveUpdates(host, {
     maxBytes: MAX_UPDATE_BYTES,
-    admit: (peer, header) => header.job === circle.jobId && circle.members.has(peer as Address),
+    admit: (peer, header) => header.job === circle.jobId && circle.members.has(peer),
     onUpdate: async (header, from, bytes) => {
-      await onUpdate(from as Address, header.round, bytes);
+      try {
+        await onUpdate(from, header.round, bytes);
+        return { ok: true };
+      } catch (error) {
+        return { ok: false, reason: (error as Error).message };
+      }
     },
   });
+  signal.addEventListener("abort", () => void stopReceiving(), { once: true });
   return {
-    publish: (kind, body) => {
+    publish: async (kind, body) => {
       const groupKey = circle.groupKeys[0];
-      if (!groupKey) return Promise.resolve();
-      return host.publish(jobTopic(circle.jobId), { kind, job: circle.jobId, body }, { groupKey });
+      if (groupKey) await host.publish(jobTopic(circle.jobId), { kind, job: circle.jobId, body }, { groupKey });
     },
     onMessage: (handler) => {
       onMessage = handler;
     },
-    sendUpdate: async (to, round, bytes, options) =>
-      sendUpdate(host, to, { job: circle.jobId, round, kind: "update" }, bytes, options),
+    sendUpdate: async (to, round, bytes, options) => {
+      const id = { job: circle.jobId, round, kind: "update" };
+      return (await sendUpdate(host, to, id, bytes, options)).receiptBytes;
+    },
     onUpdate: (handler) => {
       onUpdate = handler;
     },

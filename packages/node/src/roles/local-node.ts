@@ -62,9 +62,10 @@ export async function openNode(options: NodeOptions, role: string): Promise<Loca
     identity: createIdentity(options.privateKey),
     listen: [...options.listen],
     relays: [...options.relays],
+    role,
     log,
     signal: options.signal,
   });
-  serveBlocks(host, { allow: (peer, cid) => access.allows(peer, cid), get: (cid) => blocks.get(cid) });
+  await serveBlocks(host, { allow: (peer, cid) => access.allows(peer, cid), get: (cid) => blocks.get(cid) });
   return { chain, host, blocks, log, access, close: () => host.stop() };
 }

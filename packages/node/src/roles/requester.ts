@@ -260,7 +260,7 @@ async function lead(
   const circle: JobCircle = { jobId, groupKeys: group ? [fromHex(group.key)] : [], members: new Set(group?.members) };
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
-  const network = createJobNetwork(node, circle, signal);
+  const network = await createJobNetwork(node, circle, signal);
   node.access.setMembers(jobId, circle.members);
   let saved = posted;
   const useSecrets = async (secrets: JobSecrets, members: readonly Address[]) => {

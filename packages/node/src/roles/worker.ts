@@ -181,7 +181,7 @@ async function workOn(node: LocalNode, trainer: Trainer, jobId: Hex, options: Wo
   const circle: JobCircle = { jobId, groupKeys: [], members: new Set([requester]) };
   const stop = new AbortController();
   const both = AbortSignal.any([signal, stop.signal]);
-  const network = createJobNetwork(node, circle, both);
+  const network = await createJobNetwork(node, circle, both);
   const files = openJobFiles(options.dataDir, jobId);
 
   const openJob = async (keys: { epoch: number; cid: string }): Promise<BatchSource> => {
@@ -189,10 +189,7 @@ async function workOn(node: LocalNode, trainer: Trainer, jobId: Hex, options: Wo
     circle.members = new Set([...snapshot.workers, requester]);
     node.access.setMembers(jobId, circle.members);
     const envelope = await fetchBlock(node.host, requester, keys.cid, { signal: both });
-    const secrets = openSecrets(jobId, envelope, keys.epoch, {
-      address: chain.self,
-      privateKey: options.privateKey,
-    });
+    const secrets = openSecrets(jobId, envelope, keys.epoch, node.host.identity);
     circle.groupKeys = [secrets.groupKey, ...circle.groupKeys].slice(0, 4);
     return openDataset({
       manifestBytes: manifest,

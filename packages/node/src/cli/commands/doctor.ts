@@ -120,10 +120,10 @@ async function checkRelay(relay: string | undefined): Promise<Check> {
       mend: "start one: npx skynet devnet, or give --relay MULTIADDR",
     };
   const privateKey = crypto.getRandomValues(new Uint8Array(32));
-  const host = await createHost({ identity: createIdentity(privateKey), listen: [], relays: [] });
+  const host = await createHost({ identity: createIdentity(privateKey), listen: [], relays: [relay] });
   try {
     const startedMs = performance.now();
-    await host.ping(relay, { signal: AbortSignal.timeout(5000) });
+    await host.connected({ signal: AbortSignal.timeout(5000) });
     return { name: "Relay", ok: true, found: `${relay} answers in ${(performance.now() - startedMs).toFixed(0)} ms` };
   } catch (error) {
     return { name: "Relay", ok: false, ...describe(error, "check --relay; is the relay running?") };
