@@ -34,6 +34,8 @@ export const bodies = {
   "have-state": z.strictObject({ modelId: bytes32, cid }),
   /** "I finished with these weights" (the id computed anew from the weights in memory). */
   final: z.strictObject({ modelId: bytes32 }),
+  /** The requester's answer to `final`; the worker repeats until it has it. */
+  "final-heard": z.strictObject({ worker: z.string().regex(/^0x[0-9a-f]{40}$/) }),
 } as const;
 
 export type MessageKind = keyof typeof bodies;

@@ -30,6 +30,13 @@ export interface JobSnapshot {
   readonly committed: bigint;
   readonly attested: bigint;
   readonly delivered: bigint;
+  /** Seats whose updates the merge of this round averages (known from MERGE on). */
+  readonly included: bigint;
+  /** Per finished round: the seats that are paid for their work, and those paid for a merged and attested update. */
+  readonly paidCompute: readonly bigint[];
+  readonly paidDelivery: readonly bigint[];
+  /** Rounds that ended with a merge. */
+  readonly merged: number;
   readonly released: bigint;
   readonly holdClaimed: bigint;
   /** Rounds of each seat that were claimed already. */

@@ -91,7 +91,13 @@ class RequesterJob {
     this.#secrets = options.resumed?.secrets;
     this.#members = options.resumed?.members ?? [];
     this.#roundStartedMs = modules.clock.nowMs();
-    this.#peer.on("final", (from, { modelId }) => this.#finals.set(from, toHex(modelId)));
+    this.#peer.on("final", (from, { modelId }) => {
+      if (this.#peer.seatOf(from) < 0) return;
+      this.#finals.set(from, toHex(modelId));
+      this.#peer.publish("final-heard", { worker: from }).catch((error: unknown) => {
+        modules.log.debug({ error: String(error) }, "not published");
+      });
+    });
     this.#peer.on("merge", (from, { round, stats }) => {
       if (this.#peer.seatOf(from) >= 0) this.#stats.set(`${round}/${from}`, stats);
     });
@@ -132,7 +138,7 @@ class RequesterJob {
   #react(snapshot: JobSnapshot): void {
     if (snapshot.phase === "READY" || snapshot.phase === "COMMIT") this.#rotateKeys(snapshot);
     if (snapshot.phase === "MERGE") {
-      const included = snapshot.committed & snapshot.delivered & snapshot.active;
+      const { included } = snapshot;
       this.#tasks.once(`next/${snapshot.round}`, async () => {
         await this.#peer.computeNext(included);
       });
@@ -185,7 +191,7 @@ class RequesterJob {
   async #closeRound(before: JobSnapshot, now: JobSnapshot): Promise<void> {
     // A restart or a slow poll can skip rounds; the report is about the newest one.
     const round = now.round;
-    const merged = now.modelId !== before.modelId;
+    const merged = now.merged > before.merged;
     if (!(await this.#keepWeights(now))) throw new SwarmError("NoState", "the new weights are not here yet");
     const evaluation = await this.#m.evaluate(this.#peer.base!.weights);
     const stats = before.workers.flatMap((worker) => this.#stats.get(`${round - 1}/${worker}`) ?? []);
@@ -199,8 +205,8 @@ class RequesterJob {
       ...evaluation,
       seconds: (nowMs - this.#roundStartedMs) / 1000,
       sentBytes: Math.max(sent, 0),
-      committed: countSeats(before.committed),
-      included: merged ? countSeats(before.committed & before.delivered) : 0,
+      committed: countSeats(now.paidCompute[round - 1] ?? 0n),
+      included: countSeats(now.paidDelivery[round - 1] ?? 0n),
       trainLoss: stats.reduce((sum, { trainLoss }) => sum + trainLoss, 0) / Math.max(stats.length, 1),
     };
     this.#roundStartedMs = nowMs;

@@ -49,6 +49,8 @@ export interface WorkerResult {
 const POLL_MS = 300;
 const REPEAT_MS = 2000;
 const PREFETCH = 8;
+/** How long a settled worker waits for the requester to hear its last word. */
+const GOODBYE_MS = 10_000;
 const CHAIN_FAILURE_LOG_MS = 10_000;
 
 /**
@@ -70,6 +72,8 @@ class WorkerJob {
   #batches: { epoch: number; source: BatchSource } | undefined;
   #stats: RoundStats = { trainMs: 0, trainLoss: 0, sentBytes: 0, receivedBytes: 0 };
   #lastPhase = "";
+  #finalHeard = false;
+  #settledMs = Number.POSITIVE_INFINITY;
 
   constructor(modules: WorkerModules, options: WorkerOptions) {
     this.#m = modules;
@@ -295,7 +299,7 @@ class WorkerJob {
 
   #merge(snapshot: JobSnapshot, seat: number): void {
     const { round } = snapshot;
-    const included = snapshot.committed & snapshot.delivered & snapshot.active;
+    const { included } = snapshot;
     this.#tasks.once(`merge-sign/${round}`, async () => {
       const next = await this.#peer.computeNext(included);
       if (!hasSeat(snapshot.committed, seat)) return;
@@ -338,6 +342,7 @@ class WorkerJob {
   }
 
   #settle(snapshot: JobSnapshot, seat: number): void {
+    this.#settledMs = Math.min(this.#settledMs, this.#m.clock.nowMs());
     if (snapshot.round > (snapshot.claimedTo[seat] ?? 0))
       this.#tasks.once("claim", () => this.#m.chain.claim(seat, snapshot.round));
     if (snapshot.holdReleased && !hasSeat(snapshot.holdClaimed, seat))
@@ -348,7 +353,8 @@ class WorkerJob {
   #isDone(snapshot: JobSnapshot, seat: number): boolean {
     const claimed = snapshot.round <= (snapshot.claimedTo[seat] ?? 0);
     const hold = !snapshot.holdReleased || hasSeat(snapshot.holdClaimed, seat);
-    return claimed && hold && hasSeat(snapshot.released, seat);
+    const gone = this.#m.clock.nowMs() > this.#settledMs + GOODBYE_MS;
+    return claimed && hold && hasSeat(snapshot.released, seat) && (this.#finalHeard || gone || snapshot.round === 0);
   }
 
   #tickWhenLate(snapshot: JobSnapshot, seat: number): void {
@@ -360,6 +366,9 @@ class WorkerJob {
   }
 
   #collectSignatures(): void {
+    this.#peer.on("final-heard", (from, { worker }) => {
+      if (from === this.#peer.snapshot?.requester && worker === this.#m.chain.self) this.#finalHeard = true;
+    });
     this.#peer.on("ready", (from, { signature }) => {
       void this.#verified(
         from,

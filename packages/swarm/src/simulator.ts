@@ -1,0 +1,305 @@
+import { average, createExecutor, decodeDelta, encodeDelta, initialWeights, weightTensors } from "@skynet/proof";
+import type { IntegerProgram } from "@skynet/proof";
+import {
+  applyJobEvent,
+  HoldResult,
+  includedSeats,
+  JobOutcome,
+  JobPhase,
+  keccak256,
+  phaseEnd,
+  postJob,
+  SkyNetError,
+  tensorId,
+  toHex,
+  type Hex,
+  type JobEvent,
+  type JobSpec,
+  type JobState,
+} from "@skynet/protocol";
+import type {
+  Address,
+  BlockPort,
+  ChannelMessage,
+  Clock,
+  JobChain,
+  JobFiles,
+  JobNetwork,
+  JobOutcome as OutcomeName,
+  JobPhase as PhaseName,
+  JobSnapshot,
+  Trainer,
+  Weights,
+} from "./ports.ts";
+
+const nameOf = <Name extends string>(table: Readonly<Record<Name, number>>, value: number): Name =>
+  (Object.keys(table) as Name[]).find((name) => table[name] === value)!;
+const text = new TextEncoder();
+
+/** Time that passes only when everybody waits: a run takes no longer than its arithmetic, and is repeatable. */
+export class VirtualClock implements Clock {
+  #nowMs: number;
+  #timers: { atMs: number; wake: () => void }[] = [];
+  #running = true;
+
+  constructor(startMs = 1_700_000_000_000) {
+    this.#nowMs = startMs;
+  }
+
+  nowMs(): number {
+    return this.#nowMs;
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const abort = () => reject(signal?.reason as Error);
+      if (signal?.aborted) return abort();
+      signal?.addEventListener("abort", abort, { once: true });
+      this.#timers.push({ atMs: this.#nowMs + ms, wake: resolve });
+    });
+  }
+
+  stop(): void {
+    this.#running = false;
+  }
+
+  /** Moves the time from timer to timer until stopped. */
+  async run(): Promise<void> {
+    while (this.#running) {
+      for (let i = 0; i < 4; i++) await new Promise((resolve) => setImmediate(resolve));
+      this.#timers.sort((a, b) => a.atMs - b.atMs);
+      const next = this.#timers.shift();
+      if (!next) continue;
+      this.#nowMs = Math.max(this.#nowMs, next.atMs);
+      next.wake();
+    }
+  }
+}
+
+/** A chain with one job: the state machine of the protocol, with signatures that only this simulation accepts. */
+export class SimulatedChain {
+  state: JobState;
+  modelId: Hex;
+  keys: { epoch: number; cid: string } | undefined;
+  readonly spec: JobSpec;
+  readonly jobId: Hex = `0x${"ab".repeat(32)}`;
+  readonly commits = new Map<number, Hex>();
+  readonly #clock: Clock;
+
+  readonly #publicKeys: ReadonlyMap<Address, Uint8Array>;
+
+  /** `publicKeys`: what the workers registered. */
+  constructor(spec: JobSpec, clock: Clock, publicKeys: ReadonlyMap<Address, Uint8Array>) {
+    this.spec = spec;
+    this.#publicKeys = publicKeys;
+    this.#clock = clock;
+    this.modelId = spec.modelId;
+    this.state = postJob(spec, this.#seconds());
+  }
+
+  apply(event: DistributiveOmit<JobEvent, "at">): void {
+    const round = this.state.round;
+    this.state = applyJobEvent(this.spec, this.state, { ...event, at: this.#seconds() } as JobEvent);
+    if (this.state.round !== round) this.commits.clear();
+  }
+
+  /** The chain as one node sees it. */
+  viewOf(self: Address): JobChain {
+    const signatureOf = (worker: Address, statement: string): Hex =>
+      `0x${toHex(keccak256(text.encode(`${worker}/${statement}`)))
+        .slice(2)
+        .padEnd(130, "0")}`;
+    const seat = () => this.state.workers.indexOf(self);
+    const attestation = (round: number, received: bigint, idNext: Hex) => `attest/${round}/${received}/${idNext}`;
+    return {
+      self,
+      jobId: this.jobId,
+      snapshot: async () => this.#snapshot(),
+      publicKeyOf: async (worker) => this.#publicKeys.get(worker)!,
+      signReady: async () => signatureOf(self, "ready"),
+      signAttest: async (round, received, idNext) => signatureOf(self, attestation(round, received, idNext)),
+      isReadySignature: async (worker, signature) => signature === signatureOf(worker, "ready"),
+      isAttestSignature: async (worker, round, received, idNext, signature) =>
+        signature === signatureOf(worker, attestation(round, received, idNext)),
+      publishKeys: async (epoch, cid) => {
+        this.keys = { epoch, cid };
+      },
+      ready: async (seats) =>
+        this.apply({ type: "ready", seats: seats.reduce((set, i) => set | (1n << BigInt(i)), 0n) }),
+      commit: async (idEnd) => {
+        const mine = seat();
+        const round = this.state.round;
+        this.apply({ type: "commit", seat: mine });
+        if (this.state.round === round) this.commits.set(mine, idEnd);
+      },
+      abstain: async () => this.apply({ type: "abstain", seat: seat() }),
+      attest: async (seats, received) =>
+        this.apply({ type: "attest", rows: seats.map((i, n) => ({ seat: i, received: received[n]! })) }),
+      merge: async (idNext) => {
+        this.apply({ type: "merge" });
+        this.modelId = idNext;
+      },
+      tick: async () => this.apply({ type: "tick" }),
+      stop: async () => this.apply({ type: "stop", by: self }),
+      accept: async () => this.apply({ type: "accept", by: self }),
+      complain: async () => this.apply({ type: "complain", by: self }),
+      claim: async (of, toRound) => this.apply({ type: "claim", seat: of, toRound }),
+      claimHold: async (of) => this.apply({ type: "claimHold", seat: of }),
+      release: async (of) => this.apply({ type: "release", seat: of }),
+    };
+  }
+
+  #seconds(): number {
+    return Math.floor(this.#clock.nowMs() / 1000);
+  }
+
+  #snapshot(): JobSnapshot {
+    const { spec, state } = this;
+    const end = phaseEnd(spec, state);
+    return {
+      ...state,
+      phase: nameOf(JobPhase, state.phase) as PhaseName,
+      outcome: nameOf(JobOutcome, state.outcome) as OutcomeName,
+      requester: spec.requester,
+      rounds: spec.rounds,
+      steps: spec.steps,
+      segment: spec.segment,
+      averaging: spec.averaging,
+      minSeats: spec.minSeats,
+      included: includedSeats(state),
+      holdReleased: state.holdResult === HoldResult.PAID,
+      commits: new Map(this.commits),
+      jobSeed: `0x${"5e".repeat(32)}`,
+      modelId: this.modelId,
+      dataRoot: spec.dataRoot,
+      nBatches: Number(spec.nBatches),
+      keys: this.keys,
+      phaseAtMs: state.phaseAt * 1000,
+      phaseEndMs: end * 1000,
+      nowMs: this.#clock.nowMs(),
+    };
+  }
+}
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+/** What a simulated node may do wrong. */
+export interface Faults {
+  /** Share of relay messages that are lost, 0 to 1. */
+  readonly loss?: number;
+  /** Changes an update before it is sent. */
+  readonly corrupt?: (bytes: Uint8Array) => Uint8Array;
+}
+
+/** Nodes that reach each other without sockets; messages arrive after a moment, or are lost. */
+export class SimulatedNetwork {
+  readonly #nodes = new Map<Address, SimulatedNode>();
+  readonly #clock: Clock;
+  readonly #random: () => number;
+
+  constructor(clock: Clock, random: () => number) {
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  join(self: Address, faults: Faults = {}): { network: JobNetwork; blocks: BlockPort; leave(): void } {
+    const node: SimulatedNode = { handlers: [], onUpdate: undefined, blocks: new Map() };
+    this.#nodes.set(self, node);
+    const blocks: BlockPort = {
+      put: async (bytes) => {
+        const cid = toHex(keccak256(bytes));
+        node.blocks.set(cid, bytes);
+        return cid;
+      },
+      get: async (cid) => node.blocks.get(cid),
+    };
+    return { blocks, network: this.#networkOf(self, node, faults), leave: () => this.#nodes.delete(self) };
+  }
+
+  #networkOf(self: Address, node: SimulatedNode, { loss = 0, corrupt }: Faults): JobNetwork {
+    const unreachable = () => new SkyNetError("Unreachable", "the node is gone");
+    return {
+      publish: async (kind, body) => {
+        for (const [address, other] of this.#nodes) {
+          if (address === self || this.#random() < loss) continue;
+          void this.#clock.sleep(1 + 20 * this.#random()).then(() => {
+            if (this.#nodes.get(address) === other)
+              for (const handle of other.handlers) handle({ kind, from: self, body });
+          });
+        }
+      },
+      onMessage: (handler) => void node.handlers.push(handler),
+      sendUpdate: async (to, round, bytes, { deadlineMs, signal }) => {
+        while (this.#clock.nowMs() < deadlineMs) {
+          await this.#clock.sleep(10, signal);
+          try {
+            const receiver = this.#nodes.get(to)?.onUpdate;
+            if (!receiver) throw unreachable();
+            await receiver(self, round, corrupt ? corrupt(bytes) : bytes);
+            return new Uint8Array(1);
+          } catch {
+            await this.#clock.sleep(500, signal);
+          }
+        }
+        throw new SkyNetError("NotDelivered", "the deadline passed");
+      },
+      onUpdate: (handler) => {
+        node.onUpdate = handler;
+      },
+      fetchBlock: async (from, cid, signal) => {
+        await this.#clock.sleep(10, signal);
+        const bytes = this.#nodes.get(from)?.blocks.get(cid);
+        if (!bytes || toHex(keccak256(bytes)) !== cid) throw unreachable();
+        return bytes;
+      },
+      traffic: () => ({ sentBytes: 0, receivedBytes: 0 }),
+    };
+  }
+}
+
+interface SimulatedNode {
+  readonly handlers: ((message: ChannelMessage) => void)[];
+  onUpdate: ((from: Address, round: number, bytes: Uint8Array) => Promise<void>) | undefined;
+  readonly blocks: Map<string, Uint8Array>;
+}
+
+/** Files in memory; keep the object to restart a node with its disk. */
+export function memoryFiles(): JobFiles {
+  const files = new Map<string, Uint8Array>();
+  return {
+    read: async (name) => files.get(name),
+    write: async (name, bytes) => void files.set(name, bytes),
+  };
+}
+
+/** The real executor in the calling thread. */
+export async function localTrainer(program: IntegerProgram): Promise<Trainer & { program: IntegerProgram }> {
+  const executor = await createExecutor(program);
+  const evaluator = await createExecutor(program);
+  const tensors = weightTensors(program);
+  return {
+    program,
+    load: async () => ({ tensors, features: program.input.features, classes: program.loss.classes }),
+    initialWeights: async (seed) => initialWeights(program, seed),
+    setWeights: async (weights) => executor.load(weights),
+    step: async ({ x, y }) => executor.step(x, y).loss,
+    weights: async () => executor.weights(),
+    id: async (weights) => idOf(program, weights),
+    encodeUpdate: async (base, updated) => encodeDelta(program, base, updated),
+    applyUpdate: async (base, update) => decodeDelta(program, base, update),
+    average: async (base, updates) => average(program, base, updates),
+    evaluate: async (weights, x, y) => {
+      evaluator.load(weights);
+      const { correct, loss } = evaluator.evaluate(x, y, y.length);
+      return { accuracy: correct / y.length, loss };
+    },
+    exportModel: async () => new Uint8Array(),
+    close: async () => undefined,
+  };
+}
+
+/** Id of weights in quorum mode. */
+export function idOf(program: IntegerProgram, weights: Weights): Hex {
+  const tensors = weightTensors(program).map(({ shape, scale }, i) => ({ shape, scale, data: weights[i]! }));
+  return toHex(tensorId("weights", tensors));
+}
