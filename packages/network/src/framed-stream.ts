@@ -45,6 +45,7 @@ class ReadBuffer {
   }
 }
 
+const nothing = (): void => undefined;
 const cutOff = () => new NetworkError("Malformed", "the stream ended within a frame");
 
 /**
@@ -56,11 +57,23 @@ export function frame(stream: Stream): FramedStream {
   let frameLength: number | undefined;
   let ended = stream.readableEnded;
   let failure: Error | undefined;
-  let wake: () => void = () => undefined;
+  let wake = nothing;
+  let resuming = false;
 
+  // Pausing while resume() hands out what it held would leave yamux's window open on a paused stream.
+  const hold = () => {
+    if (!resuming && buffer.length > PAUSE_BYTES && stream.readStatus === "readable") stream.pause();
+  };
+  const resume = () => {
+    if (stream.readStatus !== "paused") return;
+    resuming = true;
+    stream.resume();
+    resuming = false;
+    hold();
+  };
   stream.addEventListener("message", ({ data }) => {
     for (const chunk of data instanceof Uint8Array ? [data] : data) buffer.push(chunk);
-    if (buffer.length > PAUSE_BYTES && stream.readStatus === "readable") stream.pause();
+    hold();
     wake();
   });
   stream.addEventListener("end", () => {
@@ -81,7 +94,7 @@ export function frame(stream: Stream): FramedStream {
       if (ended) return false;
       const { promise, resolve } = Promise.withResolvers<void>();
       wake = resolve;
-      if (stream.readStatus === "paused") stream.resume();
+      resume();
       if (buffer.length < count && !ended) await promise;
     }
     return true;

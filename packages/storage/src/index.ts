@@ -1,1 +1,22 @@
-export {};
+export { cidOf } from "@skynet/protocol";
+export { decryptBlock, encryptBlock, generateDataKey, type DataKey } from "./age.ts";
+export {
+  batchLeaf,
+  buildBatches,
+  INPUT_SCALE,
+  quantizeImage,
+  type Batch,
+  type BuildBatchesOptions,
+} from "./batches.ts";
+export { openBlockStore, type BlockStore, type BlockStoreOptions } from "./block-store.ts";
+export {
+  openDataset,
+  publishDataset,
+  type Dataset,
+  type OpenDatasetOptions,
+  type PublishDatasetOptions,
+  type PublishedDataset,
+} from "./dataset.ts";
+export { StorageError, type StorageErrorCode } from "./errors.ts";
+export { readIdx, type IdxArray } from "./idx.ts";
+export { parseManifest, type Manifest } from "./manifest.ts";

@@ -1,0 +1,100 @@
+import fs from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { decode, encode, merkleRoot, toHex } from "@skynet/protocol";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { encryptBlock, generateDataKey, type DataKey } from "./age.ts";
+import { batchLeaf, buildBatches, type Batch } from "./batches.ts";
+import { openBlockStore, type BlockStore } from "./block-store.ts";
+import { openDataset, publishDataset, type PublishedDataset } from "./dataset.ts";
+import { encodeManifest } from "./manifest.ts";
+
+let directory: string;
+let blocks: BlockStore;
+let key: DataKey;
+let batches: Batch[];
+let published: PublishedDataset;
+
+beforeEach(async () => {
+  directory = await fs.mkdtemp(path.join(os.tmpdir(), "skynet-dataset-"));
+  blocks = await openBlockStore(path.join(directory, "requester"));
+  key = await generateDataKey();
+  const images = Int8Array.from({ length: 10 * 6 }, (_, i) => (i * 37) % 64);
+  const labels = Uint8Array.from({ length: 10 }, (_, i) => i % 3);
+  batches = buildBatches({ images, labels, batchSize: 4, seed: Uint8Array.of(7) });
+  published = await publishDataset({ name: "toy", batches, classes: 3, blockStore: blocks, recipient: key.recipient });
+});
+afterEach(() => fs.rm(directory, { recursive: true }));
+
+const open = (changes: Partial<Parameters<typeof openDataset>[0]> = {}) =>
+  openDataset({
+    manifestBytes: published.manifestBytes,
+    expectedRoot: published.root,
+    fetch: async (cid) => (await blocks.get(cid))!,
+    identity: key.identity,
+    ...changes,
+  });
+
+test("a worker gets exactly the published batches, and fetches each once", async () => {
+  const fetched: string[] = [];
+  const blockStore = await openBlockStore(path.join(directory, "worker"));
+  const dataset = open({
+    blockStore,
+    fetch: async (cid) => {
+      fetched.push(cid);
+      return (await blocks.get(cid))!;
+    },
+  });
+  expect(dataset.batchCount).toBe(3);
+  for (const index of [2, 0, 2, 0]) expect(await dataset.batch(index)).toEqual(batches[index]);
+  expect(fetched).toEqual([published.manifest.cids[2], published.manifest.cids[0]]);
+  expect(published.root).toBe(toHex(merkleRoot(batches.map((batch) => batchLeaf(batch, 6)))));
+  expect(await blocks.get(published.manifestCid)).toEqual(published.manifestBytes);
+});
+
+test("stored batches are ciphertext", async () => {
+  const block = await blocks.get(published.manifest.cids[0]!);
+  expect(Buffer.from(block!).includes(Buffer.from(batches[0]!.x.buffer))).toBe(false);
+  const stranger = await generateDataKey();
+  await expect(open({ identity: stranger.identity }).batch(0)).rejects.toMatchObject({ code: "CannotDecrypt" });
+});
+
+test("another root, a changed manifest or nonsense is refused", () => {
+  const other = toHex(new Uint8Array(32).fill(1));
+  expect(() => open({ expectedRoot: other })).toThrow(expect.objectContaining({ code: "BadManifest" }));
+  const { manifest } = published;
+  const changed: [string, unknown][] = [
+    ["leaves", manifest.leaves.toReversed()],
+    ["cids", manifest.cids.slice(1)],
+    ["cids", ["../secret", ...manifest.cids.slice(1)]],
+    ["batchSize", 0],
+    ["version", 2],
+    ["extra", 1],
+  ];
+  for (const [field, value] of changed) {
+    const manifestBytes = encode({ ...(decode(published.manifestBytes) as object), [field]: value });
+    expect(() => open({ manifestBytes }), field).toThrow(expect.objectContaining({ code: "BadManifest" }));
+  }
+  expect(() => open({ manifestBytes: new Uint8Array(9) })).toThrow(expect.objectContaining({ code: "BadManifest" }));
+});
+
+test("a swapped batch, other bytes, or a label out of range never reach training", async () => {
+  const { manifest } = published;
+  const swapped = encodeManifest({ ...manifest, cids: manifest.cids.toReversed() });
+  await expect(open({ manifestBytes: swapped }).batch(0)).rejects.toMatchObject({ code: "BadBatch" });
+  const wrong = open({ fetch: async () => encryptBlock(new Uint8Array(28), [key.recipient]) });
+  await expect(wrong.batch(0)).rejects.toMatchObject({ code: "CorruptBlock" });
+  const fewer = encodeManifest({ ...manifest, classes: 2 });
+  await expect(open({ manifestBytes: fewer }).batch(0)).rejects.toMatchObject({ code: "BadBatch" });
+  await expect(open().batch(3)).rejects.toMatchObject({ code: "BadBatch" });
+});
+
+test("batches of different size or labels beyond the classes are not published", async () => {
+  const options = { name: "toy", classes: 3, blockStore: blocks, recipient: key.recipient };
+  const odd = { x: new Int8Array(12), y: new Uint8Array(2) };
+  const bad = { code: "BadDataset" };
+  await expect(publishDataset({ ...options, batches: [...batches, odd] })).rejects.toMatchObject(bad);
+  await expect(publishDataset({ ...options, batches, classes: 2 })).rejects.toMatchObject(bad);
+  await expect(publishDataset({ ...options, batches: [] })).rejects.toMatchObject(bad);
+  await expect(publishDataset({ ...options, batches, signal: AbortSignal.abort() })).rejects.toThrow("aborted");
+});

@@ -1,0 +1,130 @@
+import { equalBytes, matchesCid, merkleRoot, toHex, type Hex } from "@skynet/protocol";
+import { decryptBlock, encryptBlock } from "./age.ts";
+import { batchLeaf, INPUT_SCALE, type Batch } from "./batches.ts";
+import type { BlockStore } from "./block-store.ts";
+import { StorageError } from "./errors.ts";
+import { encodeManifest, parseManifest, type Manifest } from "./manifest.ts";
+
+export interface PublishDatasetOptions {
+  readonly name: string;
+  readonly batches: readonly Batch[];
+  /** Number of classes; every label is below. */
+  readonly classes: number;
+  /** Fraction bits of the inputs (6). */
+  readonly scale?: number;
+  readonly blockStore: BlockStore;
+  /** age recipient that the batches are encrypted to. */
+  readonly recipient: string;
+  readonly onProgress?: (progress: { batches: number; total: number }) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface PublishedDataset {
+  readonly manifest: Manifest;
+  readonly manifestBytes: Uint8Array;
+  readonly manifestCid: string;
+  readonly root: Hex;
+}
+
+/**
+ * Encrypts and stores each batch (inputs, then labels) and a manifest that commits to them.
+ * @throws StorageError `BadDataset`, `BadKey`, `DiskFull`, `StoreFailed`
+ */
+export async function publishDataset(options: PublishDatasetOptions): Promise<PublishedDataset> {
+  const { name, batches, classes, scale = INPUT_SCALE, blockStore, recipient, onProgress, signal } = options;
+  const { batchSize, features } = sizesOf(batches, classes);
+  const leaves: Uint8Array[] = [];
+  const cids: string[] = [];
+  for (const batch of batches) {
+    signal?.throwIfAborted();
+    leaves.push(batchLeaf(batch, features, scale));
+    cids.push(await blockStore.put(await encryptBlock(batchBytes(batch), [recipient])));
+    onProgress?.({ batches: cids.length, total: batches.length });
+  }
+  const root = merkleRoot(leaves);
+  const manifest: Manifest = { version: 1, name, batchSize, features, classes, scale, leaves, cids, root };
+  const manifestBytes = encodeManifest(manifest);
+  parseManifest(manifestBytes, toHex(root));
+  return { manifest, manifestBytes, manifestCid: await blockStore.put(manifestBytes, "dag-cbor"), root: toHex(root) };
+}
+
+export interface OpenDatasetOptions {
+  readonly manifestBytes: Uint8Array;
+  /** The root that the job names. */
+  readonly expectedRoot: Hex;
+  /** Gets an encrypted batch, usually from the requester. */
+  readonly fetch: (cid: string, options: { signal?: AbortSignal }) => Promise<Uint8Array>;
+  /** age identity that opens the batches. */
+  readonly identity: string;
+  /** Where fetched blocks are kept. */
+  readonly blockStore?: BlockStore;
+}
+
+export interface Dataset {
+  readonly manifest: Manifest;
+  readonly batchCount: number;
+  /**
+   * A batch, from the store or fetched, decrypted and checked against the manifest.
+   * @throws StorageError `BadBatch`, `CorruptBlock`, `CannotDecrypt`, and whatever `fetch` throws
+   */
+  batch(index: number, options?: { signal?: AbortSignal }): Promise<Batch>;
+}
+
+/** Opens a dataset by its manifest. @throws StorageError `BadManifest` */
+export function openDataset(options: OpenDatasetOptions): Dataset {
+  const { manifestBytes, expectedRoot, fetch, identity, blockStore } = options;
+  const manifest = parseManifest(manifestBytes, expectedRoot);
+  const blockOf = async (cid: string, signal: AbortSignal | undefined): Promise<Uint8Array> => {
+    const stored = await blockStore?.get(cid);
+    if (stored !== undefined) return stored;
+    const fetched = await fetch(cid, signal ? { signal } : {});
+    if (!(await matchesCid(cid, fetched)))
+      throw new StorageError("CorruptBlock", `other bytes than block ${cid} were delivered`, {
+        hint: "fetch the block from another peer",
+      });
+    await blockStore?.put(fetched);
+    return fetched;
+  };
+  return {
+    manifest,
+    batchCount: manifest.cids.length,
+    async batch(index, { signal } = {}) {
+      const cid = manifest.cids[index];
+      if (cid === undefined)
+        throw new StorageError("BadBatch", `no batch ${index} among ${manifest.cids.length}`, {
+          hint: "batches are numbered from 0",
+        });
+      signal?.throwIfAborted();
+      return parseBatch(await decryptBlock(await blockOf(cid, signal), identity), index, manifest);
+    },
+  };
+}
+
+function sizesOf(batches: readonly Batch[], classes: number): { batchSize: number; features: number } {
+  const batchSize = batches[0]?.y.length ?? 0;
+  const features = (batches[0]?.x.length ?? 0) / batchSize;
+  const fits = ({ x, y }: Batch) =>
+    y.length === batchSize && x.length === batchSize * features && y.every((label) => label < classes);
+  if (batchSize === 0 || !Number.isInteger(features) || features === 0 || !batches.every(fits))
+    throw new StorageError("BadDataset", `the batches differ in size, or a label is not below ${classes}`);
+  return { batchSize, features };
+}
+
+function batchBytes({ x, y }: Batch): Uint8Array {
+  const bytes = new Uint8Array(x.length + y.length);
+  bytes.set(new Uint8Array(x.buffer, x.byteOffset, x.length));
+  bytes.set(y, x.length);
+  return bytes;
+}
+
+function parseBatch(bytes: Uint8Array, index: number, manifest: Manifest): Batch {
+  const { batchSize, features, classes, scale, leaves } = manifest;
+  const inputs = batchSize * features;
+  const bad = (reason: string) =>
+    new StorageError("BadBatch", `batch ${index} ${reason}`, { hint: "the requester published a wrong dataset" });
+  if (bytes.length !== inputs + batchSize) throw bad(`has ${bytes.length} bytes instead of ${inputs + batchSize}`);
+  const batch = { x: new Int8Array(bytes.slice(0, inputs).buffer), y: bytes.slice(inputs) };
+  if (!equalBytes(batchLeaf(batch, features, scale), leaves[index]!)) throw bad("is not the one committed to");
+  if (batch.y.some((label) => label >= classes)) throw bad(`has a label that is not below ${classes}`);
+  return batch;
+}
