@@ -1,12 +1,12 @@
 // Compiles the AssemblyScript kernels: node packages/proof/build.ts
 import fs from "node:fs";
 import path from "node:path";
-import asc from "assemblyscript/asc";
+import { main } from "assemblyscript/asc";
 
 const folder = import.meta.dirname;
 const output = path.join(folder, "build", "kernels.wasm");
 
-const { error, stderr } = await asc.main(
+const { error, stderr } = await main(
   [
     "src/kernels/index.ts",
     "--outFile",

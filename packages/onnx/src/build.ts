@@ -35,7 +35,7 @@ export type Attributes = Readonly<Record<string, AttributeValue>>;
  */
 export class ModelBuilder {
   readonly #options: ModelOptions;
-  readonly #nodes: { operator: string; inputs: string[]; output: string; attributes: Attributes }[] = [];
+  readonly #nodes: { name: string; operator: string; inputs: string[]; output: string; attributes: Attributes }[] = [];
   readonly #constants: { name: string; type: DataType; shape: readonly number[]; data: DataArrays[DataType] }[] = [];
   readonly #inputs: ValueInfoProto[] = [];
   readonly #outputs: ValueInfoProto[] = [];
@@ -57,11 +57,11 @@ export class ModelBuilder {
     return full;
   }
 
-  /** Adds a node with one output. Returns the output's name, which is also the node's. */
+  /** Adds a node with one output. Returns the name of the node and of its output: the operator and a number. */
   node(operator: string, inputs: readonly string[], attributes: Attributes = {}): string {
-    const output = `${this.#options.prefix ?? ""}${operator.toLowerCase()}_${this.#nodes.length + 1}`;
-    this.#nodes.push({ operator, inputs: [...inputs], output, attributes });
-    return output;
+    const name = `${this.#options.prefix ?? ""}${operator.toLowerCase()}_${this.#nodes.length + 1}`;
+    this.#nodes.push({ name, operator, inputs: [...inputs], output: name, attributes });
+    return name;
   }
 
   /** Makes the result of a node an output of the model under the name `name`. */
@@ -82,9 +82,9 @@ export class ModelBuilder {
       metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
       graph: {
         name,
-        node: this.#nodes.map(({ operator, inputs, output, attributes }) =>
+        node: this.#nodes.map(({ name, operator, inputs, output, attributes }) =>
           create(NodeProtoSchema, {
-            name: output,
+            name,
             opType: operator,
             input: inputs,
             output: [output],

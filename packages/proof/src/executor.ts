@@ -44,6 +44,10 @@ export async function createExecutor(
   return new WasmExecutor(program, layout, memory, kernels);
 }
 
+function bad(message: string): never {
+  throw new DataError("BadBatch", message);
+}
+
 class WasmExecutor implements Executor {
   readonly program: IntegerProgram;
   readonly #layout: Layout;
@@ -235,9 +239,6 @@ class WasmExecutor implements Executor {
   #checkSamples(x: Inputs, y: Uint8Array | undefined, count: number): void {
     const { features } = this.program.input;
     const { classes } = this.program.loss;
-    const bad = (message: string): never => {
-      throw new DataError("BadBatch", message);
-    };
     if (!Number.isSafeInteger(count) || count < 1) bad(`${count} is not a number of samples`);
     if (!(x instanceof Int8Array) && !(x instanceof Int16Array)) bad("inputs must be 8-bit or 16-bit integers");
     if (x.length !== count * features) bad(`${x.length} inputs instead of ${count} x ${features} (samples x features)`);
