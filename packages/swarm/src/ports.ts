@@ -150,6 +150,8 @@ export interface Evaluation {
 export interface Trainer {
   load(model: Uint8Array, settings: TrainingSettings): Promise<ModelShape>;
   initialWeights(seed: Uint8Array): Promise<Weights>;
+  /** Bytes of samples as the integers that the model takes. */
+  quantise(bytes: Uint8Array): Promise<Int8Array>;
   setWeights(weights: Weights): Promise<void>;
   /** One local step; returns the mean loss of the batch before the step. */
   step(batch: { x: Int8Array; y: Uint8Array }): Promise<number>;

@@ -3,7 +3,7 @@ import { ModelBuilder, parseModel } from "@skynet/onnx";
 import { compileTraining } from "@skynet/proof";
 import { JobMode, type Hex, type JobSpec } from "@skynet/protocol";
 import { describe, expect, it } from "vitest";
-import type { JobFiles, Weights } from "./ports.ts";
+import type { JobChain, JobFiles, Weights } from "./ports.ts";
 import { runRequesterJob, type RequesterResult } from "./requester.ts";
 import {
   idOf,
@@ -87,13 +87,14 @@ async function simulate(scenario: Scenario, seed = 1) {
   const test = samples(300, random);
   const everything = new AbortController();
   const results = new Map<number, Weights | Error>();
+  let killed = false;
 
   const startWorker = async (i: number, files: JobFiles) => {
     const stop = new AbortController();
     const { network, blocks, leave } = bus.join(workerAddress(i), scenario.faults?.(i));
     const own = await localTrainer(compiled);
     const modules = {
-      chain: chain.viewOf(workerAddress(i)),
+      chain: aliveOnly(chain.viewOf(workerAddress(i)), stop.signal),
       network,
       blocks,
       files,
@@ -114,9 +115,10 @@ async function simulate(scenario: Scenario, seed = 1) {
           event.type !== "phase" ||
           event.round !== kill.round ||
           event.phase !== kill.phase ||
-          stop.signal.aborted
+          killed
         )
           return;
+        killed = true;
         stop.abort(new Error("killed"));
         leave();
         if (kill.backAfterMs !== undefined) void clock.sleep(kill.backAfterMs).then(() => startWorker(i, files));
@@ -151,6 +153,16 @@ async function simulate(scenario: Scenario, seed = 1) {
   clock.stop();
   await ticking;
   return { result, chain, results };
+}
+
+/** A dead node sends no more transactions. */
+function aliveOnly(chain: JobChain, dead: AbortSignal): JobChain {
+  return new Proxy(chain, {
+    get(target, name: keyof JobChain) {
+      dead.throwIfAborted();
+      return target[name];
+    },
+  });
 }
 
 function specOf(options: {

@@ -281,6 +281,7 @@ export async function localTrainer(program: IntegerProgram): Promise<Trainer & {
     program,
     load: async () => ({ tensors, features: program.input.features, classes: program.loss.classes }),
     initialWeights: async (seed) => initialWeights(program, seed),
+    quantise: async (bytes) => quantiseBytes(program, bytes),
     setWeights: async (weights) => executor.load(weights),
     step: async ({ x, y }) => executor.step(x, y).loss,
     weights: async () => executor.weights(),

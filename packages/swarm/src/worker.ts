@@ -203,6 +203,7 @@ class WorkerJob {
         batch.catch(() => {});
         pending.set(ahead, batch);
       }
+      signal.throwIfAborted();
       lossSum += await trainer.step(await pending.get(index)!);
       if (!plan.slice(step + 1, step + PREFETCH).includes(index)) pending.delete(index);
       const done = step + 1;

@@ -1,5 +1,6 @@
-import { readIdx, buildBatches, publishDataset, quantizeInputs, type BlockStore } from "@skynet/storage";
-import { SkyNetError } from "@skynet/protocol";
+import { buildBatches, publishDataset, readIdx, type BlockStore, type PublishedDataset } from "@skynet/storage";
+import { keccak256, SkyNetError, word } from "@skynet/protocol";
+import type { ModelShape, Trainer } from "@skynet/swarm";
 import type { Ui } from "../cli/ui.ts";
 import type { JobFile } from "../job-file.ts";
 
@@ -24,45 +25,39 @@ async function readPart(images: string, labels: string) {
  * The test set as the integers that the model takes.
  * @throws StorageError `TruncatedIdx`, `BadIdx`; SkyNetError `DataMismatch`
  */
-export async function readTestSet(job: JobFile, features: number, classes: number): Promise<TestSet> {
+export async function readTestSet(job: JobFile, trainer: Trainer, shape: ModelShape): Promise<TestSet> {
   const part = await readPart(job.data.testImages, job.data.testLabels);
-  checkShape(part, features, classes, job.data.testImages);
-  return { x: quantizeInputs(part.images), y: part.labels };
+  checkShape(part, shape, job.data.testImages);
+  return { x: await trainer.quantise(part.images), y: part.labels };
 }
 
 /** Cuts the training set into batches, encrypts them and puts them into the block store. */
 export async function publishTrainingSet(
   job: JobFile,
-  shape: { features: number; classes: number },
+  trainer: Trainer,
+  shape: ModelShape,
   modules: { blocks: BlockStore; recipient: string; ui: Ui; signal: AbortSignal },
-) {
-  const { images, labels, features, count } = await readPart(job.data.trainImages, job.data.trainLabels);
-  checkShape({ features, labels }, shape.features, shape.classes, job.data.trainImages);
-  const batches = buildBatches({
-    images,
-    labels,
-    features,
-    batchSize: job.training.batchSize,
-    seed: job.training.seed,
-  });
+): Promise<PublishedDataset> {
+  const part = await readPart(job.data.trainImages, job.data.trainLabels);
+  checkShape(part, shape, job.data.trainImages);
+  const { batchSize, seed } = job.training;
+  const images = await trainer.quantise(part.images);
+  const order = keccak256(new TextEncoder().encode("skynet/1/shuffle"), word(seed));
   return publishDataset({
     name: job.name,
-    batches,
-    batchSize: job.training.batchSize,
-    features,
+    batches: buildBatches({ images, labels: part.labels, batchSize, seed: order }),
     classes: shape.classes,
     blockStore: modules.blocks,
     recipient: modules.recipient,
     signal: modules.signal,
-    onProgress: (done: number, total: number) =>
-      modules.ui.progress(`Encrypting ${count.toLocaleString("en")} samples`, done, total),
+    onProgress: ({ batches, total }) =>
+      modules.ui.progress(`Encrypting ${part.count.toLocaleString("en")} samples`, batches, total),
   });
 }
 
 function checkShape(
   part: { features: number; labels: Uint8Array },
-  features: number,
-  classes: number,
+  { features, classes }: ModelShape,
   file: string,
 ): void {
   if (part.features !== features)

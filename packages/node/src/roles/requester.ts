@@ -69,8 +69,8 @@ export async function runRequester(options: RequesterOptions): Promise<Summary> 
   const trainer = startTrainer();
   try {
     const prepared = await prepareModel(trainer, options.job);
-    const test = await readTestSet(options.job, prepared.shape.features, prepared.shape.classes);
-    const posted = await findOrPost(node, prepared, options);
+    const test = await readTestSet(options.job, trainer, prepared.shape);
+    const posted = await findOrPost(node, trainer, prepared, options);
     const result = await lead(node, trainer, prepared, test, posted, options);
     const summary = await writeResults(node, trainer, posted, result, options);
     await savePostedJob(options.dataDir, { ...posted, done: true });
@@ -93,7 +93,12 @@ async function prepareModel(trainer: Trainer, job: JobFile): Promise<Prepared> {
   return { shape, initialSeed, initialWeights, averaging, model, modelId: await trainer.id(initialWeights) };
 }
 
-async function findOrPost(node: LocalNode, prepared: Prepared, options: RequesterOptions): Promise<PostedJob> {
+async function findOrPost(
+  node: LocalNode,
+  trainer: Trainer,
+  prepared: Prepared,
+  options: RequesterOptions,
+): Promise<PostedJob> {
   const { job, dataDir, ui } = options;
   const settings = settingsHash({ job, chain: node.chain.chainId, requester: node.chain.address });
   const unfinished = await findUnfinishedJob(dataDir, settings);
@@ -105,7 +110,7 @@ async function findOrPost(node: LocalNode, prepared: Prepared, options: Requeste
   await checkBalance(node, job);
   const { identity, recipient } = await generateDataKey();
   const modules = { blocks: node.blocks, recipient, ui, signal: options.signal };
-  const dataset = await publishTrainingSet(job, prepared.shape, modules);
+  const dataset = await publishTrainingSet(job, trainer, prepared.shape, modules);
   const modelCid = await node.blocks.put(prepared.model);
   const metadata = encodeMetadata({
     version: 1,
@@ -125,8 +130,8 @@ async function findOrPost(node: LocalNode, prepared: Prepared, options: Requeste
     metadata: toHex(metadata),
     modelCid,
     manifestCid: dataset.manifestCid,
-    dataRoot: toHex(dataset.root),
-    nBatches: dataset.batchCount,
+    dataRoot: dataset.root,
+    nBatches: dataset.manifest.cids.length,
     dataIdentity: identity,
     group: null,
     startedMs: Date.now(),

@@ -191,13 +191,14 @@ async function workOn(node: LocalNode, trainer: Trainer, jobId: Hex, options: Wo
     const envelope = await fetchBlock(node.host, requester, keys.cid, { signal: both });
     const secrets = openSecrets(jobId, envelope, keys.epoch, node.host.identity);
     circle.groupKeys = [secrets.groupKey, ...circle.groupKeys].slice(0, 4);
-    return openDataset({
+    const dataset = openDataset({
       manifestBytes: manifest,
       expectedRoot: spec.dataRoot,
       identity: secrets.dataIdentity,
       blockStore: node.blocks,
       fetch: (cid) => fetchBlock(node.host, requester, cid, { signal: both }),
     });
+    return { batch: (index) => dataset.batch(index, { signal: both }) };
   };
   try {
     const result = await runWorkerJob(

@@ -5,6 +5,7 @@ import type { Evaluation, ModelShape, TrainingSettings, Weights } from "@skynet/
 export interface TrainerCalls {
   load: [[model: Uint8Array, settings: TrainingSettings], ModelShape];
   initialWeights: [[seed: Uint8Array], Weights];
+  quantise: [[bytes: Uint8Array], Int8Array];
   setWeights: [[weights: Weights], void];
   step: [[batch: { x: Int8Array; y: Uint8Array }], number];
   weights: [[], Weights];

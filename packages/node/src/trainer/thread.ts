@@ -9,6 +9,7 @@ import {
   encodeDelta,
   exportModel,
   initialWeights,
+  quantiseBytes,
   weightTensors,
   type Executor,
   type IntegerProgram,
@@ -38,6 +39,7 @@ const methods: { [Method in TrainerMethod]: (...args: TrainerCalls[Method][0]) =
     return { tensors: weightTensors(program), features: program.input.features, classes: program.loss.classes };
   },
   initialWeights: async (seed) => initialWeights(loaded().program, seed),
+  quantise: async (bytes) => quantiseBytes(loaded().program, bytes),
   setWeights: async (weights) => loaded().executor.load(weights),
   step: async ({ x, y }) => loaded().executor.step(x, y).loss,
   weights: async () => loaded().executor.weights(),

@@ -36,6 +36,7 @@ export function startTrainer(): Trainer {
   return {
     load: (model, settings) => call("load", model, settings),
     initialWeights: (seed) => call("initialWeights", seed),
+    quantise: (bytes) => call("quantise", bytes),
     setWeights: (weights) => call("setWeights", weights),
     step: (batch) => call("step", batch),
     weights: () => call("weights"),
