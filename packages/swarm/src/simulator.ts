@@ -1,4 +1,12 @@
-import { average, createExecutor, decodeDelta, encodeDelta, initialWeights, weightTensors } from "@skynet/proof";
+import {
+  average,
+  createExecutor,
+  decodeDelta,
+  encodeDelta,
+  initialWeights,
+  quantiseBytes,
+  weightTensors,
+} from "@skynet/proof";
 import type { IntegerProgram } from "@skynet/proof";
 import {
   applyJobEvent,
