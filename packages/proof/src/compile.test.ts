@@ -1,6 +1,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { ModelBuilder, parseModel } from "@skynet/onnx";
+import { decode, encode } from "@skynet/protocol";
 import { describe, expect, it } from "vitest";
 import { compileTraining, type TrainingSettings } from "./compile.ts";
 import { CompileError } from "./errors.ts";
@@ -41,6 +42,11 @@ describe("scales", () => {
     expect(layers.map(({ forward }) => forward.shift)).toEqual([26, 22]);
     expect(layers.map(({ backward }) => backward?.shift)).toEqual([undefined, 22]);
     expect(learningRateInteger).toBe(4);
+  });
+
+  it("are part of a program that is plain data", () => {
+    const program = compileTraining(mlp, usual);
+    expect(decode(encode(program))).toEqual(program);
   });
 
   it("grow with the batch, the number of workers and a smaller learning rate", () => {
