@@ -5,6 +5,7 @@ import { decode, encode } from "@skynet/protocol";
 import { describe, expect, it } from "vitest";
 import { compileTraining, type TrainingSettings } from "./compile.ts";
 import { CompileError } from "./errors.ts";
+import { fuzzers } from "./fuzz.ts";
 import { weightTensors } from "./program.ts";
 import { perceptronProgram } from "./testing.ts";
 
@@ -109,6 +110,12 @@ describe("models", () => {
     expect(error.message).toMatch(message);
     expect(error.hint).toContain("Gemm");
   });
+});
+
+it("makes programs of random graphs or raises typed errors", async () => {
+  const report = await fuzzers.compile({ count: 2000, seed: 1 });
+  expect(report["programs"]).toBeGreaterThan(20);
+  expect(report["UnsupportedModel"]).toBeGreaterThan(100);
 });
 
 describe("settings", () => {
