@@ -139,6 +139,7 @@ function checkBias(bias: Tensor, outputs: number, node: Node): void {
 }
 
 function addLayer(walk: Walk, layer: ChainLayer): void {
+  if (layer.inputs < 1 || layer.outputs < 1) refuse(`"${layer.name}" has no inputs or no outputs`);
   if (walk.layers.length > 0 && !walk.activated)
     refuse(`"${layer.name}" follows "${walk.layers.at(-1)!.name}" without Relu between them`);
   walk.layers.push(layer);

@@ -1,9 +1,11 @@
 import fs from "node:fs";
 import path from "node:path";
 import { ModelBuilder, parseModel } from "@skynet/onnx";
+import { decode, encode } from "@skynet/protocol";
 import { describe, expect, it } from "vitest";
 import { compileTraining, type TrainingSettings } from "./compile.ts";
 import { CompileError } from "./errors.ts";
+import { fuzzers } from "./fuzz.ts";
 import { weightTensors } from "./program.ts";
 import { perceptronProgram } from "./testing.ts";
 
@@ -41,6 +43,11 @@ describe("scales", () => {
     expect(layers.map(({ forward }) => forward.shift)).toEqual([26, 22]);
     expect(layers.map(({ backward }) => backward?.shift)).toEqual([undefined, 22]);
     expect(learningRateInteger).toBe(4);
+  });
+
+  it("are part of a program that is plain data", () => {
+    const program = compileTraining(mlp, usual);
+    expect(decode(encode(program))).toEqual(program);
   });
 
   it("grow with the batch, the number of workers and a smaller learning rate", () => {
@@ -103,6 +110,12 @@ describe("models", () => {
     expect(error.message).toMatch(message);
     expect(error.hint).toContain("Gemm");
   });
+});
+
+it("makes programs of random graphs or raises typed errors", async () => {
+  const report = await fuzzers.compile({ count: 2000, seed: 1 });
+  expect(report["programs"]).toBeGreaterThan(20);
+  expect(report["UnsupportedModel"]).toBeGreaterThan(100);
 });
 
 describe("settings", () => {

@@ -68,7 +68,7 @@ export function compileTraining(graph: Graph, settings: TrainingSettings): Integ
       inputLimit: first ? 2 ** widths.input : 2 ** widths.activation - 1,
       gradientLimit: relu ? 2 ** widths.gradient : 2 ** scales.probability,
       forward: requantise(inputScale + weightScale, outputScale, relu ? widths.activation : widths.logit, name),
-      backward: first ? undefined : requantise(gradientScale + weightScale, scales.gradient, widths.gradient, name),
+      backward: first ? null : requantise(gradientScale + weightScale, scales.gradient, widths.gradient, name),
     };
   });
   for (const layer of layers) checkLayer(layer, batchSize, workers);
@@ -170,10 +170,10 @@ function checkLayer(layer: DenseLayer, batchSize: number, rate: number): void {
 }
 
 /** The metadata `skynet.input.offset` and `skynet.input.divisor` say how bytes become inputs. */
-function readNormalisation(graph: Graph, scale: number, width: number): InputNormalisation | undefined {
+function readNormalisation(graph: Graph, scale: number, width: number): InputNormalisation | null {
   const offset = graph.metadata.get("skynet.input.offset");
   const divisor = graph.metadata.get("skynet.input.divisor");
-  if (offset === undefined && divisor === undefined) return undefined;
+  if (offset === undefined && divisor === undefined) return null;
   const normalisation = { offset: Number(offset), divisor: Number(divisor) };
   const edge = (byte: number) => Math.abs((byte - normalisation.offset) / normalisation.divisor) * 2 ** scale + 1;
   if (!(normalisation.divisor > 0) || !(Math.max(edge(0), edge(255)) <= Math.min(127, 2 ** width - 1)))

@@ -207,6 +207,10 @@ class WasmExecutor implements Executor {
   #backward(): void {
     const kernels = this.#kernels;
     const { layers, packed, products, batchRows } = this.#layout;
+    const { batchSize } = this.program;
+    const { gradient: top, n: classes } = layers.at(-1)!;
+    // An evaluation may have left gradients in the rows that pad the batch.
+    new Int16Array(this.#memory.buffer, top + 2 * batchSize * classes, (batchRows - batchSize) * classes).fill(0);
     for (let i = layers.length - 1; i > 0; i--) {
       const { layer, n, below, backwardChunk, weights, gradient } = layers[i]!;
       const under = layers[i - 1]!;

@@ -46,6 +46,16 @@ describe("the exported model in ONNX Runtime", () => {
   );
 });
 
+it("ends with probabilities where the model ends with Softmax", async () => {
+  const plain = perceptronProgram([4, 3], { batchSize: 2, learningRate: 1 / 4, workers: 1 });
+  const weights = initialWeights(plain, new Uint8Array(32).fill(2));
+  const x = Float32Array.of(1, -0.5, 0.25, 0);
+  const logits = await runtimeLogits(plain, weights, x);
+  const probabilities = await runtimeLogits({ ...plain, softmaxOutput: true }, weights, x);
+  const sum = logits.reduce((total, z) => total + Math.exp(z), 0);
+  logits.forEach((z, c) => expect(probabilities[c]).toBeCloseTo(Math.exp(z) / sum, 5));
+});
+
 describe("Fashion-MNIST", () => {
   const program = compileTraining(parseModel(fs.readFileSync(path.join(example, "mlp.onnx"))), {
     batchSize: 128,

@@ -1,3 +1,5 @@
+import { ModelBuilder, OnnxError, parseModel } from "@skynet/onnx";
+import { compileTraining } from "./compile.ts";
 import { CompileError, OverflowError } from "./errors.ts";
 import { createExecutor, type Executor } from "./executor.ts";
 import { initialWeights } from "./initial-weights.ts";
@@ -27,6 +29,7 @@ async function fuzzExecutor({ count, seed, onProgress }: FuzzOptions): Promise<R
       const executor = await createExecutor(program);
       executor.load(randomWeights(program, random));
       for (let step = 0; step < STEPS; step++) {
+        if (random(0, 3) === 0) evaluateOthers(executor, random);
         const overflowed = compareStep(executor, random, `case ${i} of seed ${seed}, step ${step}`);
         report[overflowed ? "overflows" : "steps"]++;
       }
@@ -64,6 +67,15 @@ function randomWeights(program: IntegerProgram, random: Random): Int32Array[] {
   if (kind === 0) return weights;
   const limit = kind === 3 ? 2 ** 30 - 1 : 2 ** random(4, 29);
   return weights.map((tensor) => tensor.map(() => random(-limit, limit)));
+}
+
+/** Work between the steps, which must not change them. */
+function evaluateOthers(executor: Executor, random: Random): void {
+  const { input, loss } = executor.program;
+  const count = random(1, 70);
+  const x = Int8Array.from({ length: count * input.features }, () => random(-128, 127));
+  const y = Uint8Array.from({ length: count }, () => random(0, loss.classes - 1));
+  attempt(() => executor.evaluate(x, y, count));
 }
 
 /** Returns whether both overflowed. */
@@ -122,5 +134,52 @@ function expectEqual(actual: number[] | undefined, expected: number[] | undefine
     throw new Error(`${what}: element ${at} is ${actual[at]} instead of ${expected[at]}`);
 }
 
-/** Run by `npm run fuzz -- executor`. */
-export const fuzzers = { executor: fuzzExecutor };
+/** Random graphs of supported operators: the compiler makes a program of them or raises a typed error. */
+async function fuzzCompile({ count, seed, onProgress }: FuzzOptions): Promise<Record<string, unknown>> {
+  const report: Record<string, number> = { programs: 0 };
+  for (let i = 0; i < count; i++) {
+    const bytes = randomModel(randomIntegers(seed * 1_000_003 + i));
+    try {
+      compileTraining(parseModel(bytes), { batchSize: 8, learningRate: 1 / 2, workers: 2 });
+      report["programs"]!++;
+    } catch (cause) {
+      if (!(cause instanceof CompileError) && !(cause instanceof OnnxError))
+        throw new Error(`case ${i} of seed ${seed}: not a typed error: ${String(cause)}`, { cause });
+      report[cause.code] = (report[cause.code] ?? 0) + 1;
+    }
+    onProgress?.(i + 1);
+  }
+  return report;
+}
+
+function randomModel(random: Random): Uint8Array {
+  const model = new ModelBuilder({ name: "random" });
+  const pick = <T>(choices: readonly T[]): T => choices[random(0, choices.length - 1)]!;
+  const odd = () => random(0, 15) === 0;
+  const size = () => (odd() ? random(0, 5) : 4);
+  const values = [model.input("x", "float32", pick([["batch", 4], ["batch", 2, 2], [8, 4], ["a", "b"], ["batch"]]))];
+  const at = () => (odd() ? pick(values) : values.at(-1)!);
+  const layers = random(0, 12);
+  for (let i = 0; i < layers; i++) {
+    const [rows, columns] = [size(), size()];
+    const w = () => model.constant(`w${i}`, "float32", [rows, columns], new Float32Array(rows * columns));
+    const b = () => model.constant(`b${i}`, "float32", [columns], new Float32Array(columns));
+    const shape = () => model.constant(`s${i}`, "int64", [2], BigInt64Array.of(pick([0n, -1n, 4n]), pick([4n, -1n])));
+    const node = pick([
+      () => model.node("Gemm", [at(), w(), b()], odd() ? { transB: 1n } : {}),
+      () => model.node("Gemm", odd() ? [at(), w()] : [at(), w(), b()], odd() ? { alpha: 2 } : {}),
+      () => model.node("Add", [model.node("MatMul", [at(), w()]), odd() ? at() : b()]),
+      () => model.node("Relu", [at()]),
+      () => model.node("Relu", [at()]),
+      () => (i === 0 ? model.node("Flatten", [at()]) : model.node("Relu", [at()])),
+      () => (i === 0 || odd() ? model.node("Reshape", [at(), shape()]) : model.node("Relu", [at()])),
+      () => (odd() ? model.node("Softmax", [at()]) : model.node("Gemm", [at(), w(), b()])),
+    ]);
+    values.push(node());
+  }
+  model.output(odd() ? pick(values) : values.at(-1)!, "y", "float32", ["n", "m"]);
+  return model.encode();
+}
+
+/** Run by `npm run fuzz -- executor` and `npm run fuzz -- compile`. */
+export const fuzzers = { executor: fuzzExecutor, compile: fuzzCompile };

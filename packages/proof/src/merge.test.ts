@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { OverflowError } from "./errors.ts";
 import { createExecutor } from "./executor.ts";
 import { initialWeights } from "./initial-weights.ts";
 import { average, decodeDelta, deltaBytes, encodeDelta } from "./merge.ts";
@@ -44,16 +43,10 @@ describe("the average", () => {
     expect(() => average(program, base, [[base[0]!]])).toThrow(expect.objectContaining({ code: "BadWeights" }));
   });
 
-  it("refuses to leave the range of weights", () => {
-    const edge = base.map((tensor) => tensor.map(() => 2 ** 30 - 8));
-    const update = edge.map((tensor) => tensor.map((w) => w + 4));
-    expect(average(program, edge, [update, update, update, update])).toEqual(update);
-    const low = base.map((tensor) => tensor.map(() => 0));
-    const high = low.map((tensor) => tensor.map(() => 2 ** 30 - 4));
-    expect(average(program, low, [high, high, high, high])).toEqual(high);
-    expect(() => average(program, shifted(4 * 2 ** 27), [high, high, high, high])).toThrow(
-      expect.objectContaining({ code: "BadDelta" }),
-    );
+  it("works up to the limits of weights", () => {
+    const [low, high] = [-1, 1].map((sign) => base.map((tensor) => tensor.map(() => sign * (2 ** 30 - 4))));
+    expect(average(program, low!, [high!, high!, high!, high!])).toEqual(high);
+    expect(average(program, low!, [high!, high!])).toEqual(base.map((tensor) => tensor.map(() => 0)));
   });
 });
 
@@ -77,16 +70,8 @@ describe("encoded updates", () => {
     expect(() => decodeDelta(program, base, bytes.subarray(1))).toThrow(refused);
     expect(() => decodeDelta(program, base, new Uint8Array([...bytes, 0]))).toThrow(refused);
     const wild = bytes.slice();
-    new DataView(wild.buffer).setInt32(12, 2 ** 28, true);
+    new DataView(wild.buffer).setInt32(12, 2 ** 29, true);
     expect(() => decodeDelta(program, base, wild)).toThrow(refused);
     expect(() => encodeDelta(program, base, shifted(1))).toThrow(refused);
   });
-});
-
-it("an average beyond 2^30 is an overflow, not a wrong number", () => {
-  const start = base.map((tensor) => tensor.map(() => 2 ** 29));
-  const end = start.map((tensor) => tensor.map((w) => w + 2 ** 29 - 4));
-  expect(average(program, start, [end, end, end, end])).toEqual(end);
-  const wide = { ...program, workers: 1 };
-  expect(() => average(wide, start, [end])).not.toThrow(OverflowError);
 });

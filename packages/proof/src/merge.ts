@@ -1,4 +1,4 @@
-import { DataError, OverflowError } from "./errors.ts";
+import { DataError } from "./errors.ts";
 import { checkWeights, type IntegerProgram, WEIGHT_BITS } from "./program.ts";
 
 const LIMIT = 2 ** WEIGHT_BITS;
@@ -19,11 +19,10 @@ function quotients(program: IntegerProgram, layer: number, base: Int32Array, upd
 
 /**
  * The exact average of a round: W_next = W + (1/N) sum(W'_w - W) over the workers that delivered. Always divided by the
- * nominal N, so a worker that dropped out counts as a zero delta.
+ * nominal N, so a worker that dropped out counts as a zero delta. A mean of weights within |w| < 2^30 stays there.
  * @param base the weights W at the start of the round
  * @param updates the weights W'_w of each worker, at most N
  * @throws DataError `BadDelta` when a delta is not a multiple of N, `BadWeights` for wrong shapes or ranges
- * @throws OverflowError when the average leaves |w| < 2^30
  */
 export function average(
   program: IntegerProgram,
@@ -40,8 +39,6 @@ export function average(
       const deltas = quotients(program, layer, tensor, update[layer]!);
       for (let i = 0; i < sums.length; i++) sums[i]! += deltas[i]!;
     }
-    if (sums.some((sum) => sum >= LIMIT || sum <= -LIMIT))
-      throw new OverflowError(`average of the weights of ${program.layers[layer]!.name}`, `(-2^30, 2^30)`);
     return Int32Array.from(sums);
   });
 }

@@ -63,7 +63,7 @@ export interface DenseLayer {
   readonly gradientLimit: number;
   readonly forward: Requantisation;
   /** From G W^T to the gradient of the layer before; none for the first layer. */
-  readonly backward: Requantisation | undefined;
+  readonly backward: Requantisation | null;
 }
 
 /**
@@ -98,7 +98,8 @@ export interface IntegerProgram {
   readonly input: {
     readonly name: string;
     readonly features: number;
-    readonly normalisation: InputNormalisation | undefined;
+    /** Null when the model does not say. */
+    readonly normalisation: InputNormalisation | null;
   };
   readonly outputName: string;
   /** Whether the model ends with Softmax (the exported model then does too). */
@@ -145,7 +146,7 @@ export function checkWeights(program: IntegerProgram, weights: readonly Int32Arr
  */
 export function quantiseBytes(program: IntegerProgram, bytes: Uint8Array): Int8Array {
   const { normalisation } = program.input;
-  if (normalisation === undefined)
+  if (normalisation === null)
     throw new DataError("BadBatch", "the model does not say how bytes become inputs", {
       hint: 'Add the metadata "skynet.input.offset" and "skynet.input.divisor" to the model.',
     });
