@@ -316,7 +316,6 @@ function assign(context: Context, price: bigint): void {
 function startRound(context: Context): void {
   const { job } = context;
   job.committed = job.abstained = job.selected = job.proven = job.attested = job.delivered = 0n;
-  job.proofMasks.fill(0);
   enter(context, JobPhase.COMMIT);
 }
 
@@ -383,6 +382,7 @@ function endRound(context: Context, { merged, good, included }: RoundResult): vo
     job.fails++;
   }
   job.round++;
+  job.proofMasks.fill(0);
   if (job.round === spec.rounds) return finish(context, JobOutcome.COMPLETED);
   if (job.stopRequested) return finish(context, JobOutcome.STOPPED);
   const late = spec.deadline !== 0 && at > spec.deadline;
