@@ -16,15 +16,25 @@ beforeAll(async () => {
 afterAll(() => fs.rm(folder, { recursive: true, force: true }));
 
 describe("help and usage", () => {
-  it.each(["start", "devnet", "relay", "worker", "train", "job list", "job show", "job cancel", "wallet new", "wallet show", "wallet import", "doctor"])(
-    "%s --help shows options and an example",
-    async (command) => {
-      const { code, stdout } = await skynet([...command.split(" "), "--help"], { env: env() });
-      expect(code).toBe(0);
-      expect(stdout).toMatch(/--json/);
-      expect(stdout).toMatch(/Example:\n {2}\$ (npx skynet|npm start)/);
-    },
-  );
+  it.each([
+    "start",
+    "devnet",
+    "relay",
+    "worker",
+    "train",
+    "job list",
+    "job show",
+    "job cancel",
+    "wallet new",
+    "wallet show",
+    "wallet import",
+    "doctor",
+  ])("%s --help shows options and an example", async (command) => {
+    const { code, stdout } = await skynet([...command.split(" "), "--help"], { env: env() });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/--json/);
+    expect(stdout).toMatch(/Example:\n {2}\$ (npx skynet|npm start)/);
+  });
 
   it.each([[["nonsense"]], [["train"]], [["devnet", "--workers", "many"]], [["wallet", "new", "--keystroke", "x"]]])(
     "%j ends with code 2 and says why",
@@ -49,13 +59,21 @@ describe("wallet", () => {
 
   it("imports a key from standard input", async () => {
     const key = `${"0".repeat(63)}1`;
-    const { code, stdout } = await skynet(["wallet", "import", "-", "--keystore", file("one.json")], { env: env(), input: key });
+    const { code, stdout } = await skynet(["wallet", "import", "-", "--keystore", file("one.json")], {
+      env: env(),
+      input: key,
+    });
     expect(code).toBe(0);
     expect(stdout).toContain("0x7e5f4552091a69125d5dfcb7b8c2659029395bdf");
   });
 
   it.each([
-    ["a wrong passphrase", ["show", "--keystore", "a.json"], { SKYNET_PASSPHRASE: "wrong" }, /passphrase does not open/],
+    [
+      "a wrong passphrase",
+      ["show", "--keystore", "a.json"],
+      { SKYNET_PASSPHRASE: "wrong" },
+      /passphrase does not open/,
+    ],
     ["an existing file", ["new", "--keystore", "a.json"], {}, /exists already/],
     ["a missing wallet", ["show", "--keystore", "nowhere.json"], {}, /no wallet at/],
     ["no passphrase", ["show", "--keystore", "a.json"], { SKYNET_PASSPHRASE: "" }, /no terminal to ask on/],
@@ -78,7 +96,13 @@ describe("wrong input to train", () => {
 
   it("a wrong key names the nearest valid one", async () => {
     await fs.writeFile(file("job/typo.yaml"), (await fs.readFile(job, "utf8")).replace("model:", "modle:"));
-    const { code, stderr } = await train(file("job/typo.yaml"), "--rpc", "http://127.0.0.1:1", "--relay", "/ip4/127.0.0.1/tcp/1");
+    const { code, stderr } = await train(
+      file("job/typo.yaml"),
+      "--rpc",
+      "http://127.0.0.1:1",
+      "--relay",
+      "/ip4/127.0.0.1/tcp/1",
+    );
     expect(code).toBe(1);
     expect(stderr).toMatch(/"modle"; the nearest valid one is "model"/);
   });
@@ -110,10 +134,15 @@ describe("ports", () => {
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const { port } = server.address() as net.AddressInfo;
     await skynet(["wallet", "new", "--keystore", file("relay.json")], { env: env() });
-    const relay = await skynet(["relay", "--keystore", file("relay.json"), "--listen", `/ip4/127.0.0.1/tcp/${port}`, "--data", file("relay")], { env: env() });
+    const relay = await skynet(
+      ["relay", "--keystore", file("relay.json"), "--listen", `/ip4/127.0.0.1/tcp/${port}`, "--data", file("relay")],
+      { env: env() },
+    );
     expect(relay.code).toBe(1);
     expect(relay.stderr).toMatch(/in use/i);
-    const devnet = await skynet(["devnet", "--workers", "0", "--port", String(port), "--data", file("devnet")], { env: env() });
+    const devnet = await skynet(["devnet", "--workers", "0", "--port", String(port), "--data", file("devnet")], {
+      env: env(),
+    });
     expect(devnet.code).toBe(1);
     expect(devnet.stderr).toMatch(/in use/i);
     server.close();

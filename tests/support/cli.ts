@@ -10,7 +10,10 @@ export interface CliResult {
 }
 
 /** Runs `skynet ARGS` as a process and waits for its end. */
-export function skynet(args: readonly string[], options: { env?: Record<string, string>; cwd?: string; input?: string } = {}) {
+export function skynet(
+  args: readonly string[],
+  options: { env?: Record<string, string>; cwd?: string; input?: string } = {},
+) {
   return new Promise<CliResult>((resolve) => {
     const child = spawn(process.execPath, [main, ...args], {
       cwd: options.cwd,

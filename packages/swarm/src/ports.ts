@@ -64,12 +64,13 @@ export interface JobChain {
   snapshot(signal?: AbortSignal): Promise<JobSnapshot>;
   /** 64-byte public key that the worker registered. */
   publicKeyOf(worker: Address): Promise<Uint8Array>;
-  signReady(): Promise<Hex>;
+  /** `keyRef` names the published keys that the worker opened. */
+  signReady(keyRef: Hex): Promise<Hex>;
   signAttest(round: number, received: bigint, idNext: Hex): Promise<Hex>;
-  isReadySignature(worker: Address, signature: Hex): Promise<boolean>;
+  isReadySignature(worker: Address, keyRef: Hex, signature: Hex): Promise<boolean>;
   isAttestSignature(worker: Address, round: number, received: bigint, idNext: Hex, signature: Hex): Promise<boolean>;
   publishKeys(epoch: number, cid: string): Promise<void>;
-  ready(seats: readonly number[], signatures: readonly Hex[]): Promise<void>;
+  ready(keyRef: Hex, seats: readonly number[], signatures: readonly Hex[]): Promise<void>;
   commit(idEnd: Hex, stepsRoot: Hex): Promise<void>;
   abstain(round: number): Promise<void>;
   attest(seats: readonly number[], received: readonly bigint[], signatures: readonly Hex[]): Promise<void>;

@@ -124,15 +124,15 @@ export class SimulatedChain {
       jobId: this.jobId,
       snapshot: async () => this.#snapshot(),
       publicKeyOf: async (worker) => this.#publicKeys.get(worker)!,
-      signReady: async () => signatureOf(self, "ready"),
+      signReady: async (keyRef) => signatureOf(self, `ready/${keyRef}`),
       signAttest: async (round, received, idNext) => signatureOf(self, attestation(round, received, idNext)),
-      isReadySignature: async (worker, signature) => signature === signatureOf(worker, "ready"),
+      isReadySignature: async (worker, keyRef, signature) => signature === signatureOf(worker, `ready/${keyRef}`),
       isAttestSignature: async (worker, round, received, idNext, signature) =>
         signature === signatureOf(worker, attestation(round, received, idNext)),
       publishKeys: async (epoch, cid) => {
         this.keys = { epoch, cid };
       },
-      ready: async (seats) =>
+      ready: async (_keyRef, seats) =>
         this.apply({ type: "ready", seats: seats.reduce((set, i) => set | (1n << BigInt(i)), 0n) }),
       commit: async (idEnd) => {
         const mine = seat();

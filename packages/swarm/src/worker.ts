@@ -135,15 +135,16 @@ class WorkerJob {
 
   #becomeReady(snapshot: JobSnapshot, seat: number): void {
     const batches = this.#batches?.source;
-    if (batches === undefined) return;
+    if (batches === undefined || snapshot.keys === undefined) return;
+    const keyRef = keyRefOf(snapshot.keys.cid);
     this.#tasks.once("prepare", async () => {
       await this.#ensureInitialWeights(snapshot);
       const wanted = distinct(batchesOfRound(snapshot, this.#m.chain.self, 0));
       await prefetch(wanted, PREFETCH, (index) => batches.batch(index, this.#m.signal));
-      const signature = await this.#m.chain.signReady();
-      this.#board.add("ready", seat, { statement: "ready", signature, received: 0n });
+      const signature = await this.#m.chain.signReady(keyRef);
+      this.#board.add("ready", seat, { statement: keyRef, signature, received: 0n });
     });
-    const own = this.#board.collected("ready", "ready");
+    const own = this.#board.collected("ready", keyRef);
     if (!own.seats.includes(seat)) return;
     this.#repeat("ready", () => this.#peer.publish("ready", { signature: own.signatures[own.seats.indexOf(seat)]! }));
     const missing = own.seats.filter((signed) => !hasSeat(snapshot.ready, signed));
@@ -152,7 +153,7 @@ class WorkerJob {
     if (missing.length === 0 || !this.#turns.isMine(`ready/${complete}/${missing.length}`, rank, snapshot.nowMs))
       return;
     const signatures = missing.map((signed) => own.signatures[own.seats.indexOf(signed)]!);
-    this.#tasks.once(`ready/${missing.join()}`, () => this.#m.chain.ready(missing, signatures));
+    this.#tasks.once(`ready/${missing.join()}`, () => this.#m.chain.ready(keyRef, missing, signatures));
   }
 
   async #ensureInitialWeights(snapshot: JobSnapshot): Promise<void> {
@@ -371,10 +372,13 @@ class WorkerJob {
       if (from === this.#peer.snapshot?.requester && worker === this.#m.chain.self) this.#finalHeard = true;
     });
     this.#peer.on("ready", (from, { signature }) => {
+      const keys = this.#peer.snapshot?.keys;
+      if (keys === undefined) return;
+      const statement = keyRefOf(keys.cid);
       void this.#verified(
         from,
-        () => this.#m.chain.isReadySignature(from, signature as Hex),
-        (seat) => this.#board.add("ready", seat, { statement: "ready", signature: signature as Hex, received: 0n }),
+        () => this.#m.chain.isReadySignature(from, statement, signature as Hex),
+        (seat) => this.#board.add("ready", seat, { statement, signature: signature as Hex, received: 0n }),
       );
     });
     this.#peer.on("attest", (from, { round, received, signature, updates }) => {
@@ -419,6 +423,11 @@ class WorkerJob {
     this.#repeatAtMs.set(name, nowMs + REPEAT_MS);
     void publish().catch((error: unknown) => this.#m.log.debug({ name, error: String(error) }, "not published"));
   }
+}
+
+/** Names the block with the wrapped keys in 32 bytes. */
+function keyRefOf(cid: string): Hex {
+  return toHex(keccak256(new TextEncoder().encode(cid)));
 }
 
 /** Fetches all of them, at most `width` at a time. */
