@@ -1,6 +1,7 @@
 export { batchesOfRound, distinct, ZERO_32 } from "./dataset-plan.ts";
 export { SwarmError } from "./errors.ts";
 export { openSecrets, type JobSecrets } from "./keys.ts";
+export type { BatchSource } from "./local-training.ts";
 export { decodeMetadata, encodeMetadata, type JobMetadata } from "./metadata.ts";
 export type * from "./ports.ts";
 export {
@@ -10,10 +11,4 @@ export {
   type RequesterResult,
   type RoundReport,
 } from "./requester.ts";
-export {
-  runWorkerJob,
-  type BatchSource,
-  type WorkerModules,
-  type WorkerProgress,
-  type WorkerResult,
-} from "./worker.ts";
+export { runWorkerJob, type WorkerModules, type WorkerProgress, type WorkerResult } from "./worker.ts";

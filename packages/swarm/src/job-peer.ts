@@ -107,12 +107,12 @@ export class JobPeer {
 
   /** Delta of this node's own training as it travels. */
   encodeUpdate(updated: Weights): Promise<Uint8Array> {
-    return this.modules.trainer.encodeUpdate(this.#requireBase().weights, updated);
+    return this.modules.trainer.encodeUpdate(this.requireBase().weights, updated);
   }
 
   /** W'_w = W_r + delta; the bytes are checked for length, range and canonical form. */
   applyUpdate(bytes: Uint8Array): Promise<Weights> {
-    return this.modules.trainer.applyUpdate(this.#requireBase().weights, bytes);
+    return this.modules.trainer.applyUpdate(this.requireBase().weights, bytes);
   }
 
   /** Like {@link applyUpdate}; the id must also be the one that the seat committed to. */
@@ -158,7 +158,7 @@ export class JobPeer {
     if (known) return known;
     const key = this.#nextKey(included);
     await this.#fetchMissingUpdates(included);
-    const base = this.#requireBase();
+    const base = this.requireBase();
     if (
       key !== this.#nextKey(included) ||
       base.modelId !== this.snapshot?.modelId ||
@@ -264,7 +264,8 @@ export class JobPeer {
     handler(message.from, parsed.data as never);
   }
 
-  #requireBase() {
+  /** @throws SwarmError `NotYet` while the weights of the round are not here */
+  requireBase(): { readonly modelId: Hex; readonly weights: Weights } {
     if (!this.base) throw new SwarmError("NotYet", "the weights of this round are not here yet");
     return this.base;
   }

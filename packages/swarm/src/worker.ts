@@ -1,9 +1,8 @@
 import {
   countSeats,
-  decode,
-  encode,
   fromHex,
   hasSeat,
+  keccak256,
   type Hex,
   listSeats,
   merkleRoot,
@@ -14,16 +13,12 @@ import {
 import { batchesOfRound, distinct, ZERO_32 } from "./dataset-plan.ts";
 import { SwarmError } from "./errors.ts";
 import { JobPeer, type PeerModules } from "./job-peer.ts";
+import { prefetchBatches, storedRound, trainRound, type BatchSource, type LocalResult } from "./local-training.ts";
 import { bitmapBytes, bitmapFrom, type RoundStats } from "./messages.ts";
-import type { JobSnapshot, ModelShape, Weights } from "./ports.ts";
+import type { JobSnapshot, ModelShape } from "./ports.ts";
 import { SignatureBoard } from "./signature-board.ts";
 import { TaskSet } from "./tasks.ts";
 import { rankOf, Turns } from "./turns.ts";
-
-/** Batches of the dataset, decrypted and checked against the dataset's root. */
-export interface BatchSource {
-  batch(index: number, signal?: AbortSignal): Promise<{ x: Int8Array; y: Uint8Array }>;
-}
 
 export interface WorkerModules extends PeerModules {
   /** Fetches and opens the secrets and the dataset; called once the keys are published, and again after a rotation. */
@@ -48,7 +43,6 @@ export interface WorkerResult {
 
 const POLL_MS = 300;
 const REPEAT_MS = 2000;
-const PREFETCH = 8;
 /** How long a settled worker waits for the requester to hear its last word. */
 const GOODBYE_MS = 10_000;
 const CHAIN_FAILURE_LOG_MS = 10_000;
@@ -140,7 +134,7 @@ class WorkerJob {
     this.#tasks.once("prepare", async () => {
       await this.#ensureInitialWeights(snapshot);
       const wanted = distinct(batchesOfRound(snapshot, this.#m.chain.self, 0));
-      await prefetch(wanted, PREFETCH, (index) => batches.batch(index, this.#m.signal));
+      await prefetchBatches(batches, wanted, this.#m.signal);
       const signature = await this.#m.chain.signReady(keyRef);
       this.#board.add("ready", seat, { statement: keyRef, signature, received: 0n });
     });
@@ -175,7 +169,8 @@ class WorkerJob {
     this.#tasks.once(`train/${round}`, async () => {
       await this.#ensureInitialWeights(snapshot);
       try {
-        const { weights, interior } = (await this.#storedUpdate(round)) ?? (await this.#localSteps(snapshot, batches));
+        const { weights, interior } =
+          (await storedRound(this.#m, this.#peer, round)) ?? (await this.#localSteps(snapshot, batches));
         await this.#m.chain.commit(await this.#m.trainer.id(weights), toHex(merkleRoot(interior)));
       } catch (error) {
         if (!(error instanceof SkyNetError && error.code === "Overflow")) throw error;
@@ -185,64 +180,19 @@ class WorkerJob {
     });
   }
 
-  /** H local steps from W_r; the result is on disk before anything is committed. */
-  async #localSteps(
-    snapshot: JobSnapshot,
-    batches: BatchSource,
-  ): Promise<{ weights: Weights; interior: Uint8Array[] }> {
-    const { trainer, clock, signal } = this.#m;
-    const startedMs = clock.nowMs();
-    const plan = batchesOfRound(snapshot, this.#m.chain.self, snapshot.round);
-    await trainer.setWeights(this.#peer.base!.weights);
-    const interior: Uint8Array[] = [];
-    const pending = new Map<number, Promise<{ x: Int8Array; y: Uint8Array }>>();
-    let lossSum = 0;
-    for (const [step, index] of plan.entries()) {
-      for (const ahead of plan.slice(step, step + PREFETCH)) {
-        if (pending.has(ahead)) continue;
-        const batch = batches.batch(ahead, signal);
-        batch.catch(() => {});
-        pending.set(ahead, batch);
-      }
-      signal.throwIfAborted();
-      lossSum += await trainer.step(await pending.get(index)!);
-      if (!plan.slice(step + 1, step + PREFETCH).includes(index)) pending.delete(index);
-      const done = step + 1;
-      if (done % snapshot.segment === 0 && done < plan.length)
-        interior.push(fromHex(await trainer.id(await trainer.weights())));
-      if (done % 16 === 0 || done === plan.length)
-        this.#options.onProgress?.({ type: "training", round: snapshot.round, step: done, steps: plan.length });
-    }
-    const weights = await trainer.weights();
-    this.#stats = { ...this.#stats, trainMs: clock.nowMs() - startedMs, trainLoss: lossSum / plan.length };
-    const update = await this.#peer.encodeUpdate(weights);
-    await this.#m.files.write(
-      `update-${snapshot.round}.cbor`,
-      encode({ modelId: fromHex(snapshot.modelId), update, interior }),
-    );
-    return { weights, interior };
-  }
-
-  /** Result of this round from before a restart. */
-  async #storedUpdate(
-    round: number,
-  ): Promise<{ weights: Weights; interior: Uint8Array[]; update: Uint8Array } | undefined> {
-    const stored = await this.#m.files.read(`update-${round}.cbor`);
-    if (stored === undefined) return undefined;
-    const { modelId, update, interior } = decode(stored) as {
-      modelId: Uint8Array;
-      update: Uint8Array;
-      interior: Uint8Array[];
-    };
-    if (toHex(modelId) !== this.#peer.base?.modelId) return undefined;
-    return { weights: await this.#peer.applyUpdate(update), interior, update };
+  async #localSteps(snapshot: JobSnapshot, batches: BatchSource): Promise<LocalResult> {
+    const report = (step: number, steps: number) =>
+      this.#options.onProgress?.({ type: "training", round: snapshot.round, step, steps });
+    const { result, ...stats } = await trainRound(this.#m, this.#peer, snapshot, batches, report);
+    this.#stats = { ...this.#stats, ...stats };
+    return result;
   }
 
   #exchange(snapshot: JobSnapshot, seat: number): void {
     const { round } = snapshot;
     this.#tasks.once(`own/${round}`, async () => {
       await this.#ensureInitialWeights(snapshot);
-      const stored = await this.#storedUpdate(round);
+      const stored = await storedRound(this.#m, this.#peer, round);
       if (!stored) throw new SwarmError("NoState", "the committed update is not on this disk");
       await this.#peer.keepUpdate(seat, stored.weights, stored.update);
     });
@@ -260,7 +210,7 @@ class WorkerJob {
   #send(snapshot: JobSnapshot, to: Hex): void {
     const { round } = snapshot;
     this.#tasks.once(`send/${round}/${to}`, async () => {
-      const stored = await this.#storedUpdate(round);
+      const stored = await storedRound(this.#m, this.#peer, round);
       if (!stored) return;
       const left = snapshot.phaseEndMs - snapshot.nowMs;
       const options = { deadlineMs: this.#m.clock.nowMs() + left, signal: this.#m.signal };
@@ -428,17 +378,4 @@ class WorkerJob {
 /** Names the block with the wrapped keys in 32 bytes. */
 function keyRefOf(cid: string): Hex {
   return toHex(keccak256(new TextEncoder().encode(cid)));
-}
-
-/** Fetches all of them, at most `width` at a time. */
-async function prefetch(
-  indices: readonly number[],
-  width: number,
-  fetch: (index: number) => Promise<unknown>,
-): Promise<void> {
-  let next = 0;
-  const lane = async () => {
-    while (next < indices.length) await fetch(indices[next++]!);
-  };
-  await Promise.all(Array.from({ length: width }, lane));
 }

@@ -1,0 +1,93 @@
+import { decode, encode, fromHex, toHex } from "@skynet/protocol";
+import { z } from "zod";
+import { batchesOfRound } from "./dataset-plan.ts";
+import type { JobPeer, PeerModules } from "./job-peer.ts";
+import type { JobSnapshot, Weights } from "./ports.ts";
+import { bytes, bytesOf } from "./schemas.ts";
+
+/** Batches of the dataset, decrypted and checked against the dataset's root. */
+export interface BatchSource {
+  batch(index: number, signal?: AbortSignal): Promise<{ x: Int8Array; y: Uint8Array }>;
+}
+
+/** What a worker made of its round. */
+export interface LocalResult {
+  readonly weights: Weights;
+  /** Ids of the weights between the segments. */
+  readonly interior: readonly Uint8Array[];
+  /** The change as it travels to the others. */
+  readonly update: Uint8Array;
+}
+
+const storedSchema = z.strictObject({ modelId: bytesOf(32), update: bytes, interior: z.array(bytesOf(32)) });
+const fileOf = (round: number) => `update-${round}.cbor`;
+
+/** How many batches are fetched ahead of the step that needs them. */
+const PREFETCH = 8;
+const REPORT_EVERY = 16;
+
+/** H local steps from W_r. The result is on disk before it is returned, so nothing is committed that could be lost. */
+export async function trainRound(
+  { trainer, clock, files, signal, chain }: PeerModules,
+  peer: JobPeer,
+  snapshot: JobSnapshot,
+  batches: BatchSource,
+  onProgress: (step: number, steps: number) => void,
+): Promise<{ result: LocalResult; trainMs: number; trainLoss: number }> {
+  const startedMs = clock.nowMs();
+  const plan = batchesOfRound(snapshot, chain.self, snapshot.round);
+  await trainer.setWeights(peer.requireBase().weights);
+  const interior: Uint8Array[] = [];
+  const pending = new Map<number, Promise<{ x: Int8Array; y: Uint8Array }>>();
+  let lossSum = 0;
+  for (const [step, index] of plan.entries()) {
+    signal.throwIfAborted();
+    for (const ahead of plan.slice(step, step + PREFETCH)) {
+      if (pending.has(ahead)) continue;
+      const batch = batches.batch(ahead, signal);
+      // Awaited when its step comes; until then its failure is not an unhandled one.
+      batch.catch(() => undefined);
+      pending.set(ahead, batch);
+    }
+    lossSum += await trainer.step(await pending.get(index)!);
+    if (!plan.slice(step + 1, step + PREFETCH).includes(index)) pending.delete(index);
+    const done = step + 1;
+    if (done % snapshot.segment === 0 && done < plan.length)
+      interior.push(fromHex(await trainer.id(await trainer.weights())));
+    if (done % REPORT_EVERY === 0 || done === plan.length) onProgress(done, plan.length);
+  }
+  const weights = await trainer.weights();
+  const update = await peer.encodeUpdate(weights);
+  await files.write(fileOf(snapshot.round), encode({ modelId: fromHex(snapshot.modelId), update, interior }));
+  return {
+    result: { weights, interior, update },
+    trainMs: clock.nowMs() - startedMs,
+    trainLoss: lossSum / plan.length,
+  };
+}
+
+/** Result of this round from before a restart, if there is one for the present weights. */
+export async function storedRound(
+  { files }: PeerModules,
+  peer: JobPeer,
+  round: number,
+): Promise<LocalResult | undefined> {
+  const stored = await files.read(fileOf(round));
+  if (stored === undefined) return undefined;
+  const { modelId, update, interior } = storedSchema.parse(decode(stored));
+  if (toHex(modelId) !== peer.base?.modelId) return undefined;
+  return { weights: await peer.applyUpdate(update), interior, update };
+}
+
+/** Fetches these batches, a few at a time, so that the first round starts from the disk. */
+export async function prefetchBatches(
+  batches: BatchSource,
+  indices: readonly number[],
+  signal: AbortSignal,
+): Promise<void> {
+  let next = 0;
+  const lane = async () => {
+    while (next < indices.length) await batches.batch(indices[next++]!, signal);
+  };
+  await Promise.all(Array.from({ length: PREFETCH }, lane));
+}
