@@ -1,1 +1,7 @@
-export {};
+export { startDevnet, type Devnet, type DevnetOptions } from "./devnet/devnet.ts";
+export { parseJobFile, readJobFile, type JobFile } from "./job-file.ts";
+export { reportHtml } from "./report/html.ts";
+export { summaryJson, type Summary } from "./report/summary.ts";
+export { startChild, type SkyNetChild } from "./runtime/children.ts";
+export { startTrainer } from "./trainer/trainer.ts";
+export { createKeystore, keystoreAddress, openKeystore } from "./wallet/keystore.ts";

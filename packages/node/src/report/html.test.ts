@@ -1,0 +1,62 @@
+import { describe, expect, it } from "vitest";
+import { reportHtml } from "./html.ts";
+import { summaryJson, type Summary } from "./summary.ts";
+
+const round = (n: number) => ({
+  round: n,
+  merged: true,
+  accuracy: 0.8 + n / 100,
+  loss: 1 / n,
+  seconds: 2.5,
+  sentBytes: 1_234_567,
+  committed: 4,
+  included: 4,
+  trainLoss: 0.5,
+});
+
+const summary: Summary = {
+  jobId: "0x12",
+  name: 'a <script>alert("x")</script> & b',
+  outcome: "COMPLETED",
+  testAccuracy: 0.83,
+  rounds: 3,
+  workers: 4,
+  statesIdentical: true,
+  budget: 162_000_000n,
+  paid: 100_000_000n,
+  refunded: 60_000_000n,
+  burned: 2_000_000n,
+  stakeBurned: 1_000_000n,
+  trainSeconds: 12.3,
+  perRound: [1, 2, 3].map(round),
+  token: { decimals: 6, symbol: "TEST" },
+  modelId: "0x34",
+  modelFile: "model.onnx",
+  reportFile: "report.html",
+};
+
+describe("report", () => {
+  const html = reportHtml(summary, new Date(0));
+
+  it("stands alone: no script, no address of another host, names escaped", () => {
+    expect(html).not.toMatch(/<script|https?:|src=|@import/);
+    expect(html).toContain("&lt;script&gt;");
+  });
+
+  it("draws a curve with one point a round, and says where the money went", () => {
+    expect(html.match(/<circle/g)).toHaveLength(6);
+    expect(html).toContain("Budget 162 TEST = paid 100 TEST + refunded 60 TEST + burned 2 TEST");
+    expect(html).toContain("1970-01-01 00:00:00 UTC");
+  });
+
+  it("is made for a job without a finished round, too", () => {
+    expect(reportHtml({ ...summary, perRound: [], budget: 0n }, new Date(0))).toContain("No round was finished");
+  });
+});
+
+describe("summary as JSON", () => {
+  it("writes amounts as integers while they are exact, as text beyond", () => {
+    expect(summaryJson(summary)).toMatchObject({ budget: 162_000_000, paid: 100_000_000 });
+    expect(summaryJson({ ...summary, budget: 2n ** 60n })).toMatchObject({ budget: "1152921504606846976" });
+  });
+});
