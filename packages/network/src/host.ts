@@ -1,3 +1,4 @@
+import type { GossipsubMessage } from "@libp2p/gossipsub";
 import type { Connection, Stream } from "@libp2p/interface";
 import type { Hex } from "@skynet/protocol";
 import { createBlockClient, type BlockClient } from "./block-client.ts";
@@ -71,6 +72,8 @@ export interface Host {
    * @throws NetworkError `TooLarge` above 64 KiB, `BadOption`, `Stopped`
    */
   publish(topicName: string, message: OutgoingMessage, options?: PublishOptions): Promise<{ recipients: number }>;
+  /** Shows every relayed message as it is on the wire, before any check. @returns function that ends it */
+  tap(listener: (bytes: Uint8Array) => void): () => void;
   /** Handles messages of a topic. @returns function that ends the subscription */
   subscribe(topicName: string, handler: RelayHandler, options?: SubscribeOptions): () => void;
   /** Resolves when at least one neighbour relays our messages. @throws the signal's reason */
@@ -100,9 +103,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const stopping = new AbortController();
   const onNew: { call: () => void } = { call: () => undefined };
   const directory = createDirectory({ clock, drops, onNew: () => onNew.call() });
-  node.services.pubsub.addEventListener("gossipsub:message", ({ detail }) => {
-    if (detail.msg.topic === pubsubTopic) inbox.receive(detail.msg.data);
-  });
+  onRelayed(node, (bytes) => inbox.receive(bytes));
   const publish = createPublisher(node, pubsubTopic, { ...options, clock }, stopping.signal);
   inbox.subscribe(PRESENCE_TOPIC, (message) => directory.hear(message));
   const streams: Pick<Host, "connect" | "openStream" | "serve"> = {
@@ -125,6 +126,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     multiaddrs: () => node.getMultiaddrs().map(String),
     peers: () => [...new Set(node.getConnections().flatMap((connection) => remoteAddress(connection) ?? []))],
     traffic: () => meter.snapshot(),
+    tap: (listener) => onRelayed(node, listener),
     subscribe: inbox.subscribe,
     connected: ({ signal }) => meshed(node, pubsubTopic, AbortSignal.any([signal, stopping.signal])),
     stop: () => stop(node, stopping),
@@ -133,6 +135,13 @@ export async function createHost(options: HostOptions): Promise<Host> {
   for (const address of relays) void keepDialling({ node, address, random, log, signal: stopping.signal });
   options.signal?.addEventListener("abort", () => void host.stop(), { once: true, signal: stopping.signal });
   return host;
+}
+
+function onRelayed(node: Node, listener: (bytes: Uint8Array) => void): () => void {
+  const { pubsub } = node.services;
+  const hear = ({ detail }: CustomEvent<GossipsubMessage>) => listener(detail.msg.data);
+  pubsub.addEventListener("gossipsub:message", hear);
+  return () => pubsub.removeEventListener("gossipsub:message", hear);
 }
 
 /** What a relay forwards: bytes that are one of our messages and not too large. The rest is dropped here. */
