@@ -66,13 +66,11 @@ test("a peer that serves nothing, stalls, or goes away gives a typed error, and 
   const cid = await store(Uint8Array.of(5));
   const from = requester.identity.address;
   await expect(fetchBlock(worker, from, cid)).rejects.toMatchObject({ code: "Refused" });
-  let answer = (_: Uint8Array | undefined): void => undefined;
-  const get = () => new Promise<Uint8Array | undefined>((resolve) => (answer = resolve));
-  const end = await serveBlocks(requester, { allow: () => true, get });
+  const forever = new Promise<undefined>(() => undefined);
+  const end = await serveBlocks(requester, { allow: () => true, get: () => forever });
   await expect(fetchBlock(worker, from, cid, { timeoutMs: 50 })).rejects.toMatchObject({ code: "Stalled" });
   const aborted = fetchBlock(worker, from, cid, { signal: AbortSignal.timeout(50) });
   await expect(aborted).rejects.toMatchObject({ name: "TimeoutError" });
-  answer(undefined);
   await end();
   await serve([worker]);
   expect(await fetchBlock(worker, from, cid)).toEqual(Uint8Array.of(5));

@@ -29,8 +29,9 @@ interface MessageOptions {
   from?: typeof alice;
 }
 
+const random = (length: number) => new Uint8Array(length).fill(9);
+
 function payloadOf({ topic = "test", seq = 1000, key, body = { hello: 1 }, from = alice }: MessageOptions = {}) {
-  const random = (length: number) => new Uint8Array(length).fill(9);
   const options = { identity: from, contentTopic: contentTopicOf(topic), seq, groupKey: key, random };
   return sealEnvelope({ kind: "greeting", job: "0x0a", body }, options);
 }

@@ -30,9 +30,10 @@ const content = Uint8Array.from({ length: 3 * CHUNK_BYTES + 12_345 }, (_, i) => 
 const send = (options: Partial<Parameters<typeof sendUpdate>[4]> = {}, bytes = content, from = alice) =>
   sendUpdate(from, bob.identity.address, id, bytes, { deadlineMs: Date.now() + 20_000, ...options });
 
+const admit = (peer: Hex) => peer === alice.identity.address;
+
 function receive(options: Partial<ReceiveUpdatesOptions> = {}) {
   const onUpdate = vi.fn<(header: UpdateHeader, from: Hex, bytes: Uint8Array) => { ok: true }>(() => ({ ok: true }));
-  const admit = (peer: Hex) => peer === alice.identity.address;
   return { onUpdate, serving: receiveUpdates(bob, { admit, maxBytes: 2 ** 24, onUpdate, ...options }) };
 }
 
