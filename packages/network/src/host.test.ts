@@ -1,8 +1,13 @@
+import { multiaddr } from "@multiformats/multiaddr";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { createDrops } from "./drops.ts";
 import { createHost, type Host } from "./host.ts";
 import { createGroupKey } from "./group-key.ts";
 import type { RelayMessage } from "./inbox.ts";
+import { createNode } from "./libp2p-node.ts";
 import { identityOf, startNetwork, until, type TestNetwork } from "./testing.ts";
+import { createTrafficMeter } from "./traffic.ts";
+import { CLUSTER_ID, pubsubTopicOf } from "./waku-message.ts";
 
 let network: TestNetwork;
 beforeEach(async () => {
@@ -62,6 +67,24 @@ test("a third node on the relay sees only ciphertext of a job's messages", async
   expect(ofTheJob).toHaveLength(1);
   for (const hidden of ["very secret", "secret-kind", "weights", Buffer.from(alice!.identity.compressedPublicKey)])
     expect(ofTheJob[0]!.includes(hidden)).toBe(false);
+});
+
+test("garbage and oversized messages of a malicious node stop at the relay, which counts them", async () => {
+  const listener = await network.node(1);
+  const pubsubTopic = pubsubTopicOf(CLUSTER_ID, 0);
+  const meter = createTrafficMeter(createDrops());
+  const options = { listen: ["/ip4/127.0.0.1/tcp/0"], pubsubTopic, relayService: false, meter, valid: () => true };
+  const mallory = await createNode({ identity: identityOf(66), ...options });
+  await mallory.dial(multiaddr(network.relay.multiaddrs()[0]!));
+  await until(() => mallory.services.pubsub.getSubscribers(pubsubTopic).length === 1);
+  const wire: Uint8Array[] = [];
+  listener.tap((bytes) => void wire.push(bytes));
+  await mallory.services.pubsub.publish(pubsubTopic, new Uint8Array(70_000));
+  await mallory.services.pubsub.publish(pubsubTopic, new Uint8Array(100).fill(255));
+  await until(() => (network.relay.traffic().dropped.undecodable ?? 0) > 0);
+  expect(network.relay.traffic().dropped).toMatchObject({ oversized: 1, undecodable: 1 });
+  expect(wire.every((bytes) => bytes.length < 1000 && bytes[0] !== 255)).toBe(true);
+  await mallory.stop();
 });
 
 test("an oversized message is refused when it is sent", async () => {

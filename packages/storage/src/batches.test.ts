@@ -59,7 +59,9 @@ test("the root of a small dataset does not change between versions", () => {
   const images = Int8Array.from({ length: 60 }, (_, i) => (i * 7) % 40);
   const labels = Uint8Array.from({ length: 10 }, (_, i) => i % 3);
   const leaves = buildBatches({ images, labels, batchSize: 4, seed }).map((batch) => batchLeaf(batch, 6));
-  expect(toHex(merkleRoot(leaves))).toMatchInlineSnapshot(`"0x4558121a44deed74afeaaea9f13c35b35cc5a2f0cb639950184a5802cb9e4098"`);
+  expect(toHex(merkleRoot(leaves))).toMatchInlineSnapshot(
+    `"0x4558121a44deed74afeaaea9f13c35b35cc5a2f0cb639950184a5802cb9e4098"`,
+  );
 });
 
 test.each([
