@@ -32,6 +32,7 @@ export function announcePresence(
   const { role = "peer", presenceIntervalMs = 10_000 } = options;
   let timer: NodeJS.Timeout | undefined;
   const announce = () => {
+    clearTimeout(timer);
     timer = undefined;
     if (host.signal.aborted) return;
     const message = { kind: "presence", job: null, body: presenceBody(host.multiaddrs(), role) };
@@ -40,7 +41,7 @@ export function announcePresence(
     });
   };
   const soon = () => {
-    if (!host.signal.aborted) timer ??= setTimeout(announce, BUNDLE_MS * (0.25 + 0.75 * host.random()));
+    if (!host.signal.aborted) timer ??= setTimeout(announce, BUNDLE_MS * (0.5 + host.random() / 2));
   };
   const interval = setInterval(announce, presenceIntervalMs);
   const { pubsub } = node.services;

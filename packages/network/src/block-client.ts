@@ -42,7 +42,7 @@ export function createBlockClient({ openStream, signal: stopped }: BlockClientOp
       const options = { signal: deadline.signal };
       const stream = frame(await openStream(peer, BLOCK_PROTOCOL, options));
       const session: Session = { stream, waiting: [], answered: 0, ended: false };
-      void readAnswers(session).finally(() => sessions.delete(peer));
+      void readAnswers(session, () => sessions.delete(peer));
       return session;
     } finally {
       deadline.clear();
@@ -57,26 +57,35 @@ export function createBlockClient({ openStream, signal: stopped }: BlockClientOp
     }
     return session;
   };
+  const request = async (peer: Hex, cid: string, options: FetchBlockOptions): Promise<Uint8Array> => {
+    const { signal, timeoutMs = 30_000 } = options;
+    const silent = () => new NetworkError("Stalled", `${peer} sent nothing for ${timeoutMs / 1000} s`);
+    const reused = sessions.has(peer);
+    try {
+      return await exchange(await untilAborted(sessionWith(peer), signal), cid, timeoutMs, silent, signal);
+    } catch (error) {
+      // The peer may have ended the stream of earlier requests before this one reached it.
+      if (!reused || !(error instanceof NetworkError) || error.code !== "Unreachable") throw error;
+      return exchange(await untilAborted(sessionWith(peer), signal), cid, timeoutMs, silent, signal);
+    }
+  };
   return {
-    async fetch(peer, cid, { signal, timeoutMs = 30_000, onProgress } = {}) {
+    async fetch(peer, cid, options = {}) {
       const digest = digestOfCid(cid);
-      signal?.throwIfAborted();
-      const session = await untilAborted(sessionWith(peer), signal);
-      const silent = () => new NetworkError("Stalled", `${peer} sent nothing for ${timeoutMs / 1000} s`);
-      const frame = await exchange(session, cid, timeoutMs, silent, signal);
-      const bytes = parseBlockAnswer(frame, cid, peer);
+      options.signal?.throwIfAborted();
+      const bytes = parseBlockAnswer(await request(peer, cid, options), cid, peer);
       if (!equalBytes(await sha256(bytes), digest))
         throw new NetworkError("BadBlock", `${peer} sent other bytes than block ${cid}`, {
           hint: "fetch the block from another peer",
         });
-      onProgress?.({ receivedBytes: bytes.length });
+      options.onProgress?.({ receivedBytes: bytes.length });
       return bytes;
     },
   };
 }
 
 /** Hands the answers to the requests, in order, until the stream ends. */
-async function readAnswers(session: Session): Promise<void> {
+async function readAnswers(session: Session, forget: () => void): Promise<void> {
   let failure = new NetworkError("Unreachable", "the peer closed the stream");
   try {
     for (;;) {
@@ -93,6 +102,7 @@ async function readAnswers(session: Session): Promise<void> {
     session.stream.abort(failure);
   }
   session.ended = true;
+  forget();
   for (const request of session.waiting.splice(0)) request.reject(failure);
 }
 

@@ -1,10 +1,14 @@
 import type { Connection, Stream } from "@libp2p/interface";
 import { multiaddr } from "@multiformats/multiaddr";
 import type { Hex } from "@skynet/protocol";
+import { deadlineSignal } from "./delay.ts";
 import type { Directory } from "./directory.ts";
 import { NetworkError, reasonOf } from "./errors.ts";
 import { addressFromPeerId } from "./identity.ts";
 import type { Node } from "./libp2p-node.ts";
+
+/** A live peer negotiates a protocol within this time. */
+const OPEN_TIMEOUT_MS = 10_000;
 
 export interface ConnectOptions {
   readonly signal?: AbortSignal | undefined;
@@ -54,15 +58,18 @@ export async function openStream(
   options: ConnectOptions = {},
 ): Promise<Stream> {
   const connection = await connect(node, directory, address, options);
+  const dead = () => new NetworkError("Unreachable", `${address} does not answer on its connection`);
+  const deadline = deadlineSignal(OPEN_TIMEOUT_MS, dead, options.signal);
   try {
-    return await connection.newStream(protocol, {
-      maxOutboundStreams: 256,
-      ...(options.signal ? { signal: options.signal } : {}),
-    });
+    return await connection.newStream(protocol, { maxOutboundStreams: 256, signal: deadline.signal });
   } catch (cause) {
     options.signal?.throwIfAborted();
+    // The other machine may be gone without a word: the next attempt dials it again.
+    if (deadline.signal.aborted) connection.abort(dead());
     if (cause instanceof Error && cause.name === "UnsupportedProtocolError")
       throw new NetworkError("Refused", `${address} does not serve ${protocol}`, { cause });
     throw new NetworkError("Unreachable", `no stream to ${address}: ${reasonOf(cause)}`, { cause });
+  } finally {
+    deadline.clear();
   }
 }

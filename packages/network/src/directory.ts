@@ -39,7 +39,7 @@ export interface DirectoryOptions {
 
 const MAX_WANTED = 1024;
 /** A node may change its presence this often. */
-const MIN_INTERVAL_MS = 250;
+const MIN_INTERVAL_MS = 100;
 
 /** A bucket of `perSecond` tokens that refills evenly. */
 function tokenBucket(perSecond: number, clock: () => number): () => boolean {

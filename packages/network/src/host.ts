@@ -1,20 +1,22 @@
+import type { GossipsubMessage } from "@libp2p/gossipsub";
 import type { Connection, Stream } from "@libp2p/interface";
 import type { Hex } from "@skynet/protocol";
+import { announcePresence, PRESENCE_TOPIC } from "./announce.ts";
 import { createBlockClient, type BlockClient } from "./block-client.ts";
 import { connect, openStream, remoteAddress, type ConnectOptions } from "./connect.ts";
 import type { RandomNumber } from "./delay.ts";
 import { createDirectory, type Directory } from "./directory.ts";
 import { createDrops, type Drops } from "./drops.ts";
 import { sealEnvelope, type OutgoingMessage } from "./envelope.ts";
-import { NetworkError, reasonOf } from "./errors.ts";
-import { frame, type FramedStream } from "./framed-stream.ts";
+import { NetworkError } from "./errors.ts";
 import { systemRandom, type RandomBytes } from "./group-key.ts";
 import type { Identity } from "./identity.ts";
 import { createInbox, type RelayHandler, type SubscribeOptions } from "./inbox.ts";
 import { checkMultiaddrs, keepDialling } from "./keep-dialling.ts";
 import { createNode, type Node } from "./libp2p-node.ts";
 import { silent, type Log } from "./log.ts";
-import { announcePresence, PRESENCE_TOPIC } from "./announce.ts";
+import { watchMesh } from "./mesh.ts";
+import { serve, type StreamHandler } from "./serve.ts";
 import { createTrafficMeter, type Traffic } from "./traffic.ts";
 import { CLUSTER_ID, contentTopicOf, decodeWakuMessage, encodeWakuMessage, pubsubTopicOf } from "./waku-message.ts";
 
@@ -47,8 +49,6 @@ export interface PublishOptions {
   readonly groupKey?: Uint8Array;
 }
 
-export type StreamHandler = (stream: FramedStream, from: Hex) => Promise<void>;
-
 /** A node of the network: relay messages, direct streams, addresses, counters. */
 export interface Host {
   readonly identity: Identity;
@@ -71,15 +71,17 @@ export interface Host {
    * @throws NetworkError `TooLarge` above 64 KiB, `BadOption`, `Stopped`
    */
   publish(topicName: string, message: OutgoingMessage, options?: PublishOptions): Promise<{ recipients: number }>;
+  /** Shows every relayed message as it is on the wire, before any check. @returns function that ends it */
+  tap(listener: (bytes: Uint8Array) => void): () => void;
   /** Handles messages of a topic. @returns function that ends the subscription */
   subscribe(topicName: string, handler: RelayHandler, options?: SubscribeOptions): () => void;
-  /** Resolves when at least one neighbour relays our messages. @throws the signal's reason */
+  /** Resolves when a neighbour forwards messages to us and takes ours. @throws the signal's reason */
   connected(options: { signal: AbortSignal }): Promise<void>;
   /** @throws NetworkError `Unreachable` */
   connect(address: Hex, options?: ConnectOptions): Promise<Connection>;
   /** @throws NetworkError `Unreachable`, `Refused` when the node does not serve the protocol */
   openStream(address: Hex, protocol: string, options?: ConnectOptions): Promise<Stream>;
-  /** Serves a protocol of direct streams. @returns function that ends it */
+  /** Serves a protocol of direct streams. @returns function that ends it and resets its open streams */
   serve(protocol: string, handler: StreamHandler): Promise<() => Promise<void>>;
   /** Closes all connections and timers. */
   stop(): Promise<void>;
@@ -98,11 +100,10 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const valid = (bytes: Uint8Array) => isRelayable(bytes, drops);
   const node = await createNode({ identity, listen, pubsubTopic, relayService, meter, valid });
   const stopping = new AbortController();
+  const mesh = watchMesh(node, pubsubTopic, stopping.signal);
   const onNew: { call: () => void } = { call: () => undefined };
   const directory = createDirectory({ clock, drops, onNew: () => onNew.call() });
-  node.services.pubsub.addEventListener("gossipsub:message", ({ detail }) => {
-    if (detail.msg.topic === pubsubTopic) inbox.receive(detail.msg.data);
-  });
+  onRelayed(node, (bytes) => inbox.receive(bytes));
   const publish = createPublisher(node, pubsubTopic, { ...options, clock }, stopping.signal);
   inbox.subscribe(PRESENCE_TOPIC, (message) => directory.hear(message));
   const streams: Pick<Host, "connect" | "openStream" | "serve"> = {
@@ -125,14 +126,22 @@ export async function createHost(options: HostOptions): Promise<Host> {
     multiaddrs: () => node.getMultiaddrs().map(String),
     peers: () => [...new Set(node.getConnections().flatMap((connection) => remoteAddress(connection) ?? []))],
     traffic: () => meter.snapshot(),
+    tap: (listener) => onRelayed(node, listener),
     subscribe: inbox.subscribe,
-    connected: ({ signal }) => meshed(node, pubsubTopic, AbortSignal.any([signal, stopping.signal])),
+    connected: mesh.connected,
     stop: () => stop(node, stopping),
   };
   onNew.call = announcePresence(host, node, options);
   for (const address of relays) void keepDialling({ node, address, random, log, signal: stopping.signal });
   options.signal?.addEventListener("abort", () => void host.stop(), { once: true, signal: stopping.signal });
   return host;
+}
+
+function onRelayed(node: Node, listener: (bytes: Uint8Array) => void): () => void {
+  const { pubsub } = node.services;
+  const hear = ({ detail }: CustomEvent<GossipsubMessage>) => listener(detail.msg.data);
+  pubsub.addEventListener("gossipsub:message", hear);
+  return () => pubsub.removeEventListener("gossipsub:message", hear);
 }
 
 /** What a relay forwards: bytes that are one of our messages and not too large. The rest is dropped here. */
@@ -165,45 +174,6 @@ function createPublisher(
     const { recipients } = await node.services.pubsub.publish(pubsubTopic, bytes);
     return { recipients: recipients.length };
   };
-}
-
-async function serve(node: Node, protocol: string, handler: StreamHandler, drops: Drops, log: Log) {
-  await node.handle(
-    protocol,
-    async (stream, connection) => {
-      const from = remoteAddress(connection);
-      const framed = frame(stream);
-      try {
-        if (from === undefined) throw new NetworkError("Refused", "the peer has no secp256k1 key");
-        await handler(framed, from);
-        await framed.close();
-      } catch (error) {
-        drops.count("badStream");
-        log.debug({ protocol, from, error: reasonOf(error) }, "a stream failed");
-        framed.abort(error instanceof Error ? error : new Error(reasonOf(error)));
-      }
-    },
-    { maxInboundStreams: 256, maxOutboundStreams: 256 },
-  );
-  return () => node.unhandle(protocol);
-}
-
-/** Resolves when a neighbour listens to the topic. */
-async function meshed(node: Node, pubsubTopic: string, signal: AbortSignal): Promise<void> {
-  const { pubsub } = node.services;
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const check = () => pubsub.getSubscribers(pubsubTopic).length > 0 && resolve();
-  const abort = () => reject(signal.reason as Error);
-  pubsub.addEventListener("subscription-change", check);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    signal.throwIfAborted();
-    check();
-    await promise;
-  } finally {
-    pubsub.removeEventListener("subscription-change", check);
-    signal.removeEventListener("abort", abort);
-  }
 }
 
 async function stop(node: Node, stopping: AbortController): Promise<void> {

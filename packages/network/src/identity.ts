@@ -60,6 +60,9 @@ export function publicKeyFromPeerId(peerId: PeerId | string): Uint8Array {
   } catch (cause) {
     throw new NetworkError("BadKey", `not a PeerId: ${String(peerId).slice(0, 80)}`, { cause });
   }
+  // The base58 decoder skips characters beyond ASCII, so one key would have many texts.
+  if (typeof peerId === "string" && peer.toString() !== peerId)
+    throw new NetworkError("BadKey", `not a PeerId in its canonical form: ${peerId.slice(0, 80)}`);
   if (peer.type !== "secp256k1" || peer.publicKey === undefined)
     throw new NetworkError("BadKey", `the peer ${String(peer)} does not have a secp256k1 key`);
   return peer.publicKey.raw;

@@ -8,7 +8,7 @@ export type { OutgoingMessage } from "./envelope.ts";
 export { NetworkError, type NetworkErrorCode } from "./errors.ts";
 export type { FramedStream } from "./framed-stream.ts";
 export { createGroupKey, unwrapKey, wrapKey, type RandomBytes } from "./group-key.ts";
-export { createHost, type Host, type HostOptions, type PublishOptions, type StreamHandler } from "./host.ts";
+export { createHost, type Host, type HostOptions, type PublishOptions } from "./host.ts";
 export {
   addressFromPeerId,
   addressFromPublicKey,
@@ -28,6 +28,7 @@ export {
   type UpdateVerdict,
 } from "./receive-updates.ts";
 export { sendUpdate, type DeliveredUpdate, type SendUpdateOptions, type UpdateProgress } from "./send-update.ts";
+export type { StreamHandler } from "./serve.ts";
 export type { ByteCount, Traffic } from "./traffic.ts";
 export { CHUNK_BYTES, UPDATE_PROTOCOL } from "./update-messages.ts";
 export { CLUSTER_ID, MAX_MESSAGE_BYTES } from "./waku-message.ts";

@@ -53,6 +53,7 @@ interface Transfer {
 
 const VERIFYING_EVERY_MS = 3000;
 const MAX_RECEIPTS = 1024;
+const MAX_TRANSFERS = 256;
 
 /**
  * Receives updates from admitted peers, resumes interrupted ones, and answers with a signed receipt once `onUpdate`
@@ -136,6 +137,7 @@ function createTransfers(
       const transfer = transfers.get(key) ?? { assembly, touchedMs: nowMs, verdict: undefined };
       transfer.touchedMs = nowMs;
       transfers.delete(key);
+      if (transfers.size >= MAX_TRANSFERS) transfers.delete(idle()[0]?.[0] ?? key);
       transfers.set(key, transfer);
       return transfer;
     },

@@ -1,0 +1,152 @@
+import { cidOf, concatBytes, encode, equalBytes, sha256, SkyNetError, toHex } from "@skynet/protocol";
+import { createAssembly } from "./assembly.ts";
+import { parseBlockAnswer, parseBlockRequest } from "./block-messages.ts";
+import { createDrops, type Drops } from "./drops.ts";
+import { sealEnvelope } from "./envelope.ts";
+import { unwrapKey, wrapKey } from "./group-key.ts";
+import { createIdentity } from "./identity.ts";
+import { createInbox } from "./inbox.ts";
+import { silent } from "./log.ts";
+import { createRandom, mutate } from "./mutate.ts";
+import { parsePresence } from "./presence.ts";
+import { checkReceipt, signReceipt } from "./receipt.ts";
+import { chunkHeader, encodeAnswer, encodeOffer, parseAnswer, parseChunk, parseOffer } from "./update-messages.ts";
+import { contentTopicOf, encodeWakuMessage, wakuMessageHash } from "./waku-message.ts";
+
+interface FuzzOptions {
+  readonly count: number;
+  readonly seed: number;
+  readonly onProgress?: (done: number) => void;
+}
+
+/** A kind of bytes from the network: a valid example, and what the node does with bytes like it. */
+interface Target {
+  readonly valid: Uint8Array;
+  /** Processes bytes. @returns whether they took effect with another meaning than the valid ones */
+  readonly process: (bytes: Uint8Array) => Promise<boolean>;
+}
+
+const me = createIdentity(new Uint8Array(32).fill(1));
+const peer = createIdentity(new Uint8Array(32).fill(2));
+const groupKey = new Uint8Array(32).fill(3);
+const job = "0x01";
+
+/** Relay messages through the whole inbox: a message that is not byte for byte the valid one must not be delivered. */
+function relayTarget(random: (below: number) => number, drops: Drops, encrypted: boolean): Target {
+  const contentTopic = contentTopicOf("fuzz");
+  const body = { multiaddrs: [], role: "worker", list: [1, "two", null] };
+  const options = {
+    identity: peer,
+    contentTopic,
+    seq: 1,
+    random: (length: number) => new Uint8Array(length).fill(random(256)),
+  };
+  const payload = sealEnvelope({ kind: "fuzz", job, body }, encrypted ? { ...options, groupKey } : options);
+  const valid = encodeWakuMessage({ payload, contentTopic, timestamp: 1n, ephemeral: true });
+  const expected = encode({ kind: "fuzz", job, from: peer.address, seq: 1, body });
+  return {
+    valid,
+    process: async (bytes) => {
+      let altered = false;
+      const inbox = createInbox({ self: me.address, drops, log: silent });
+      const handler = (message: unknown) => void (altered = !equalBytes(encode(message), expected));
+      inbox.subscribe("fuzz", handler, encrypted ? { groupKey: () => [groupKey] } : {});
+      wakuMessageHash("/waku/2/rs/1729/0", bytes);
+      if (inbox.receive(bytes) === "handlerError") throw new Error("the inbox failed in an unexpected way");
+      return altered;
+    },
+  };
+}
+
+async function blockTargets(): Promise<Target[]> {
+  const block = new TextEncoder().encode("a block of the dataset");
+  const cid = await cidOf(block);
+  return [
+    { valid: new TextEncoder().encode(cid), process: async (bytes) => parseBlockRequest(bytes) === cid },
+    {
+      valid: concatBytes(Uint8Array.of(0), block),
+      process: async (bytes) => {
+        const answer = parseBlockAnswer(bytes, cid, peer.address);
+        return (await cidOf(answer)) === cid && !equalBytes(answer, block);
+      },
+    },
+  ];
+}
+
+async function updateTargets(): Promise<Target[]> {
+  const content = new TextEncoder().encode("the weights after a round");
+  const hash = await sha256(content);
+  const offer = { job, round: 3, kind: "weights", size: content.length, hash, chunks: hash };
+  const chunk = concatBytes(chunkHeader(0), content);
+  const delivered = async (offerFrame: Uint8Array, chunkFrame: Uint8Array) => {
+    const assembly = createAssembly(parseOffer(offerFrame));
+    const { index, chunk } = parseChunk(chunkFrame);
+    await assembly.add(index, chunk);
+    return !equalBytes(await assembly.content(), content);
+  };
+  const expected = { job, round: 3, kind: "weights", hash: toHex(hash), sender: me.address, receiver: peer.address };
+  const receipt = signReceipt(expected, peer);
+  return [
+    { valid: encodeOffer(offer), process: (bytes) => delivered(bytes, chunk) },
+    { valid: chunk, process: (bytes) => delivered(encodeOffer(offer), bytes) },
+    {
+      valid: encodeAnswer({ t: "have", have: Uint8Array.of(1) }),
+      process: async (bytes) => parseAnswer(bytes) === null,
+    },
+    {
+      valid: receipt,
+      process: async (bytes) => {
+        checkReceipt(bytes, expected);
+        return !equalBytes(bytes, receipt);
+      },
+    },
+  ];
+}
+
+function otherTargets(): Target[] {
+  const wrapped = wrapKey(groupKey, me.publicKey, job);
+  const address = `/ip4/127.0.0.1/tcp/4000/p2p/${peer.peerId.toString()}`;
+  return [
+    {
+      valid: wrapped,
+      process: async (bytes) => unwrapKey(bytes, me, job).length > 0,
+    },
+    {
+      valid: new TextEncoder().encode(address),
+      process: async (bytes) => {
+        const { multiaddrs } = parsePresence({ multiaddrs: [new TextDecoder().decode(bytes)], role: "" }, peer.address);
+        return !multiaddrs[0]!.endsWith(peer.peerId.toString());
+      },
+    },
+  ];
+}
+
+/**
+ * Feeds random mutations of valid messages to everything that reads bytes from the network: relay messages in plain
+ * and encrypted form, presence addresses, block and update frames, receipts, wrapped keys.
+ * @returns how many were refused by which error code, and how many relay messages were dropped for which reason
+ * @throws Error on a crash (an error that is not a SkyNetError) or when a mutation takes effect with another meaning
+ */
+async function fuzzNetworkMessages({ count, seed, onProgress }: FuzzOptions): Promise<Record<string, unknown>> {
+  const random = createRandom(seed);
+  const drops = createDrops();
+  const relays = [relayTarget(random, drops, false), relayTarget(random, drops, true)];
+  const targets = [...relays, ...(await blockTargets()), ...(await updateTargets()), ...otherTargets()];
+  const refused: Record<string, number> = {};
+  for (let done = 0; done < count; done++) {
+    const { valid, process } = targets[done % targets.length]!;
+    const mutated = mutate(valid, random);
+    try {
+      if (!equalBytes(mutated, valid) && (await process(mutated)))
+        throw new Error(`a changed message was accepted: ${toHex(mutated)}`);
+    } catch (error) {
+      if (!(error instanceof SkyNetError))
+        throw new Error(`crash in mutation ${done} of seed ${seed}`, { cause: error });
+      refused[error.code] = (refused[error.code] ?? 0) + 1;
+    }
+    onProgress?.(done + 1);
+  }
+  return { targets: targets.length, refused, dropped: drops.snapshot() };
+}
+
+export const fuzzers = { "network-messages": fuzzNetworkMessages };
