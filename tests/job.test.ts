@@ -144,10 +144,13 @@ describe("a job on a local network of processes", () => {
 /** CIDs of the encrypted batches in a requester's store: its largest blocks but the model. */
 async function dataBlocks(requesterDir: string): Promise<string[]> {
   const { job } = { job: (await filesIn(path.join(requesterDir, "jobs"))).find((name) => name.endsWith("job.json"))! };
-  const posted = JSON.parse(await fs.readFile(path.join(requesterDir, "jobs", job), "utf8")) as { manifestCid: string };
+  const posted = JSON.parse(await fs.readFile(path.join(requesterDir, "jobs", job), "utf8")) as {
+    manifestCid: string;
+    dataRoot: Hex;
+  };
   const { openBlockStore, parseManifest } = await import("@skynet/storage");
   const store = await openBlockStore(path.join(requesterDir, "blocks"));
-  return [...parseManifest((await store.get(posted.manifestCid))!).cids];
+  return [...parseManifest((await store.get(posted.manifestCid))!, posted.dataRoot).cids];
 }
 
 /** Plain ONNX Runtime, fed with (byte - 73) / 256, scores exactly as the summary says. */

@@ -10,6 +10,11 @@ contract TestToken is ERC20, ERC20Permit {
 
     constructor() ERC20("SkyNet Test Token", "TEST") ERC20Permit("SkyNet Test Token") {}
 
+    /// @notice Six decimals, as common dollar tokens have.
+    function decimals() public pure override returns (uint8) {
+        return 6;
+    }
+
     function mint(address to, uint256 amount) external {
         require(block.chainid == 31337, OnlyDevelopmentChain(block.chainid));
         _mint(to, amount);

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import fs from "node:fs/promises";
 import path from "node:path";
-import { createChain, deploySkyNet, deployTestToken, startAnvil, type Anvil } from "@skynet/contracts";
-import { fromHex, type Hex } from "@skynet/protocol";
+import { createChain, startAnvil, type Anvil } from "@skynet/contracts";
+import type { Hex } from "@skynet/protocol";
 import { createPublicClient, http, parseEther } from "viem";
 import type { Ui } from "../cli/ui.ts";
 import { startChild, type SkyNetChild } from "../runtime/children.ts";
@@ -28,6 +28,7 @@ export interface Devnet {
 
 /** First account of anvil's public test mnemonic: it has the development chain's money and no secret. */
 const FAUCET_KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+const BLOCK_SECONDS = 1;
 const ETH_EACH = parseEther("10");
 const TOKENS_EACH = 10_000n * 10n ** 6n;
 
@@ -41,7 +42,10 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   const children: SkyNetChild[] = [];
   let anvil: Anvil | undefined;
   const steps = 4;
-  const progress = (done: number) => ui.progress("Starting the local network", done, steps);
+  const progress = (done: number) => {
+    signal.throwIfAborted();
+    ui.progress("Starting the local network", done, steps);
+  };
   const stop = async () => {
     await Promise.all(children.map((child) => child.stop()));
     await anvil?.stop();
@@ -53,18 +57,20 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     const [started, wallets] = await Promise.all([
       startAnvil({
         dataDir: path.join(dataDir, "chain"),
+        blockTimeSeconds: 0,
         ...(options.port === undefined ? {} : { port: options.port }),
-        signal,
       }),
       Promise.all(names.map((name) => openWallet(path.join(dataDir, "wallets"), name))),
     ]);
     anvil = started;
+    // Until everything is in place each transaction gets its block at once; afterwards a block comes every second.
     progress(1);
     const rpcUrl = anvil.rpcUrl;
     await deployAndFund(
-      rpcUrl,
+      anvil,
       wallets.map(({ address }) => address),
     );
+    await rpc(anvil.rpcUrl, "evm_setIntervalMining", [BLOCK_SECONDS]);
     progress(2);
     const wallet = (name: string) => wallets[names.indexOf(name)]!;
     const relayChild = startNode(children, "relay", wallet("relay"), ["--data", path.join(dataDir, "relay")]);
@@ -121,19 +127,21 @@ function startNode(children: SkyNetChild[], role: string, wallet: Wallet, args: 
   return child;
 }
 
+async function rpc(url: string, method: string, params: readonly unknown[]): Promise<void> {
+  const client = createPublicClient({ transport: http(url) });
+  await client.request({ method, params } as never);
+}
+
 /** Deploys what is missing, and gives every wallet ether for gas and test tokens. */
-async function deployAndFund(rpcUrl: string, addresses: readonly Hex[]): Promise<void> {
-  const faucet = createChain({ rpcUrl, privateKey: fromHex(FAUCET_KEY) });
-  await deploySkyNet(faucet);
-  const token = await deployTestToken(faucet);
-  const client = createPublicClient({ transport: http(rpcUrl) });
+async function deployAndFund(anvil: Anvil, addresses: readonly Hex[]): Promise<void> {
+  const faucet = await createChain({ rpcUrl: anvil.rpcUrl, privateKey: FAUCET_KEY });
+  await faucet.deploy();
+  const token = faucet.addresses.testToken;
   await Promise.all(
     addresses.map(async (address) => {
-      if ((await client.getBalance({ address })) < ETH_EACH / 2n)
-        await client.request({ method: "anvil_setBalance" as never, params: [address, quantity(ETH_EACH)] as never });
-      if ((await faucet.tokenBalance(token, address)) === 0n) await faucet.mint(token, address, TOKENS_EACH);
+      if ((await faucet.gasBalance(address)) < ETH_EACH / 2n) await anvil.setBalance(address, ETH_EACH);
+      const { wallet, ledger, freeStake, lockedStake } = await faucet.balances(token, address);
+      if (wallet + ledger + freeStake + lockedStake < TOKENS_EACH / 2n) await faucet.mint(TOKENS_EACH, address);
     }),
   );
 }
-
-const quantity = (value: bigint): Hex => `0x${value.toString(16)}`;

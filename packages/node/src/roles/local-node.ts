@@ -1,6 +1,7 @@
 import path from "node:path";
 import { createChain, type Chain } from "@skynet/contracts";
 import { createHost, createIdentity, serveBlocks, type Host } from "@skynet/network";
+import { toHex } from "@skynet/protocol";
 import { openBlockStore, type BlockStore } from "@skynet/storage";
 import type { Address, Log } from "@skynet/swarm";
 import { openLog } from "../runtime/log.ts";
@@ -54,7 +55,7 @@ export class BlockAccess {
  */
 export async function openNode(options: NodeOptions, role: string): Promise<LocalNode> {
   const log = openLog(options.dataDir, role);
-  const chain = createChain({ rpcUrl: options.rpcUrl, privateKey: options.privateKey });
+  const chain = await createChain({ rpcUrl: options.rpcUrl, privateKey: toHex(options.privateKey) });
   await chain.assertDeployed();
   const blocks = await openBlockStore(path.join(options.dataDir, "blocks"));
   const access = new BlockAccess();

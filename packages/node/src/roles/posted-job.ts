@@ -15,7 +15,6 @@ const postedJobSchema = z.strictObject({
   jobId: hex,
   /** Hash of the job's settings: the same job file resumes the same job. */
   settings: hex,
-  nonce: z.string(),
   metadata: hex,
   modelCid: z.string(),
   manifestCid: z.string(),

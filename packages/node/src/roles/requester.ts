@@ -1,17 +1,7 @@
 import path from "node:path";
 import { randomBytes } from "node:crypto";
-import {
-  fromHex,
-  JobMode,
-  jobIdOf,
-  jobSpecHash,
-  keccak256,
-  SkyNetError,
-  toHex,
-  word,
-  type Hex,
-  type JobSpec,
-} from "@skynet/protocol";
+import { ChainError, type Chain } from "@skynet/contracts";
+import { fromHex, JobMode, keccak256, SkyNetError, toHex, word, type Hex, type JobSpec } from "@skynet/protocol";
 import { generateDataKey } from "@skynet/storage";
 import {
   encodeMetadata,
@@ -38,6 +28,7 @@ import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
 import { createJobNetwork, JOBS_TOPIC, type JobCircle } from "./job-network.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
+import { tokenInfo } from "./token.ts";
 import { findUnfinishedJob, savePostedJob, settingsHash, type PostedJob } from "./posted-job.ts";
 import { publishTrainingSet, readTestSet, type TestSet } from "./requester-data.ts";
 
@@ -126,7 +117,6 @@ async function findOrPost(
   const draft = {
     version: 1 as const,
     settings,
-    nonce: (await node.chain.requesterNonce(node.chain.address)).toString(),
     metadata: toHex(metadata),
     modelCid,
     manifestCid: dataset.manifestCid,
@@ -138,14 +128,7 @@ async function findOrPost(
     done: false,
   };
   const spec = await specOf(node, prepared, job, draft);
-  const jobId = jobIdOf({
-    chainId: node.chain.chainId,
-    jobBoard: node.chain.deployment.jobBoard,
-    requester: node.chain.address,
-    nonce: BigInt(draft.nonce),
-    specHash: jobSpecHash(spec),
-  });
-  const posted: PostedJob = { ...draft, jobId };
+  const posted: PostedJob = { ...draft, jobId: await node.chain.nextJobId(spec) };
   // On disk before it is on chain: a crash in between posts the same job again, never a second one.
   await savePostedJob(dataDir, posted);
   await post(node, prepared, options, posted);
@@ -156,11 +139,15 @@ async function findOrPost(
 async function post(node: LocalNode, prepared: Prepared, options: RequesterOptions, posted: PostedJob): Promise<void> {
   const { chain } = node;
   for (const cid of [posted.modelCid, posted.manifestCid]) node.access.open(cid);
-  if (!(await chain.jobExists(posted.jobId))) {
+  if (!(await isPosted(chain, posted.jobId))) {
     const spec = await specOf(node, prepared, options.job, posted);
+    if ((await chain.nextJobId(spec)) !== posted.jobId)
+      throw new SkyNetError("JobChanged", "another job was posted from this wallet before this one reached the chain", {
+        hint: `delete ${path.join(options.dataDir, "jobs", posted.jobId)} and run the same command again`,
+      });
     const budget = await checkBalance(node, options.job);
-    const inLedger = await chain.ledgerBalance(spec.token, chain.address);
-    if (inLedger < budget) await chain.deposit(spec.token, budget - inLedger);
+    const { ledger } = await chain.balances(spec.token);
+    if (ledger < budget) await chain.deposit(spec.token, budget - ledger);
     await chain.post(spec, fromHex(posted.metadata));
     options.ui.line(`posted job ${shortId(posted.jobId)}, ${await amountText(node, spec.token, budget)} in escrow`);
   }
@@ -168,16 +155,26 @@ async function post(node: LocalNode, prepared: Prepared, options: RequesterOptio
   await node.host.publish(JOBS_TOPIC, { kind: "job-posted", job: posted.jobId, body: {} });
 }
 
+async function isPosted(chain: Chain, jobId: Hex): Promise<boolean> {
+  try {
+    await chain.job(jobId);
+    return true;
+  } catch (error) {
+    if (error instanceof ChainError && error.code === "UnknownJob") return false;
+    throw error;
+  }
+}
+
 async function tokenOf(node: LocalNode, job: JobFile): Promise<Hex> {
   if (job.payment.token !== undefined) return job.payment.token as Hex;
-  if (node.chain.chainId === DEVELOPMENT_CHAIN) return node.chain.deployment.testToken;
+  if (node.chain.chainId === DEVELOPMENT_CHAIN) return node.chain.addresses.testToken;
   throw new SkyNetError("NoToken", "the job file names no token to pay with", {
     hint: "set payment.token to the address of an ERC-20 on this chain",
   });
 }
 
 async function amountText(node: LocalNode, token: Hex, value: bigint): Promise<string> {
-  return formatAmount(value, await node.chain.tokenInfo(token));
+  return formatAmount(value, await tokenInfo(node.chain.rpcUrl, token));
 }
 
 /** The job's terms as the contract takes them. */
@@ -189,7 +186,7 @@ async function specOf(
 ): Promise<JobSpec> {
   const { payment, training, windows, workers } = job;
   const token = await tokenOf(node, job);
-  const { decimals } = await node.chain.tokenInfo(token);
+  const { decimals } = await tokenInfo(node.chain.rpcUrl, token);
   const amount = (text: string) => parseUnits(text, decimals);
   const parameters = prepared.initialWeights.reduce((sum, { length }) => sum + length, 0);
   return {
@@ -234,13 +231,14 @@ async function specOf(
 /** @throws SkyNetError `InsufficientBalance` naming both sums; returns the budget */
 async function checkBalance(node: LocalNode, job: JobFile): Promise<bigint> {
   const token = await tokenOf(node, job);
-  const info = await node.chain.tokenInfo(token);
+  const info = await tokenInfo(node.chain.rpcUrl, token);
   const { payment, training, workers } = job;
   const budget =
     BigInt(workers.count * training.rounds) * parseUnits(payment.pricePerRound, info.decimals) +
     BigInt(training.rounds) * parseUnits(payment.mergeFee, info.decimals);
   const self = node.chain.address;
-  const balance = (await node.chain.tokenBalance(token, self)) + (await node.chain.ledgerBalance(token, self));
+  const { wallet, ledger } = await node.chain.balances(token);
+  const balance = wallet + ledger;
   if (balance < budget)
     throw new SkyNetError(
       "InsufficientBalance",
@@ -328,7 +326,7 @@ async function writeResults(
 ): Promise<Summary> {
   const folder = options.resultDir ?? path.join(options.dataDir, "jobs", posted.jobId);
   const token = await tokenOf(node, options.job);
-  const money = await node.chain.settlement(posted.jobId);
+  const money = await node.chain.money(posted.jobId);
   const summary: Summary = {
     jobId: posted.jobId,
     name: options.job.name,
@@ -344,7 +342,7 @@ async function writeResults(
     stakeBurned: money.stakeBurned,
     trainSeconds: (Date.now() - posted.startedMs) / 1000,
     perRound: result.rounds,
-    token: await node.chain.tokenInfo(token),
+    token: await tokenInfo(node.chain.rpcUrl, token),
     modelId: result.modelId,
     modelFile: path.join(folder, "model.onnx"),
     reportFile: path.join(folder, "report.html"),

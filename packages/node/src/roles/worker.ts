@@ -1,13 +1,12 @@
 import { parseUnits } from "viem";
 import type { Hex } from "@skynet/protocol";
-import { SkyNetError } from "@skynet/protocol";
+import { hasSeat, JobPhase, SkyNetError } from "@skynet/protocol";
 import { fetchBlock } from "@skynet/network";
 import { openDataset } from "@skynet/storage";
 import {
   decodeMetadata,
   openSecrets,
   runWorkerJob,
-  type Address,
   type BatchSource,
   type JobMetadata,
   type ModelShape,
@@ -20,6 +19,7 @@ import { startTrainer } from "../trainer/trainer.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
 import { createJobNetwork, type JobCircle } from "./job-network.ts";
+import { tokenInfo } from "./token.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
 
 export interface WorkerOptions extends NodeOptions {
@@ -64,9 +64,8 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
   }
 }
 
-async function ensureRegistered({ chain, host }: LocalNode): Promise<void> {
-  if ((await chain.worker(chain.address)).registered) return;
-  await chain.register(host.identity.publicKey, chain.address);
+async function ensureRegistered({ chain }: LocalNode): Promise<void> {
+  if (!(await chain.worker(chain.address)).registered) await chain.register();
 }
 
 /** Id of a job that this worker has a seat in: one from before a restart, or one just joined. */
@@ -76,11 +75,11 @@ async function nextJob(
   options: WorkerOptions,
   refused: Map<Hex, string>,
 ): Promise<Hex | undefined> {
-  for (const { jobId } of await node.chain.postedJobs()) {
-    const job = await node.chain.job(jobId);
-    const seated = job.workers.some((worker) => worker.toLowerCase() === node.chain.address);
-    if (seated && (job.state !== "SETTLED" || owes(job, node.chain.address))) return jobId;
-    if (seated || job.state !== "OPEN" || refused.has(jobId)) continue;
+  for (const jobId of await node.chain.jobIds()) {
+    const { state } = await node.chain.job(jobId);
+    const seat = state.workers.indexOf(node.chain.address);
+    if (seat >= 0 && !hasSeat(state.released, seat)) return jobId;
+    if (seat >= 0 || state.phase !== JobPhase.OPEN || refused.has(jobId)) continue;
     try {
       await joinJob(node, trainer, jobId, options);
       return jobId;
@@ -94,17 +93,10 @@ async function nextJob(
   return undefined;
 }
 
-/** Whether a settled job still holds this worker's stake or pay. */
-function owes(job: Awaited<ReturnType<LocalNode["chain"]["job"]>>, self: Address): boolean {
-  const seat = job.workers.findIndex((worker) => worker.toLowerCase() === self);
-  return seat >= 0 && ((job.released >> BigInt(seat)) & 1n) === 0n;
-}
-
 async function joinJob(node: LocalNode, trainer: Trainer, jobId: Hex, options: WorkerOptions): Promise<void> {
   const { chain } = node;
-  const job = await chain.job(jobId);
-  const { spec } = job;
-  const { decimals, symbol } = await chain.tokenInfo(spec.token);
+  const { spec } = await chain.job(jobId);
+  const { decimals, symbol } = await tokenInfo(options.rpcUrl, spec.token);
   const minPrice = parseUnits(options.minPrice, decimals);
   const price = await chain.priceAt(jobId);
   if (price < minPrice)
@@ -121,17 +113,16 @@ async function joinJob(node: LocalNode, trainer: Trainer, jobId: Hex, options: W
       `a round of ${spec.steps} steps takes this machine ${(needSeconds / HEADROOM).toFixed(1)} s; the job allows ${spec.commitWindow} s`,
     );
   await ensureStake(node, spec.token, spec.stake);
-  await chain.join(jobId, minPrice);
+  await chain.join(jobId, { minPrice });
   options.ui.event("joined", { jobId, stepMs });
   options.ui.line(`joined job ${shortId(jobId)} (${stepMs.toFixed(2)} ms a step)`);
 }
 
 async function ensureStake({ chain }: LocalNode, token: Hex, needed: bigint): Promise<void> {
-  const { free } = await chain.stakeOf(chain.address, token);
-  if (free >= needed) return;
-  const missing = needed - free;
-  const inLedger = await chain.ledgerBalance(token, chain.address);
-  if (inLedger < missing) await chain.deposit(token, missing - inLedger);
+  const { freeStake, ledger } = await chain.balances(token);
+  if (freeStake >= needed) return;
+  const missing = needed - freeStake;
+  if (ledger < missing) await chain.deposit(token, missing - ledger);
   await chain.addStake(token, missing);
 }
 
@@ -144,7 +135,7 @@ interface LoadedJob {
 /** Metadata and model of a job, checked against the hash that the contract holds, loaded into the trainer. */
 async function loadJob(node: LocalNode, trainer: Trainer, jobId: Hex, signal: AbortSignal): Promise<LoadedJob> {
   const { spec } = await node.chain.job(jobId);
-  const requester = spec.requester.toLowerCase() as Address;
+  const { requester } = spec;
   const fetch = async (cid: string) => {
     const known = await node.blocks.get(cid);
     if (known) return known;
@@ -152,7 +143,7 @@ async function loadJob(node: LocalNode, trainer: Trainer, jobId: Hex, signal: Ab
     await node.blocks.put(bytes);
     return bytes;
   };
-  const metadata = decodeMetadata(await node.chain.metadata(jobId));
+  const metadata = decodeMetadata(await node.chain.meta(jobId));
   const model = await fetch(metadata.modelCid);
   const shape = await trainer.load(model, {
     batchSize: metadata.batchSize,
@@ -176,13 +167,14 @@ async function workOn(node: LocalNode, trainer: Trainer, jobId: Hex, options: Wo
   const { ui, signal } = options;
   const chain = createJobChain(node.chain, jobId);
   const { spec } = await node.chain.job(jobId);
-  const requester = spec.requester.toLowerCase() as Address;
+  const { requester } = spec;
   const { metadata, shape, manifest } = await loadJob(node, trainer, jobId, signal);
   const circle: JobCircle = { jobId, groupKeys: [], members: new Set([requester]) };
   const stop = new AbortController();
   const both = AbortSignal.any([signal, stop.signal]);
   const network = await createJobNetwork(node, circle, both);
   const files = openJobFiles(options.dataDir, jobId);
+  let fetchedBatches = 0;
 
   const openJob = async (keys: { epoch: number; cid: string }): Promise<BatchSource> => {
     const snapshot = await chain.snapshot();
@@ -196,7 +188,10 @@ async function workOn(node: LocalNode, trainer: Trainer, jobId: Hex, options: Wo
       expectedRoot: spec.dataRoot,
       identity: secrets.dataIdentity,
       blockStore: node.blocks,
-      fetch: (cid) => fetchBlock(node.host, requester, cid, { signal: both }),
+      fetch: (cid) => {
+        fetchedBatches++;
+        return fetchBlock(node.host, requester, cid, { signal: both });
+      },
     });
     return { batch: (index) => dataset.batch(index, { signal: both }) };
   };
@@ -213,7 +208,7 @@ async function workOn(node: LocalNode, trainer: Trainer, jobId: Hex, options: Wo
       },
     );
     const { sentBytes, receivedBytes } = node.host.traffic();
-    ui.event("finished", { jobId, ...result, sentBytes, receivedBytes });
+    ui.event("finished", { jobId, ...result, sentBytes, receivedBytes, fetchedBatches });
     ui.line(`job ${shortId(jobId)} ${result.outcome.toLowerCase()}`);
   } finally {
     stop.abort();

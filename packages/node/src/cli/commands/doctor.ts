@@ -103,7 +103,7 @@ async function checkChain(rpcUrl: string | undefined): Promise<Check> {
       mend: "start one: npx skynet devnet, or give --rpc URL",
     };
   try {
-    const chain = createChain({ rpcUrl, privateKey: new Uint8Array(32).fill(1) });
+    const chain = await createChain({ rpcUrl, privateKey: `0x${"01".repeat(32)}` });
     await chain.assertDeployed();
     return { name: "Chain", ok: true, found: `${rpcUrl}, chain ${chain.chainId}, contracts deployed` };
   } catch (error) {

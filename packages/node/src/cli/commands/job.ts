@@ -1,8 +1,10 @@
 import type { Command } from "commander";
 import type { Chain } from "@skynet/contracts";
 import { createChain } from "@skynet/contracts";
-import { InvalidInputError, type Hex } from "@skynet/protocol";
+import { InvalidInputError, JobOutcome, JobPhase, toHex, type Hex } from "@skynet/protocol";
 import { decodeMetadata } from "@skynet/swarm";
+import { nameOf } from "../../roles/job-chain.ts";
+import { tokenInfo } from "../../roles/token.ts";
 import { openKeystore } from "../../wallet/keystore.ts";
 import { readPassphrase } from "../../wallet/passphrase.ts";
 import { formatAmount, shortId } from "../format.ts";
@@ -17,7 +19,7 @@ import {
 type JobOptions = ConnectionOptions & JsonOption;
 
 /** Any key can read; reading needs no wallet. */
-const READER_KEY = new Uint8Array(32).fill(1);
+const READER_KEY: Hex = `0x${"01".repeat(32)}`;
 
 /** `skynet job list|show|cancel`. */
 export function addJob(program: Command): void {
@@ -28,11 +30,11 @@ export function addJob(program: Command): void {
       withUi(options, async (ui) => {
         const chain = await openReader(options);
         const jobs = [];
-        for (const { jobId } of await chain.postedJobs()) jobs.push(await describe(chain, jobId));
+        for (const jobId of await chain.jobIds()) jobs.push(await describe(chain, jobId));
         if (jobs.length === 0) ui.line("there are no jobs on this chain yet");
-        for (const { jobId, name, state, round, rounds, workers, seats } of jobs)
+        for (const { jobId, name, phase, round, rounds, workers, seats } of jobs)
           ui.line(
-            `${shortId(jobId)}  ${name.padEnd(20)} ${state.padEnd(10)} round ${round}/${rounds}  workers ${workers.length}/${seats}`,
+            `${shortId(jobId)}  ${name.padEnd(20)} ${phase.padEnd(10)} round ${round}/${rounds}  workers ${workers.length}/${seats}`,
           );
         return { jobs };
       }),
@@ -56,7 +58,7 @@ export function addJob(program: Command): void {
       withUi(options, async (ui) => {
         const connection = resolveConnection(options);
         const privateKey = await openKeystore(connection.keystore, await readPassphrase(connection, "Passphrase"));
-        const chain = createChain({ rpcUrl: connection.rpcUrl, privateKey });
+        const chain = await createChain({ rpcUrl: connection.rpcUrl, privateKey: toHex(privateKey) });
         await chain.assertDeployed();
         const jobId = await findJob(chain, prefix);
         await chain.cancel(jobId);
@@ -67,15 +69,13 @@ export function addJob(program: Command): void {
 }
 
 async function openReader(options: JobOptions): Promise<Chain> {
-  const chain = createChain({ rpcUrl: resolveConnection(options).rpcUrl, privateKey: READER_KEY });
+  const chain = await createChain({ rpcUrl: resolveConnection(options).rpcUrl, privateKey: READER_KEY });
   await chain.assertDeployed();
   return chain;
 }
 
 async function findJob(chain: Chain, prefix: string): Promise<Hex> {
-  const matches = (await chain.postedJobs())
-    .map(({ jobId }) => jobId)
-    .filter((jobId) => jobId.startsWith(prefix.toLowerCase()));
+  const matches = (await chain.jobIds()).filter((jobId) => jobId.startsWith(prefix.toLowerCase()));
   if (matches.length === 1) return matches[0]!;
   throw new InvalidInputError(
     "NoSuchJob",
@@ -85,26 +85,25 @@ async function findJob(chain: Chain, prefix: string): Promise<Hex> {
 }
 
 async function describe(chain: Chain, jobId: Hex) {
-  const job = await chain.job(jobId);
-  const { spec } = job;
-  const token = await chain.tokenInfo(spec.token);
-  const money = await chain.settlement(jobId);
+  const { spec, state, modelId } = await chain.job(jobId);
+  const token = await tokenInfo(chain.rpcUrl, spec.token);
+  const money = await chain.money(jobId);
   return {
     jobId,
     name: await metadataName(chain, jobId),
     requester: spec.requester,
-    state: job.state,
-    outcome: job.outcome,
-    round: job.round,
+    phase: nameOf(JobPhase, state.phase),
+    outcome: nameOf(JobOutcome, state.outcome),
+    round: state.round,
     rounds: spec.rounds,
     seats: spec.seats,
-    workers: job.workers,
-    price: formatAmount(job.price, token),
+    workers: state.workers,
+    price: formatAmount(state.price, token),
     budget: formatAmount(money.budget, token),
     paid: formatAmount(money.paid, token),
     refunded: formatAmount(money.refunded, token),
     burned: formatAmount(money.burned, token),
-    modelId: job.modelId,
+    modelId,
     verification: "quorum (no proofs yet)",
   };
 }
@@ -112,7 +111,7 @@ async function describe(chain: Chain, jobId: Hex) {
 /** Metadata comes from strangers: a malformed one must not hide the job. */
 async function metadataName(chain: Chain, jobId: Hex): Promise<string> {
   try {
-    return decodeMetadata(await chain.metadata(jobId)).name;
+    return decodeMetadata(await chain.meta(jobId)).name;
   } catch {
     return "(metadata not readable)";
   }
