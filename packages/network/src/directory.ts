@@ -4,6 +4,7 @@ import type { Drops } from "./drops.ts";
 import { NetworkError } from "./errors.ts";
 import type { RelayMessage } from "./inbox.ts";
 import { parsePresence, type Presence } from "./presence.ts";
+import { untilAborted } from "./until-aborted.ts";
 
 /** A node that was heard of. */
 export interface DirectoryEntry extends Presence {
@@ -55,12 +56,34 @@ function tokenBucket(perSecond: number, clock: () => number): () => boolean {
   };
 }
 
+/** Calls of `find` that wait for a node. */
+function createWaiters() {
+  const waiting = new Map<Hex, Set<(entry: DirectoryEntry) => void>>();
+  return {
+    arrived(entry: DirectoryEntry): void {
+      for (const resolve of waiting.get(entry.address) ?? []) resolve(entry);
+      waiting.delete(entry.address);
+    },
+    async waitFor(address: Hex, signal: AbortSignal): Promise<DirectoryEntry> {
+      const { promise, resolve } = Promise.withResolvers<DirectoryEntry>();
+      const waiters = waiting.get(address) ?? new Set();
+      waiting.set(address, waiters.add(resolve));
+      try {
+        return await untilAborted(promise, signal);
+      } finally {
+        waiters.delete(resolve);
+        if (waiters.size === 0 && waiting.get(address) === waiters) waiting.delete(address);
+      }
+    },
+  };
+}
+
 /** @returns the directory and the handler of presence messages that fills it */
 export function createDirectory(options: DirectoryOptions): Directory & { hear(message: RelayMessage): void } {
   const { clock, drops, onNew, maxEntries = 4096, newPerSecond = 64 } = options;
   const known = new Map<Hex, DirectoryEntry>(); // the longest silent first
   const wanted = new Set<Hex>();
-  const waiting = new Map<Hex, Set<(entry: DirectoryEntry) => void>>();
+  const waiting = createWaiters();
   const mayAdd = tokenBucket(newPerSecond, clock);
 
   const makeRoom = () => {
@@ -87,24 +110,8 @@ export function createDirectory(options: DirectoryOptions): Directory & { hear(m
     const entry = { ...presence, address: from, heardMs: clock() };
     if (!known.delete(from)) makeRoom();
     known.set(from, entry);
-    for (const resolve of waiting.get(from) ?? []) resolve(entry);
-    waiting.delete(from);
+    waiting.arrived(entry);
     if (before === undefined) onNew?.(entry);
-  };
-  const waitFor = async (address: Hex, signal: AbortSignal): Promise<DirectoryEntry> => {
-    const { promise, resolve, reject } = Promise.withResolvers<DirectoryEntry>();
-    const waiters = waiting.get(address) ?? new Set();
-    waiting.set(address, waiters.add(resolve));
-    const abort = () => reject(signal.reason as Error);
-    signal.addEventListener("abort", abort, { once: true });
-    try {
-      signal.throwIfAborted();
-      return await promise;
-    } finally {
-      signal.removeEventListener("abort", abort);
-      waiters.delete(resolve);
-      if (waiters.size === 0 && waiting.get(address) === waiters) waiting.delete(address);
-    }
   };
   return {
     hear,
@@ -120,7 +127,7 @@ export function createDirectory(options: DirectoryOptions): Directory & { hear(m
         });
       const deadline = deadlineSignal(timeoutMs, unknown, signal);
       try {
-        return await waitFor(address, deadline.signal);
+        return await waiting.waitFor(address, deadline.signal);
       } finally {
         deadline.clear();
       }

@@ -53,8 +53,37 @@ const cutOff = () => new NetworkError("Malformed", "the stream ended within a fr
  * its onDrain() waits only the first time, so neither is used.
  */
 export function frame(stream: Stream): FramedStream {
-  const buffer = new ReadBuffer();
+  const source = createSource(stream);
   let frameLength: number | undefined;
+  return {
+    async write(...parts) {
+      const length = parts.reduce((sum, part) => sum + part.length, 0);
+      const header = new Uint8Array(HEADER_BYTES);
+      new DataView(header.buffer).setUint32(0, length);
+      for (const part of [header, ...parts]) if (part.length > 0) send(stream, part);
+      await drained(stream);
+    },
+    async read(maxBytes) {
+      if (frameLength === undefined) {
+        const header = await source.take(HEADER_BYTES);
+        if (header === undefined) return undefined;
+        frameLength = new DataView(header.buffer).getUint32(0);
+      }
+      if (frameLength > maxBytes)
+        throw new NetworkError("TooLarge", `a frame of ${frameLength} bytes, at most ${maxBytes} are allowed`);
+      const frame = frameLength === 0 ? new Uint8Array() : await source.take(frameLength);
+      if (frame === undefined) throw cutOff();
+      frameLength = undefined;
+      return frame;
+    },
+    close: () => stream.close(),
+    abort: (error) => stream.abort(error),
+  };
+}
+
+/** Bytes of a stream on demand. `take`: exactly so many, or undefined at the end. */
+function createSource(stream: Stream): { take(count: number): Promise<Uint8Array | undefined> } {
+  const buffer = new ReadBuffer();
   let ended = stream.readableEnded;
   let failure: Error | undefined;
   let wake = nothing;
@@ -71,59 +100,33 @@ export function frame(stream: Stream): FramedStream {
     resuming = false;
     hold();
   };
-  stream.addEventListener("message", ({ data }) => {
-    for (const chunk of data instanceof Uint8Array ? [data] : data) buffer.push(chunk);
-    hold();
-    wake();
-  });
-  stream.addEventListener("end", () => {
-    ended = true;
-    wake();
-  });
-  stream.addEventListener("close", ({ error }) => {
+  const end = (error?: Error) => {
     ended = true;
     if (error instanceof NetworkError) failure = error;
     else if (error !== undefined)
       failure = new NetworkError("Unreachable", `the stream was closed: ${error.message}`, { cause: error });
     wake();
-  });
-
-  const fill = async (count: number): Promise<boolean> => {
-    while (buffer.length < count) {
-      if (failure !== undefined) throw failure;
-      if (ended) return false;
-      const { promise, resolve } = Promise.withResolvers<void>();
-      wake = resolve;
-      resume();
-      if (buffer.length < count && !ended) await promise;
-    }
-    return true;
   };
+  stream.addEventListener("message", ({ data }) => {
+    for (const chunk of data instanceof Uint8Array ? [data] : data) buffer.push(chunk);
+    hold();
+    wake();
+  });
+  stream.addEventListener("end", () => end());
+  stream.addEventListener("close", ({ error }) => end(error));
   return {
-    async write(...parts) {
-      const length = parts.reduce((sum, part) => sum + part.length, 0);
-      const header = new Uint8Array(HEADER_BYTES);
-      new DataView(header.buffer).setUint32(0, length);
-      for (const part of [header, ...parts]) if (part.length > 0) send(stream, part);
-      await drained(stream);
-    },
-    async read(maxBytes) {
-      if (frameLength === undefined) {
-        if (!(await fill(HEADER_BYTES))) {
-          if (buffer.length > 0) throw cutOff();
-          return undefined;
-        }
-        frameLength = new DataView(buffer.take(HEADER_BYTES).buffer).getUint32(0);
+    async take(count) {
+      while (buffer.length < count) {
+        if (failure !== undefined) throw failure;
+        if (ended && buffer.length > 0) throw cutOff();
+        if (ended) return undefined;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        wake = resolve;
+        resume();
+        if (buffer.length < count && !ended) await promise;
       }
-      if (frameLength > maxBytes)
-        throw new NetworkError("TooLarge", `a frame of ${frameLength} bytes, at most ${maxBytes} are allowed`);
-      if (!(await fill(frameLength))) throw cutOff();
-      const frame = buffer.take(frameLength);
-      frameLength = undefined;
-      return frame;
+      return buffer.take(count);
     },
-    close: () => stream.close(),
-    abort: (error) => stream.abort(error),
   };
 }
 

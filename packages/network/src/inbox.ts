@@ -1,6 +1,6 @@
 import type { Hex } from "@skynet/protocol";
 import type { DropReason, Drops } from "./drops.ts";
-import { decryptPayload, isEncrypted, parseEnvelope, plainPayload, verifyEnvelope, type Envelope } from "./envelope.ts";
+import { decryptPayload, isEncrypted, parseEnvelope, plainPayload, verifyEnvelope } from "./envelope.ts";
 import { NetworkError, reasonOf } from "./errors.ts";
 import { addressFromPublicKey } from "./identity.ts";
 import type { Log } from "./log.ts";
@@ -55,43 +55,10 @@ const REASONS: Partial<Record<string, DropReason>> = {
   BadKey: "badSignature",
 };
 
-export function createInbox({ self, drops, log }: InboxOptions): Inbox {
+export function createInbox(options: InboxOptions): Inbox {
+  const { self, drops, log } = options;
   const topics = new Map<string, Set<Subscription>>();
   const replays = createReplayGuard();
-
-  /** The subscriptions that a payload is for, with its envelope. */
-  const open = (payload: Uint8Array, contentTopic: string, subscriptions: Set<Subscription>) => {
-    if (!isEncrypted(payload)) {
-      const listening = [...subscriptions].filter(({ groupKey }) => groupKey === undefined);
-      return { envelope: parseEnvelope(plainPayload(payload)), listening };
-    }
-    const listening: Subscription[] = [];
-    let opened: Uint8Array | undefined;
-    for (const subscription of subscriptions) {
-      try {
-        opened = decryptPayload(payload, contentTopic, subscription.groupKey?.() ?? []);
-        listening.push(subscription);
-      } catch (error) {
-        if (!(error instanceof NetworkError)) throw error;
-      }
-    }
-    if (opened === undefined) throw new NetworkError("CannotDecrypt", "no subscription has the key");
-    return { envelope: parseEnvelope(opened), listening };
-  };
-
-  const deliver = ({ kind, job, seq, body }: Envelope, from: Hex, listening: readonly Subscription[]) => {
-    for (const { handler } of listening) {
-      const failed = (error: unknown) => {
-        drops.count("handlerError");
-        log.warn({ kind, from, error: reasonOf(error) }, "a message handler failed");
-      };
-      try {
-        Promise.resolve(handler({ kind, job, from, seq, body })).catch(failed);
-      } catch (error) {
-        failed(error);
-      }
-    }
-  };
 
   const process = (bytes: Uint8Array): DropReason | undefined => {
     const { payload, contentTopic } = decodeWakuMessage(bytes);
@@ -105,7 +72,8 @@ export function createInbox({ self, drops, log }: InboxOptions): Inbox {
     if (allowed.length === 0) return "unknownSender";
     verifyEnvelope(envelope, contentTopic);
     if (!replays.accept(`${from} ${contentTopic}`, envelope.seq)) return "replayed";
-    deliver(envelope, from, allowed);
+    const { kind, job, seq, body } = envelope;
+    deliver({ kind, job, from, seq, body }, allowed, options);
     return undefined;
   };
 
@@ -136,4 +104,39 @@ export function createInbox({ self, drops, log }: InboxOptions): Inbox {
       return reason;
     },
   };
+}
+
+/** The subscriptions that a payload is for, with its envelope. */
+function open(payload: Uint8Array, contentTopic: string, subscriptions: ReadonlySet<Subscription>) {
+  if (!isEncrypted(payload)) {
+    const listening = [...subscriptions].filter(({ groupKey }) => groupKey === undefined);
+    return { envelope: parseEnvelope(plainPayload(payload)), listening };
+  }
+  const listening: Subscription[] = [];
+  let opened: Uint8Array | undefined;
+  for (const subscription of subscriptions) {
+    try {
+      opened = decryptPayload(payload, contentTopic, subscription.groupKey?.() ?? []);
+      listening.push(subscription);
+    } catch (error) {
+      if (!(error instanceof NetworkError)) throw error;
+    }
+  }
+  if (opened === undefined) throw new NetworkError("CannotDecrypt", "no subscription has the key");
+  return { envelope: parseEnvelope(opened), listening };
+}
+
+/** Calls the handlers; one that fails is logged and counted. */
+function deliver(message: RelayMessage, listening: readonly Subscription[], { drops, log }: InboxOptions): void {
+  for (const { handler } of listening) {
+    const failed = (error: unknown) => {
+      drops.count("handlerError");
+      log.warn({ kind: message.kind, from: message.from, error: reasonOf(error) }, "a message handler failed");
+    };
+    try {
+      Promise.resolve(handler(message)).catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
 }

@@ -6,7 +6,7 @@ import { updateIdSchema, type UpdateId } from "./receipt.ts";
 export const UPDATE_PROTOCOL = "/skynet/update/1";
 /** 1 MiB; the last chunk may be shorter. */
 export const CHUNK_BYTES = 1024 * 1024;
-/** Largest offer or answer, which bounds an update to 65,472 chunk hashes' worth: about 2 GiB. */
+/** Largest offer or answer; its chunk hashes bound an update to about 2 GiB. */
 export const MAX_CONTROL_BYTES = 64 * 1024;
 export const MAX_CHUNK_FRAME_BYTES = CHUNK_BYTES + 4;
 

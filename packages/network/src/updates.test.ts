@@ -22,6 +22,7 @@ let bob: Host;
 beforeEach(async () => {
   network = await startNetwork();
   [alice, bob] = (await Promise.all([network.node(1), network.node(2)])) as [Host, Host];
+  await alice.connect(bob.identity.address);
 });
 afterEach(() => network.stop());
 
@@ -64,7 +65,7 @@ test("an update arrives whole and is confirmed by a signed receipt", async () =>
 test("a peer that is not admitted is refused and counted, and nothing reaches the application", async () => {
   const { onUpdate } = receive();
   const eve = await network.node(3);
-  const delivery = send({ deadlineMs: Date.now() + 700 }, content, eve);
+  const delivery = send({ deadlineMs: Date.now() + 1200 }, content, eve);
   await expect(delivery).rejects.toMatchObject({ code: "NotDelivered", cause: { code: "Refused" } });
   expect(bob.traffic().dropped.refusedUpdate).toBeGreaterThan(0);
   expect(bob.traffic().protocols[UPDATE_PROTOCOL]!.receivedBytes).toBeLessThan(5000);
@@ -73,7 +74,7 @@ test("a peer that is not admitted is refused and counted, and nothing reaches th
 
 test("an update above the limit is refused before it is sent", async () => {
   receive({ maxBytes: 1000 });
-  const delivery = send({ deadlineMs: Date.now() + 500 });
+  const delivery = send({ deadlineMs: Date.now() + 1200 });
   await expect(delivery).rejects.toMatchObject({ code: "NotDelivered", cause: { code: "Refused" } });
   expect(bob.traffic().protocols[UPDATE_PROTOCOL]!.receivedBytes).toBeLessThan(5000);
 });
@@ -110,7 +111,7 @@ test("an update that the receiver finds wrong is repeated until the deadline, an
     cause: { code: "Rejected" },
     message: expect.stringContaining("not open") as string,
   };
-  await expect(send({ deadlineMs: Date.now() + 600 }, other)).rejects.toMatchObject(rejected);
+  await expect(send({ deadlineMs: Date.now() + 1200 }, other)).rejects.toMatchObject(rejected);
 });
 
 test("a receiver that fails to verify answers so, and the failure is counted", async () => {
@@ -119,7 +120,7 @@ test("a receiver that fails to verify answers so, and the failure is counted", a
       throw new Error("out of memory");
     },
   });
-  const delivery = send({ deadlineMs: Date.now() + 500 }, Uint8Array.of(1));
+  const delivery = send({ deadlineMs: Date.now() + 1200 }, Uint8Array.of(1));
   await expect(delivery).rejects.toMatchObject({ cause: { code: "Rejected" } });
   expect(bob.traffic().dropped.handlerError).toBeGreaterThan(0);
 });
@@ -135,7 +136,7 @@ test("forged receipts, and receipts for other content, are not believed", async 
       parseOffer((await stream.read(65_536))!);
       await stream.write(encode({ t: "receipt", receipt }));
     });
-    const delivery = send({ deadlineMs: Date.now() + 500 });
+    const delivery = send({ deadlineMs: Date.now() + 1200 });
     await expect(delivery).rejects.toMatchObject({ code: "NotDelivered", cause: { code: "BadReceipt" } });
     await end();
   }
@@ -145,7 +146,7 @@ test("the deadline ends the attempts: receiver unknown, silent, or already too l
   const nobody = sendUpdate(alice, `0x${"12".repeat(20)}`, id, content, { deadlineMs: Date.now() + 200 });
   await expect(nobody).rejects.toMatchObject({ code: "NotDelivered" });
   await bob.serve(UPDATE_PROTOCOL, async (stream) => void (await stream.read(65_536), await stream.read(1)));
-  const silent = send({ deadlineMs: Date.now() + 500, stallMs: 100 });
+  const silent = send({ deadlineMs: Date.now() + 1200, stallMs: 100 });
   await expect(silent).rejects.toMatchObject({ code: "NotDelivered", cause: { code: "Stalled" } });
   await expect(send({ deadlineMs: Date.now() - 1 })).rejects.toMatchObject({ code: "NotDelivered" });
   await expect(send({ signal: AbortSignal.abort(new Error("cancelled")) })).rejects.toThrow("cancelled");
