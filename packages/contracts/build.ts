@@ -54,7 +54,9 @@ function readArtifact(name: string): Artifact {
 function addressOf(library: string): string {
   if (!libraries.includes(library)) throw new Error(`${library} is not a library that can be linked`);
   const { bytecode } = readArtifact(library);
-  return getContractAddress({ opcode: "CREATE2", from: CREATE2_PROXY, salt: zeroHash, bytecode }).slice(2).toLowerCase();
+  return getContractAddress({ opcode: "CREATE2", from: CREATE2_PROXY, salt: zeroHash, bytecode })
+    .slice(2)
+    .toLowerCase();
 }
 
 /** Puts the addresses of libraries into the places that the compiler left open. */
