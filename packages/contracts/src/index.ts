@@ -1,1 +1,25 @@
-export {};
+export { startAnvil } from "./anvil.ts";
+export type { Anvil, AnvilOptions } from "./anvil.ts";
+export { jobBoardAbi, ledgerAbi, tokenAbi, workerRegistryAbi } from "./chain/abi.ts";
+export { addressOfPublicKey, createChain } from "./chain/create.ts";
+export type { ChainOptions } from "./chain/create.ts";
+export type { ChainJobEvent, JobMoney } from "./chain/events.ts";
+export { hashJobMessage, jobMessageTypes, recoverJobMessage, signJobMessage } from "./chain/signatures.ts";
+export type { JobDomain, JobMessageKind, JobMessages } from "./chain/signatures.ts";
+export type { WriteOptions } from "./chain/transactions.ts";
+export type {
+  Admission,
+  Chain,
+  ChainBalances,
+  ChainJob,
+  ChainWorker,
+  SignedAcceptance,
+  SignedBitmap,
+  SignedCommitment,
+  SignedSeat,
+  WatchOptions,
+} from "./chain/types.ts";
+export { skynetAddresses } from "./deployment/addresses.ts";
+export type { SkyNetAddresses } from "./deployment/addresses.ts";
+export { assertDeployed, deploySkyNet, DEVELOPMENT_CHAIN_ID } from "./deployment/deploy.ts";
+export * from "./errors.ts";
