@@ -1,7 +1,7 @@
 import path from "node:path";
 import { createChain, type Chain } from "@skynet/contracts";
 import { createHost, createIdentity, serveBlocks, type Host } from "@skynet/network";
-import { toHex } from "@skynet/protocol";
+import { SkyNetError, toHex } from "@skynet/protocol";
 import { openBlockStore, type BlockStore } from "@skynet/storage";
 import type { Address, Log } from "@skynet/swarm";
 import { openLog } from "../runtime/log.ts";
@@ -14,6 +14,8 @@ export interface NodeOptions {
   readonly listen: readonly string[];
   readonly signal: AbortSignal;
 }
+
+const RELAY_TIMEOUT_MS = 15_000;
 
 /** What every working node has: a chain, a host on the network, a block store and a log. */
 export interface LocalNode {
@@ -68,5 +70,15 @@ export async function openNode(options: NodeOptions, role: string): Promise<Loca
     signal: options.signal,
   });
   await serveBlocks(host, { allow: (peer, cid) => access.allows(peer, cid), get: (cid) => blocks.get(cid) });
+  try {
+    await host.connected({ signal: AbortSignal.any([options.signal, AbortSignal.timeout(RELAY_TIMEOUT_MS)]) });
+  } catch (cause) {
+    await host.stop();
+    options.signal.throwIfAborted();
+    throw new SkyNetError("RelayUnreachable", `no relay answers at ${options.relays.join(", ")}`, {
+      cause,
+      hint: "check --relay; is the relay running? npx skynet doctor tells",
+    });
+  }
   return { chain, host, blocks, log, access, close: () => host.stop() };
 }
