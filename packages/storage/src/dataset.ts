@@ -58,6 +58,8 @@ export interface OpenDatasetOptions {
   readonly identity: string;
   /** Where fetched blocks are kept. */
   readonly blockStore?: BlockStore;
+  /** Bytes of decrypted and checked batches to keep in memory (64 MiB); the oldest make room. */
+  readonly cacheBytes?: number;
 }
 
 export interface Dataset {
@@ -72,7 +74,7 @@ export interface Dataset {
 
 /** Opens a dataset by its manifest. @throws StorageError `BadManifest` */
 export function openDataset(options: OpenDatasetOptions): Dataset {
-  const { manifestBytes, expectedRoot, fetch, identity, blockStore } = options;
+  const { manifestBytes, expectedRoot, fetch, identity, blockStore, cacheBytes = 64 * 1024 * 1024 } = options;
   const manifest = parseManifest(manifestBytes, expectedRoot);
   const blockOf = async (cid: string, signal: AbortSignal | undefined): Promise<Uint8Array> => {
     const stored = await blockStore?.get(cid);
@@ -85,6 +87,8 @@ export function openDataset(options: OpenDatasetOptions): Dataset {
     await blockStore?.put(fetched);
     return fetched;
   };
+  const batchBytes = manifest.batchSize * (manifest.features + 1);
+  const cached = new Map<number, Promise<Batch>>();
   return {
     manifest,
     batchCount: manifest.cids.length,
@@ -95,7 +99,15 @@ export function openDataset(options: OpenDatasetOptions): Dataset {
           hint: "batches are numbered from 0",
         });
       signal?.throwIfAborted();
-      return parseBatch(await decryptBlock(await blockOf(cid, signal), identity), index, manifest);
+      const known = cached.get(index);
+      if (known !== undefined) return known;
+      const batch = blockOf(cid, signal)
+        .then((block) => decryptBlock(block, identity))
+        .then((bytes) => parseBatch(bytes, index, manifest));
+      cached.set(index, batch);
+      batch.catch(() => cached.delete(index));
+      if (cached.size * batchBytes > cacheBytes) cached.delete(cached.keys().next().value!);
+      return batch;
     },
   };
 }
