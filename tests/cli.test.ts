@@ -139,7 +139,7 @@ describe("ports", () => {
       { env: env() },
     );
     expect(relay.code).toBe(1);
-    expect(relay.stderr).toMatch(/in use/i);
+    expect(relay.stderr).toMatch(/another process listens on/);
     const devnet = await skynet(["devnet", "--workers", "0", "--port", String(port), "--data", file("devnet")], {
       env: env(),
     });
