@@ -22,8 +22,8 @@ export interface TestChain {
   readonly parties: readonly Chain[];
   /** Lets seconds pass and mines a block. */
   advance(seconds: number): Promise<void>;
-  /** Runs in a copy of the chain and undoes everything. */
-  isolated<Value>(body: () => Promise<Value>): Promise<Value>;
+  /** From here on everything can be undone by the function that this returns. */
+  checkpoint(): Promise<() => Promise<void>>;
   stop(): Promise<void>;
 }
 
@@ -51,13 +51,9 @@ export async function startTestChain(count: number): Promise<TestChain> {
       await rpc.increaseTime({ seconds });
       await rpc.mine({ blocks: 1 });
     },
-    isolated: async (body) => {
+    checkpoint: async () => {
       const id = await rpc.snapshot();
-      try {
-        return await body();
-      } finally {
-        await rpc.revert({ id });
-      }
+      return () => rpc.revert({ id });
     },
     stop: async () => {
       await anvil.stop();
