@@ -5,3 +5,4 @@ export * from "./errors.ts";
 export * from "./merkle.ts";
 export * from "./tensor-id.ts";
 export * from "./job/index.ts";
+export type { Fuzzer, FuzzOptions } from "./fuzz.ts";

@@ -70,6 +70,8 @@ function decodeRevert(data: Hex, cause: unknown): ChainError {
 /** Rejects when the signal aborts, whatever the promise does later. */
 export async function abortable<Value>(promise: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
   if (signal === undefined) return promise;
+  // after an abort nobody waits for the promise, and its failure must not end the process
+  promise.catch(() => undefined);
   signal.throwIfAborted();
   const settled = new AbortController();
   const aborted = new Promise<never>((_, reject) => {

@@ -5,3 +5,8 @@ export * from "./events.ts";
 export * from "./machine.ts";
 export * from "./spec.ts";
 export * from "./state.ts";
+export * from "./invariants.ts";
+export * from "./random.ts";
+export { exampleSpec, partyAddress, playJob, randomSpec, requesterAddress, tryEvent } from "./random-jobs.ts";
+export type { TraceStep } from "./random-jobs.ts";
+export * from "./vectors.ts";

@@ -1,0 +1,143 @@
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startAnvil } from "./anvil.ts";
+import { createChain } from "./chain/create.ts";
+import type { ChainJobEvent } from "./chain/events.ts";
+import type { Chain } from "./chain/types.ts";
+import { skynetAddresses } from "./deployment/addresses.ts";
+import { startTestChain, testKey, testMeta, testSpec } from "./test-chain.ts";
+import type { TestChain } from "./test-chain.ts";
+import { fundParties, postTestJob } from "./test-job.ts";
+
+describe("the client", () => {
+  let chain: TestChain;
+  let parties: readonly Chain[];
+
+  beforeAll(async () => {
+    chain = await startTestChain(4);
+    parties = chain.parties;
+    await fundParties(parties);
+  });
+  afterAll(() => chain.stop());
+
+  test("says both numbers when the budget exceeds the balance", async () => {
+    const [requester] = parties as [Chain];
+    const spec = testSpec(requester, { priceMax: 10n ** 9n });
+    const { ledger } = await requester.balances(spec.token);
+    await expect(requester.post(spec, testMeta)).rejects.toMatchObject({
+      code: "InsufficientBalance",
+      available: ledger,
+      needed: 6n * 10n ** 9n + 14n,
+    });
+    await expect(requester.deposit(spec.token, 10n ** 20n)).rejects.toMatchObject({ code: "InsufficientBalance" });
+    await expect(requester.withdraw(spec.token, ledger + 1n)).rejects.toMatchObject({ available: ledger });
+  });
+
+  test("names unknown jobs and unregistered workers", async () => {
+    const [requester] = parties as [Chain];
+    await expect(requester.job(`0x${"11".repeat(32)}`)).rejects.toMatchObject({ code: "UnknownJob" });
+    expect(await requester.worker(requester.address)).toMatchObject({ registered: false, publicKey: undefined });
+    const { registered, publicKey, payout } = await requester.worker(parties[1]!.address);
+    expect([registered, publicKey?.length, payout]).toEqual([true, 130, parties[1]!.address]);
+  });
+
+  test("sends concurrent transactions of one account in order", async () => {
+    const [requester] = parties as [Chain];
+    const before = (await requester.balances(requester.addresses.testToken)).wallet;
+    const receipts = await Promise.all(Array.from({ length: 12 }, () => requester.mint(1n)));
+    expect(new Set(receipts.map(({ transactionHash }) => transactionHash)).size).toBe(12);
+    expect((await requester.balances(requester.addresses.testToken)).wallet).toBe(before + 12n);
+  });
+
+  test("stops waiting when it is told to", async () => {
+    const signal = AbortSignal.abort(new Error("enough"));
+    await expect(parties[0]!.mint(1n, undefined, { signal })).rejects.toThrow("enough");
+    await expect(parties[0]!.mint(1n)).resolves.toMatchObject({ status: "success" });
+  });
+
+  test("watches one job from any block and resumes", async () => {
+    const job = await postTestJob(parties);
+    await job.join([0]);
+    const seen: ChainJobEvent[] = [];
+    const stop = new AbortController();
+    let next = 0n;
+    const watching = job.requester.watch({
+      jobId: job.jobId,
+      fromBlock: 0n,
+      intervalMs: 10,
+      signal: stop.signal,
+      onEvents: (events, nextBlock) => {
+        seen.push(...events);
+        next = nextBlock;
+      },
+    });
+    while (seen.length < 2) await sleep(5);
+    await job.join([1, 2]);
+    while (!seen.some(({ name }) => name === "Assigned")) await sleep(5);
+    stop.abort();
+    await watching;
+    expect(seen.map(({ name }) => name)).toEqual([
+      "JobPosted",
+      "Joined",
+      "Joined",
+      "Joined",
+      "Assigned",
+      "PhaseChanged",
+    ]);
+    expect(next).toBe((await job.requester.blockNumber()) + 1n);
+    expect(await job.requester.events({ jobId: job.jobId, fromBlock: next })).toEqual([]);
+  });
+
+  test("deploys to the addresses that everybody computes, and again without effect", async () => {
+    const before = await parties[0]!.blockNumber();
+    await parties[1]!.deploy();
+    expect(await parties[0]!.blockNumber()).toBe(before);
+    expect(parties[0]!.addresses).toEqual(skynetAddresses());
+  });
+});
+
+describe("the local chain", () => {
+  const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), "skynet-anvil-"));
+  afterAll(() => fs.rmSync(dataDir, { recursive: true, force: true }));
+
+  test("keeps its state through a crash and a restart", async () => {
+    const first = await startAnvil({ dataDir, blockTimeSeconds: 1 });
+    const chain = await createChain({ rpcUrl: first.rpcUrl, privateKey: testKey(0) });
+    await expect(chain.assertDeployed()).rejects.toMatchObject({ code: "NotDeployed" });
+    await first.setBalance(chain.address, 10n ** 21n);
+    await chain.deploy();
+    await chain.mint(777n);
+    const height = await chain.blockNumber();
+    // the state is written every second
+    await sleep(2_500);
+    process.kill(first.pid, "SIGKILL");
+    await first.stop();
+    await expect(chain.now()).rejects.toMatchObject({ code: "ChainUnreachable" });
+
+    const second = await startAnvil({ dataDir, port: first.port, blockTimeSeconds: 1 });
+    try {
+      await chain.assertDeployed();
+      expect((await chain.balances(chain.addresses.testToken)).wallet).toBe(777n);
+      expect(await chain.blockNumber()).toBeGreaterThanOrEqual(height);
+      await expect(startAnvil({ dataDir, port: first.port })).rejects.toMatchObject({ code: "PortInUse" });
+    } finally {
+      await second.stop();
+    }
+  });
+
+  test("ends with its signal", async () => {
+    const stop = new AbortController();
+    const anvil = await startAnvil({ dataDir: path.join(dataDir, "other"), signal: stop.signal });
+    stop.abort();
+    await anvil.stop();
+    expect(() => process.kill(anvil.pid, 0)).toThrow("ESRCH");
+  });
+
+  test("an address where nothing listens is a clear error", async () => {
+    const unreachable = createChain({ rpcUrl: "http://127.0.0.1:9", privateKey: testKey(0) });
+    await expect(unreachable).rejects.toMatchObject({ code: "ChainUnreachable" });
+  });
+});
