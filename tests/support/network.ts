@@ -7,6 +7,7 @@ import { startChild, startDevnet, type Devnet, type SkyNetChild } from "@skynet/
 const silentUi = {
   line: () => undefined,
   progress: () => undefined,
+  status: () => undefined,
   event: () => undefined,
   round: () => undefined,
   summary: () => undefined,

@@ -121,11 +121,7 @@ class RequesterJob {
   async #turn(): Promise<RequesterResult | undefined> {
     const snapshot = await this.#peer.refresh();
     const previous = this.#previous;
-    if (
-      snapshot.phase !== previous?.phase ||
-      snapshot.round !== previous.round ||
-      snapshot.workers.length !== previous.workers.length
-    )
+    if (previous === undefined || progressOf(snapshot) !== progressOf(previous))
       this.#options.onProgress?.({ type: "phase", snapshot });
     if (snapshot.phase === "COMMIT" && previous?.phase === "READY") this.#roundStartedMs = this.#m.clock.nowMs();
     if (previous && snapshot.round > previous.round) await this.#closeRound(previous, snapshot);
@@ -255,6 +251,11 @@ class RequesterJob {
       this.#tasks.once(`claim-hold/${seat}`, () => this.#m.chain.claimHold(seat));
     else if (!hasSeat(snapshot.released, seat)) this.#tasks.once(`release/${seat}`, () => this.#m.chain.release(seat));
   }
+}
+
+/** Changes whenever there is something new to show. */
+function progressOf({ phase, round, workers, ready, committed, attested }: JobSnapshot): string {
+  return [phase, round, workers.length, ready, committed, attested].join();
 }
 
 function isClaimed(snapshot: JobSnapshot, seat: number): boolean {

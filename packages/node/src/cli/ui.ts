@@ -12,6 +12,8 @@ export interface Ui {
   line(text: string): void;
   /** Something that takes a while; `total` in the same unit as `done`. */
   progress(label: string, done: number, total: number): void;
+  /** What is going on now; replaced by the next one, shown only where lines can be redrawn. Empty: nothing. */
+  status(text: string): void;
   /** A machine-readable event; shown only with --json. */
   event(name: string, details?: Record<string, unknown>): void;
   round(report: RoundReport, rounds: number): void;
@@ -33,6 +35,7 @@ function jsonUi(): Ui {
   return {
     line: () => {},
     progress: () => {},
+    status: () => {},
     event: (name, details = {}) => write({ event: name, ...details }),
     round: (report) => write({ event: "round", ...report }),
     summary: (summary) => write({ event: "summary", ...summary }),
@@ -50,6 +53,7 @@ function plainUi(): Ui {
       shown.set(label, quarter);
       process.stdout.write(`${label}: ${Math.floor((100 * done) / Math.max(total, 1))} %\n`);
     },
+    status: () => {},
     event: () => {},
     round: (report, rounds) => process.stdout.write(`${roundLine(report, rounds)}\n`),
     summary: (summary) => process.stdout.write(`${summaryText(summary)}\n`),
@@ -65,19 +69,33 @@ function liveUi(): Ui {
   const bars = new Map<string, { done: number; total: number }>();
   let rounds = 0;
   let frame = 0;
+  let status = "";
+  let finished = false;
   const draw = () => {
+    if (finished) return;
     const parts = [...bars].map(
       ([label, { done, total }]) => `${spinner(done, total, frame)} ${label.padEnd(34)} ${bar(done, total)}`,
     );
     if (reports.length > 0) parts.push(roundTable(reports, rounds));
+    if (status !== "") parts.push(`${spinner(0, 1, frame)} ${status}`);
     live(parts.join("\n"));
     frame++;
   };
   const timer = setInterval(draw, 120);
   timer.unref();
+  /** The table stays; what was only of the moment goes. */
+  const finish = () => {
+    if (finished) return;
+    clearInterval(timer);
+    status = "";
+    bars.clear();
+    draw();
+    finished = true;
+    live.done();
+  };
   return {
     line: (text) => {
-      live.clear();
+      if (!finished) live.clear();
       process.stdout.write(`${text}\n`);
       draw();
     },
@@ -90,6 +108,9 @@ function liveUi(): Ui {
         draw();
       }
     },
+    status: (text) => {
+      status = text;
+    },
     event: () => {},
     round: (report, count) => {
       rounds = count;
@@ -97,17 +118,10 @@ function liveUi(): Ui {
       draw();
     },
     summary: (summary) => {
-      bars.clear();
-      draw();
-      live.done();
+      finish();
       process.stdout.write(`${summaryText(summary)}\n`);
     },
-    close: () => {
-      clearInterval(timer);
-      bars.clear();
-      if (reports.length === 0) live.clear();
-      live.done();
-    },
+    close: finish,
   };
 }
 

@@ -1,7 +1,17 @@
 import path from "node:path";
 import { randomBytes } from "node:crypto";
 import { ChainError, type Chain } from "@skynet/contracts";
-import { fromHex, JobMode, keccak256, SkyNetError, toHex, word, type Hex, type JobSpec } from "@skynet/protocol";
+import {
+  countSeats,
+  fromHex,
+  JobMode,
+  keccak256,
+  SkyNetError,
+  toHex,
+  word,
+  type Hex,
+  type JobSpec,
+} from "@skynet/protocol";
 import { generateDataKey } from "@skynet/storage";
 import {
   encodeMetadata,
@@ -9,6 +19,7 @@ import {
   ZERO_32,
   type Address,
   type JobSecrets,
+  type JobSnapshot,
   type ModelShape,
   type RequesterProgress,
   type RequesterResult,
@@ -305,6 +316,17 @@ async function lead(
   }
 }
 
+/** One line about what the job is waiting for. */
+function statusOf({ phase, round, rounds, active, ready, committed, attested }: JobSnapshot): string {
+  const members = countSeats(active);
+  const at = `round ${round + 1}/${rounds}`;
+  if (phase === "READY") return `${countSeats(ready)} of ${members} workers have the data and are ready`;
+  if (phase === "COMMIT") return `${at}: workers train, ${countSeats(committed)} of ${members} have committed`;
+  if (phase === "PROVE") return `${at}: updates travel, ${countSeats(attested)} of ${countSeats(committed)} attested`;
+  if (phase === "MERGE") return `${at}: waiting for the merge`;
+  return phase === "DELIVER" || phase === "SETTLED" ? "settling" : "";
+}
+
 function showProgress(event: RequesterProgress, { ui, job }: RequesterOptions): void {
   if (event.type === "round") return ui.round(event.report, job.training.rounds);
   const { phase, round, workers } = event.snapshot;
@@ -314,6 +336,7 @@ function showProgress(event: RequesterProgress, { ui, job }: RequesterOptions): 
     ui.progress("Waiting for workers to join", 1, 1);
     ui.line(`assigned ${workers.length} workers on chain`);
   }
+  ui.status(statusOf(event.snapshot));
 }
 
 /** Model, report and figures of the finished job. */
