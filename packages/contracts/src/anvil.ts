@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import fs from "node:fs";
@@ -18,6 +18,8 @@ export interface AnvilOptions {
   readonly port?: number;
   /** Seconds between blocks, default 1; 0 makes a block for each transaction. */
   readonly blockTimeSeconds?: number;
+  /** Default 31337, the development chain. */
+  readonly chainId?: number;
   /** Receives what anvil prints. */
   readonly log?: (line: string) => void;
   /** Stops the chain. */
@@ -36,6 +38,8 @@ export interface Anvil {
   setBalance(address: Hex, wei: bigint): Promise<void>;
 }
 
+const pidFile = (dataDir: string) => path.join(dataDir, "anvil.pid");
+const stateFile = (dataDir: string) => path.join(dataDir, "state.json");
 const START_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 10_000;
 
@@ -109,11 +113,32 @@ async function waitUntilReady(child: ChildProcess, url: string, output: readonly
 
 function argumentsFor(options: AnvilOptions, port: number): string[] {
   const blockTime = options.blockTimeSeconds ?? 1;
-  const state = path.join(options.dataDir, "state.json");
-  const network = `--host 127.0.0.1 --port ${port} --chain-id ${DEVELOPMENT_CHAIN_ID} --hardfork prague`;
-  const storage = ["--state", state, "--state-interval", "1", "--preserve-historical-states"];
+  const network = `--host 127.0.0.1 --port ${port} --chain-id ${options.chainId ?? DEVELOPMENT_CHAIN_ID} --hardfork prague`;
+  const storage = ["--state", stateFile(options.dataDir), "--state-interval", "1", "--preserve-historical-states"];
   const mining = blockTime > 0 ? ["--block-time", String(blockTime)] : [];
   return [...network.split(" "), ...storage, ...mining, ...(options.extraArguments ?? [])];
+}
+
+/** Command line of a process; empty when there is none or it cannot be seen. */
+function commandOf(pid: number): string {
+  try {
+    if (process.platform === "linux") return fs.readFileSync(`/proc/${pid}/cmdline`, "utf8");
+    return execFileSync("ps", ["-o", "command=", "-p", String(pid)], { encoding: "utf8" });
+  } catch {
+    return "";
+  }
+}
+
+/** Ends the chain that a killed parent has left behind on this folder: two must never write one state file. */
+async function endOrphan(dataDir: string): Promise<void> {
+  const file = pidFile(dataDir);
+  const pid = fs.existsSync(file) ? Number(fs.readFileSync(file, "utf8")) : 0;
+  const lives = () => commandOf(pid).includes(stateFile(dataDir));
+  if (!Number.isInteger(pid) || pid <= 1 || !lives()) return;
+  process.kill(pid, "SIGTERM");
+  const deadline = Date.now() + STOP_TIMEOUT_MS;
+  while (lives() && Date.now() < deadline) await sleep(20);
+  if (lives()) process.kill(pid, "SIGKILL");
 }
 
 /** Terminates the child, by force when it does not listen. */
@@ -128,14 +153,16 @@ async function terminate(child: ChildProcess): Promise<void> {
 
 /**
  * Starts a local development chain as a child process. Its state lies in `dataDir` and survives crashes (at most the
- * last second is lost); the process ends with its parent.
+ * last second is lost). The process ends with its parent; if the
+ * parent was killed, the next start on the folder ends it.
  * @throws AnvilError `AnvilMissing`, `PortInUse`, `AnvilFailed`
  */
 export async function startAnvil(options: AnvilOptions): Promise<Anvil> {
   options.signal?.throwIfAborted();
+  fs.mkdirSync(options.dataDir, { recursive: true });
+  await endOrphan(options.dataDir);
   if (options.port !== undefined) await assertPortFree(options.port);
   const port = options.port ?? (await freePort());
-  fs.mkdirSync(options.dataDir, { recursive: true });
   const child = spawn(binaryPath(), argumentsFor(options, port), { stdio: ["ignore", "pipe", "pipe"] });
   const output: string[] = [];
   const listen = (chunk: Buffer) => {
@@ -148,6 +175,7 @@ export async function startAnvil(options: AnvilOptions): Promise<Anvil> {
   };
   child.stdout.on("data", listen);
   child.stderr.on("data", listen);
+  if (child.pid !== undefined) fs.writeFileSync(pidFile(options.dataDir), String(child.pid));
   const killWithParent = () => child.kill("SIGKILL");
   process.once("exit", killWithParent);
   child.once("exit", () => process.removeListener("exit", killWithParent));

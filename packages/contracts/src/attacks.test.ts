@@ -59,9 +59,9 @@ async function deployToken({ abi, bytecode }: { abi: Abi; bytecode: Hex }): Prom
   return address;
 }
 
-describe("malicious tokens", () => {
-  const me = () => outsider.account.address;
+const me = () => outsider.account.address;
 
+describe("malicious tokens", () => {
   test("a token that keeps a fee is refused", async () => {
     const token = await deployToken(FeeToken);
     await expect(send(ledgerCall("deposit", [token, me(), 1_000n]))).rejects.toMatchObject({
@@ -261,6 +261,17 @@ describe("signatures", () => {
     const admission = { expiry, signature };
     await expect(other.join(job.jobId, { admission })).rejects.toMatchObject({ code: "BadSignature" });
     await worker.join(job.jobId, { admission });
+  });
+
+  test("a contract can admit workers", async () => {
+    const { walletClient, publicClient } = outsider;
+    const hash = await walletClient.deployContract({ abi: Delegate.abi, bytecode: Delegate.bytecode });
+    const { contractAddress } = await publicClient.waitForTransactionReceipt({ hash });
+    const job = await postTestJob(parties, { admitter: contractAddress! });
+    const [worker] = job.workers as [Chain];
+    const admission = { expiry: 2n ** 40n, signature: toHex("no") };
+    await expect(worker.join(job.jobId, { admission })).rejects.toMatchObject({ code: "BadSignature" });
+    await worker.join(job.jobId, { admission: { ...admission, signature: toHex("let me in") } });
   });
 
   test("are bound to job, chain, board and round", async () => {

@@ -1,9 +1,13 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startAnvil } from "./anvil.ts";
+import { jobBoardAbi, workerRegistryAbi } from "./chain/abi.ts";
+import { connect } from "./chain/connection.ts";
 import { createChain } from "./chain/create.ts";
 import type { ChainJobEvent } from "./chain/events.ts";
 import type { Chain } from "./chain/types.ts";
@@ -104,7 +108,7 @@ describe("the local chain", () => {
   afterAll(() => fs.rmSync(dataDir, { recursive: true, force: true }));
 
   test("keeps its state through a crash and a restart", async () => {
-    const first = await startAnvil({ dataDir, blockTimeSeconds: 1 });
+    const first = await startAnvil({ dataDir });
     const chain = await createChain({ rpcUrl: first.rpcUrl, privateKey: testKey(0) });
     await expect(chain.assertDeployed()).rejects.toMatchObject({ code: "NotDeployed" });
     await first.setBalance(chain.address, 10n ** 21n);
@@ -117,14 +121,52 @@ describe("the local chain", () => {
     await first.stop();
     await expect(chain.now()).rejects.toMatchObject({ code: "ChainUnreachable" });
 
-    const second = await startAnvil({ dataDir, port: first.port, blockTimeSeconds: 1 });
+    const second = await startAnvil({ dataDir, port: first.port });
     try {
       await chain.assertDeployed();
       expect((await chain.balances(chain.addresses.testToken)).wallet).toBe(777n);
       expect(await chain.blockNumber()).toBeGreaterThanOrEqual(height);
-      await expect(startAnvil({ dataDir, port: first.port })).rejects.toMatchObject({ code: "PortInUse" });
+      const elsewhere = path.join(dataDir, "elsewhere");
+      const refused = startAnvil({ dataDir: elsewhere, port: first.port });
+      await expect(refused).rejects.toMatchObject({ code: "PortInUse" });
     } finally {
       await second.stop();
+    }
+  });
+
+  test("takes the place of a chain whose parent was killed", async () => {
+    const folder = path.join(dataDir, "orphan");
+    const module = path.join(import.meta.dirname, "anvil.ts");
+    const script = `const { startAnvil } = await import(${JSON.stringify(module)});
+console.log((await startAnvil({ dataDir: ${JSON.stringify(folder)} })).rpcUrl); setInterval(() => {}, 1000);`;
+    const parent = spawn(process.execPath, ["--input-type=module", "--eval", script], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const [line] = await once(parent.stdout, "data");
+    const orphan = await createChain({ rpcUrl: String(line).trim(), privateKey: testKey(0) });
+    parent.kill("SIGKILL");
+    await once(parent, "exit");
+    expect(await orphan.blockNumber()).toBeGreaterThanOrEqual(0n);
+    const next = await startAnvil({ dataDir: folder });
+    await next.stop();
+    await expect(orphan.blockNumber()).rejects.toMatchObject({ code: "ChainUnreachable" });
+  });
+
+  test("the same contracts live on other chains, with public windows and without test tokens", async () => {
+    const anvil = await startAnvil({ dataDir: path.join(dataDir, "scroll"), chainId: 534352, blockTimeSeconds: 0 });
+    try {
+      const chain = await createChain({ rpcUrl: anvil.rpcUrl, privateKey: testKey(0) });
+      await anvil.setBalance(chain.address, 10n ** 21n);
+      await chain.deploy();
+      const { publicClient } = await connect(anvil.rpcUrl, testKey(0));
+      const { jobBoard, workerRegistry, testToken } = chain.addresses;
+      const read = { address: jobBoard, abi: jobBoardAbi, functionName: "minWindow" } as const;
+      expect(await publicClient.readContract(read)).toBe(900n);
+      const unbonding = { address: workerRegistry, abi: workerRegistryAbi, functionName: "unbonding" } as const;
+      expect(await publicClient.readContract(unbonding)).toBe(604_800n);
+      expect(await publicClient.getCode({ address: testToken })).toBeUndefined();
+    } finally {
+      await anvil.stop();
     }
   });
 

@@ -19,13 +19,32 @@ async function exists(client: PublicClient<Transport, ViemChain>, address: Hex):
   return code !== undefined && code !== "0x";
 }
 
-async function send({ publicClient, walletClient }: DeployClients, to: Hex, data: Hex): Promise<void> {
-  const hash = await walletClient.sendTransaction({ to, data });
-  const receipt = await publicClient.waitForTransactionReceipt({ hash });
-  if (receipt.status !== "success")
-    throw new NotDeployedError("DeploymentFailed", `the deployment transaction ${hash} failed`, {
-      hint: "run the deployment again: it goes on where it stopped",
-    });
+/** A creation that is still to be sent. */
+interface Creation {
+  readonly to: Hex;
+  readonly data: Hex;
+  /** The estimate of a call to a Deployer that does not exist yet would be wrong, so it is computed. */
+  readonly gas: bigint;
+}
+
+// 200 gas per byte of code, at most 16 (EIP-7623: 40) per byte of calldata, and the constructor
+const gasFor = (bytecode: Hex) => 500_000n + 250n * BigInt(bytecode.length / 2);
+
+async function missingCreations(client: PublicClient<Transport, ViemChain>): Promise<Creation[]> {
+  const addresses = skynetAddresses();
+  const development = (await client.getChainId()) === DEVELOPMENT_CHAIN_ID;
+  const creations: Creation[] = [];
+  for (const { name, bytecode } of roots) {
+    if (name === "testToken" && !development) continue;
+    if (await exists(client, addresses[name])) continue;
+    creations.push({ to: CREATE2_PROXY, data: create2Calldata(bytecode), gas: gasFor(bytecode) });
+  }
+  for (const { name, bytecode } of children) {
+    if (await exists(client, addresses[name])) continue;
+    const data = encodeFunctionData({ abi: Deployer.abi, functionName: "deploy", args: [bytecode] });
+    creations.push({ to: addresses.deployer, data, gas: gasFor(bytecode) });
+  }
+  return creations;
 }
 
 /**
@@ -33,9 +52,7 @@ async function send({ publicClient, walletClient }: DeployClients, to: Hex, data
  * interrupted deployment goes on. The test token is created on development chains only.
  * @throws NotDeployedError `NoCreate2Proxy`, `DeploymentFailed`
  */
-export async function deploySkyNet(clients: DeployClients): Promise<SkyNetAddresses> {
-  const { publicClient } = clients;
-  const addresses = skynetAddresses();
+export async function deploySkyNet({ publicClient, walletClient }: DeployClients): Promise<SkyNetAddresses> {
   if (!(await exists(publicClient, CREATE2_PROXY)))
     throw new NotDeployedError(
       "NoCreate2Proxy",
@@ -44,18 +61,16 @@ export async function deploySkyNet(clients: DeployClients): Promise<SkyNetAddres
         hint: "send the proxy's published transaction first (Arachnid/deterministic-deployment-proxy)",
       },
     );
-  const development = (await publicClient.getChainId()) === DEVELOPMENT_CHAIN_ID;
-  for (const { name, bytecode } of roots) {
-    if (name === "testToken" && !development) continue;
-    if (!(await exists(publicClient, addresses[name]))) await send(clients, CREATE2_PROXY, create2Calldata(bytecode));
-  }
-  for (const { name, bytecode } of children) {
-    if (await exists(publicClient, addresses[name])) continue;
-    const data = encodeFunctionData({ abi: Deployer.abi, functionName: "deploy", args: [bytecode] });
-    await send(clients, addresses.deployer, data);
-  }
-  await assertDeployed(publicClient);
-  return addresses;
+  const hashes: Hex[] = [];
+  for (const creation of await missingCreations(publicClient))
+    hashes.push(await walletClient.sendTransaction(creation));
+  for (const hash of hashes) await publicClient.waitForTransactionReceipt({ hash });
+  // a transaction fails when somebody else deploys at the same moment: what counts is what is there
+  if ((await missingCreations(publicClient)).length > 0)
+    throw new NotDeployedError("DeploymentFailed", "some contracts could not be created", {
+      hint: "run the deployment again: it goes on where it stopped",
+    });
+  return skynetAddresses();
 }
 
 /** @throws NotDeployedError `NotDeployed` unless all contracts of this version are on the chain */

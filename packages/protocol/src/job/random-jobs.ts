@@ -67,7 +67,7 @@ export function randomSpec(random: Random, mode?: number): JobSpec {
     seats,
     minSeats: 1 + random.below(seats),
     rounds: 1 + random.below(random.chance(0.2) ? 20 : 4),
-    maxFails: 1 + random.below(3),
+    maxFails: 1 + random.below(random.chance(0.2) ? 16 : 3),
     mode: mode ?? random.pick([JobMode.QUORUM, JobMode.PROOF]),
     auditSteps: random.pick([1, 2, 4]),
     auditBps: 1 + random.below(10_000),
@@ -121,7 +121,19 @@ function strayEvent(random: Random, spec: JobSpec, seat: number, at: number): Jo
   ]);
 }
 
-function expectedEvent(random: Random, spec: JobSpec, job: JobState, seat: number, at: number): JobEvent {
+interface Mood {
+  /** Probability of doing the expected thing. */
+  readonly diligence: number;
+  /** A seat that never commits; -1 for none. */
+  readonly lazySeat: number;
+}
+
+function expectedEvent(
+  random: Random,
+  spec: JobSpec,
+  job: JobState,
+  { seat, at, lazySeat }: { readonly seat: number; readonly at: number; readonly lazySeat: number },
+): JobEvent {
   const by = partyAddress(random.chance(0.9) ? 0 : 1);
   switch (job.phase) {
     case JobPhase.OPEN: {
@@ -132,9 +144,10 @@ function expectedEvent(random: Random, spec: JobSpec, job: JobState, seat: numbe
     case JobPhase.READY:
       return { type: "ready", seats: seatBit(seat), at };
     case JobPhase.COMMIT: {
-      const missing = listSeats(job.active & ~job.committed & ~job.abstained);
+      const missing = listSeats(job.active & ~job.committed & ~job.abstained).filter((other) => other !== lazySeat);
+      if (missing.length === 0) return { type: "tick", at: Math.max(at, phaseEnd(spec, job)) };
       const type = random.chance(0.05) ? "leave" : random.chance(0.06) ? "abstain" : "commit";
-      return { type, seat: random.chance(0.7) && missing.length > 0 ? random.pick(missing) : seat, at };
+      return { type, seat: random.chance(0.9) ? random.pick(missing) : seat, at };
     }
     case JobPhase.DRAW:
       return { type: "draw", selected: BigInt(random.below(64)), at };
@@ -176,15 +189,18 @@ const MAX_EVENTS = 2_000;
 export function* playJob(random: Random, spec: JobSpec): Generator<TraceStep, JobState> {
   let job = postJob(spec, 0);
   let at = 0;
-  const diligence = 1 - random.next() ** 2 * 0.6;
+  const mood: Mood = {
+    diligence: 1 - random.next() ** 2 * 0.6,
+    lazySeat: random.chance(0.25) ? random.below(spec.seats) : -1,
+  };
   for (let count = 0; job.phase !== JobPhase.SETTLED; count++) {
     if (count > MAX_EVENTS) throw new Error("the job does not end");
     const seat = random.below(Math.max(job.workers.length, 1));
     let event: JobEvent;
-    if (!random.chance(diligence) && random.chance(0.5))
+    if (!random.chance(mood.diligence) && random.chance(0.5))
       event = { type: "tick", at: Math.max(at, phaseEnd(spec, job)) };
     else if (random.chance(0.08)) event = strayEvent(random, spec, seat, at);
-    else event = expectedEvent(random, spec, job, seat, at);
+    else event = expectedEvent(random, spec, job, { seat, at, lazySeat: mood.lazySeat });
     if (random.chance(0.02)) event = { ...event, at: Math.max(at, phaseEnd(spec, job)) + random.below(3) };
     at = event.at + (job.phase === JobPhase.OPEN ? random.below(2) : 0);
     const step = tryEvent(spec, job, event);

@@ -85,6 +85,10 @@ const collect = (at: number, toRound: number): JobEvent[] =>
     { type: "release", seat, at },
   ]);
 
+/** Rounds that the last seat misses, 300 seconds each. */
+const missingRounds = (count: number, round: (at: number) => JobEvent[]): JobEvent[] =>
+  Array.from({ length: count }, (_, index) => round(6 + 300 * index)).flat();
+
 function quorumVectors(): JobVector[] {
   const spec = exampleSpec;
   const stranger = partyAddress(9);
@@ -156,20 +160,11 @@ function quorumVectors(): JobVector[] {
       { type: "merge", at: 221 },
       tick(221),
     ]),
-    playVector("penalties erode the stake", { ...spec, rounds: 12, minSeats: 2, stake: 40n }, [
+    playVector("penalties erode the stake until the seat ends", { ...spec, rounds: 9, maxFails: 16, stake: 40n }, [
       ...start,
-      ...Array.from({ length: 8 }, (_, i): JobEvent[] => {
-        const at = 10 + 1000 * i;
-        const inRound: JobEvent[] = [
-          ...commits(at, [0, 1, 2]),
-          tick(at + 200),
-          attests(at + 201, [0, 1, 2], all),
-          tick(at + 400),
-        ];
-        return i % 2 === 0
-          ? [...inRound.slice(0, 3), tick(at + 200), ...inRound.slice(4, 5), { type: "merge", at: at + 202 }]
-          : inRound;
-      }).flat(),
+      ...missingRounds(8, (at) => [...commits(at, [0, 1, 2]), tick(at + 100), tick(at + 200)]),
+      { type: "commit", seat: 3, at: 3_000 },
+      { type: "release", seat: 3, at: 3_000 },
     ]),
     playVector("leave", { ...spec, minSeats: 2 }, [
       ...start,
@@ -278,6 +273,19 @@ function proofVectors(): JobVector[] {
       attests(13, workerSeats, 7n),
       { type: "merge", at: 14 },
     ]),
+    playVector(
+      "a penalty takes at most what is left",
+      { ...spec, auditSteps: 8, rounds: 10, maxFails: 16, stake: 40n },
+      [
+        ...start,
+        ...missingRounds(9, (at) => [
+          ...commits(at, [0, 1, 2]),
+          tick(at + 100),
+          { type: "draw", selected: 0n, at: at + 101 },
+          tick(at + 201),
+        ]),
+      ],
+    ),
     playVector("no beacon", spec, [...drawn, tick(110)]),
     playVector("nobody merges twice", spec, [
       ...start,
