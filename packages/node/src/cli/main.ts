@@ -1,6 +1,6 @@
 import process from "node:process";
 import { Command, CommanderError } from "commander";
-import pc from "picocolors";
+import { colours as pc } from "./colours.ts";
 import { SkyNetError } from "@skynet/protocol";
 import { Interrupted } from "../runtime/shutdown.ts";
 import { addDevnet } from "./commands/devnet.ts";

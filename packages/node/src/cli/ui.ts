@@ -1,7 +1,7 @@
 import process from "node:process";
 import Table from "cli-table3";
 import { createLogUpdate } from "log-update";
-import pc from "picocolors";
+import { colours as pc } from "./colours.ts";
 import type { RoundReport } from "@skynet/swarm";
 import type { Summary } from "../report/summary.ts";
 import { formatAmount, formatBytes, formatSeconds } from "./format.ts";
@@ -140,7 +140,7 @@ function bar(done: number, total: number): string {
 function roundTable(reports: readonly RoundReport[], rounds: number): string {
   const table = new Table({
     head: ["round", "test loss", "accuracy", "seconds", "sent", "merged"].map((title) => pc.bold(title)),
-    style: { head: [], border: process.env.NO_COLOR ? [] : ["gray"] },
+    style: { head: [], border: pc.isColorSupported ? ["gray"] : [] },
     colAligns: ["right", "right", "right", "right", "right", "right"],
   });
   for (const report of reports) {

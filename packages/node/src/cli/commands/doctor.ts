@@ -3,7 +3,7 @@ import net from "node:net";
 import path from "node:path";
 import process from "node:process";
 import type { Command } from "commander";
-import pc from "picocolors";
+import { colours as pc } from "../colours.ts";
 import { createChain } from "@skynet/contracts";
 import { createHost, createIdentity } from "@skynet/network";
 import { SkyNetError } from "@skynet/protocol";
