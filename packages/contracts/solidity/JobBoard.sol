@@ -14,6 +14,8 @@ import {JobView, JobViews} from "./libraries/JobViews.sol";
 import {Siblings} from "./libraries/Siblings.sol";
 import {Signatures} from "./libraries/Signatures.sol";
 
+// One file although it is long: the whole outer face of a job, grouped by who acts.
+
 /// @title Jobs: escrow, seats, rounds and pay.
 /// @notice Checks signatures, drives `JobMachine`, and moves the money that the machine reports. Every action of a
 /// participant can be sent by anybody, because it carries a signature. Quorum mode only: proof mode is refused.

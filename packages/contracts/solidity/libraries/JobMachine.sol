@@ -5,6 +5,8 @@ import {Bitmap} from "./Bitmap.sol";
 import {JobRules} from "./JobRules.sol";
 import {Effects, Job, Row, Seat, Spec} from "./JobTypes.sol";
 
+// One file although it is long: it mirrors `machine.ts`, and the two are read side by side.
+
 /// @title State machine of a job; twin of `machine.ts`, function by function.
 /// @notice Signatures, proofs, the beacon and the Ledger are outside: transitions receive verified facts and report
 /// in `Effects` what money has to move. Every function checks in the order phase, time, authority, duplicate, value.

@@ -1,3 +1,5 @@
+// One file although it is long: the transitions of one state machine, in the order of a job's life, and its Solidity
+// twin has the same functions in the same order.
 import type { Hex } from "../bytes.ts";
 import { countSeats, firstSeats, hasSeat, listSeats, quorumOf, seatBit } from "./bitmap.ts";
 import type { SeatSet } from "./bitmap.ts";

@@ -85,9 +85,9 @@ const collect = (at: number, toRound: number): JobEvent[] =>
     { type: "release", seat, at },
   ]);
 
-/** Rounds that the last seat misses, 300 seconds each. */
+/** Rounds that the last seat misses, 210 seconds each. */
 const missingRounds = (count: number, round: (at: number) => JobEvent[]): JobEvent[] =>
-  Array.from({ length: count }, (_, index) => round(6 + 300 * index)).flat();
+  Array.from({ length: count }, (_, index) => round(6 + 210 * index)).flat();
 
 function quorumVectors(): JobVector[] {
   const spec = exampleSpec;
@@ -162,9 +162,9 @@ function quorumVectors(): JobVector[] {
     ]),
     playVector("penalties erode the stake until the seat ends", { ...spec, rounds: 9, maxFails: 16, stake: 40n }, [
       ...start,
-      ...missingRounds(8, (at) => [...commits(at, [0, 1, 2]), tick(at + 100), tick(at + 200)]),
-      { type: "commit", seat: 3, at: 3_000 },
-      { type: "release", seat: 3, at: 3_000 },
+      ...missingRounds(8, (at) => [...commits(at, [0, 1, 2]), tick(at + 105), tick(at + 209)]),
+      { type: "commit", seat: 3, at: 1_687 },
+      { type: "release", seat: 3, at: 1_687 },
     ]),
     playVector("leave", { ...spec, minSeats: 2 }, [
       ...start,
@@ -280,9 +280,9 @@ function proofVectors(): JobVector[] {
         ...start,
         ...missingRounds(9, (at) => [
           ...commits(at, [0, 1, 2]),
-          tick(at + 100),
-          { type: "draw", selected: 0n, at: at + 101 },
-          tick(at + 201),
+          tick(at + 104),
+          { type: "draw", selected: 0n, at: at + 105 },
+          tick(at + 209),
         ]),
       ],
     ),
