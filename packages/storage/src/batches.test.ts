@@ -1,16 +1,10 @@
 import { merkleRoot, toHex } from "@skynet/protocol";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { batchLeaf, buildBatches, quantizeImage } from "./batches.ts";
+import { batchLeaf, buildBatches } from "./batches.ts";
 import { shuffledOrder } from "./shuffle.ts";
 
 const seed = Uint8Array.of(1, 2, 3);
-
-test("inputs are centred and rounded to 6 fraction bits", () => {
-  const bytes = Uint8Array.from({ length: 256 }, (_, i) => i);
-  expect([...quantizeImage(bytes)]).toEqual([...bytes].map((byte) => Math.floor((byte - 73) / 4 + 1 / 2)));
-  expect(quantizeImage(Uint8Array.of(0, 73, 255))).toEqual(Int8Array.of(-18, 0, 46));
-});
 
 test("the shuffled order is a permutation that depends on the seed only", () => {
   fc.assert(

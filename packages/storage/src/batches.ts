@@ -4,21 +4,11 @@ import { shuffledOrder } from "./shuffle.ts";
 
 /** Fraction bits of a quantised input. */
 export const INPUT_SCALE = 6;
-/** Mean byte of Fashion-MNIST, which centres the input. */
-const OFFSET = 73;
 
 /** One fixed batch: `x` row-major [batchSize, features], value x / 2^scale; `y` class numbers. */
 export interface Batch {
   readonly x: Int8Array;
   readonly y: Uint8Array;
-}
-
-/**
- * Bytes of an image as centred fixed-point numbers with 6 fraction bits: x = floor((byte - 73) / 4 + 1/2), which is
- * (byte - 71) >> 2, so x / 64 is (byte - 73) / 256 rounded. Range -18 ... 46.
- */
-export function quantizeImage(bytes: Uint8Array): Int8Array {
-  return Int8Array.from(bytes, (byte) => (byte - OFFSET + 2) >> 2);
 }
 
 /** Identity of a batch, the leaf of the dataset's Merkle tree: 32 bytes. */

@@ -1,13 +1,6 @@
 export { cidOf } from "@skynet/protocol";
 export { decryptBlock, encryptBlock, generateDataKey, type DataKey } from "./age.ts";
-export {
-  batchLeaf,
-  buildBatches,
-  INPUT_SCALE,
-  quantizeImage,
-  type Batch,
-  type BuildBatchesOptions,
-} from "./batches.ts";
+export { batchLeaf, buildBatches, INPUT_SCALE, type Batch, type BuildBatchesOptions } from "./batches.ts";
 export { openBlockStore, type BlockStore, type BlockStoreOptions } from "./block-store.ts";
 export {
   openDataset,

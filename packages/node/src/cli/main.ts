@@ -3,14 +3,6 @@ import { Command, CommanderError } from "commander";
 import { colours as pc } from "./colours.ts";
 import { SkyNetError } from "@skynet/protocol";
 import { Interrupted } from "../runtime/shutdown.ts";
-import { addDevnet } from "./commands/devnet.ts";
-import { addDoctor } from "./commands/doctor.ts";
-import { addJob } from "./commands/job.ts";
-import { addRelay } from "./commands/relay.ts";
-import { addStart } from "./commands/start.ts";
-import { addTrain } from "./commands/train.ts";
-import { addWallet } from "./commands/wallet.ts";
-import { addWorker } from "./commands/worker.ts";
 import { toJson } from "./ui.ts";
 
 const EXIT_FAILURE = 1;
@@ -24,7 +16,19 @@ const program = new Command("skynet")
   .showSuggestionAfterError()
   .exitOverride();
 
-for (const add of [addStart, addDevnet, addTrain, addJob, addWorker, addRelay, addWallet, addDoctor]) add(program);
+/** In the order of the help. A command's modules are loaded only when it is called. */
+const commands: Record<string, () => Promise<(program: Command) => void>> = {
+  start: async () => (await import("./commands/start.ts")).addStart,
+  devnet: async () => (await import("./commands/devnet.ts")).addDevnet,
+  train: async () => (await import("./commands/train.ts")).addTrain,
+  job: async () => (await import("./commands/job.ts")).addJob,
+  worker: async () => (await import("./commands/worker.ts")).addWorker,
+  relay: async () => (await import("./commands/relay.ts")).addRelay,
+  wallet: async () => (await import("./commands/wallet.ts")).addWallet,
+  doctor: async () => (await import("./commands/doctor.ts")).addDoctor,
+};
+const called = commands[process.argv[2] ?? ""];
+for (const load of called ? [called] : Object.values(commands)) (await load())(program);
 
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;

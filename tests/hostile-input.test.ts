@@ -1,0 +1,130 @@
+import fs from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { spawnSync } from "node:child_process";
+import { gunzipSync } from "node:zlib";
+import { ModelBuilder } from "@skynet/onnx";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { skynet } from "./support/cli.ts";
+import { startTestNetwork, type TestNetwork } from "./support/network.ts";
+import { writeSmallJob } from "./support/small-job.ts";
+
+let network: TestNetwork;
+let job = "";
+beforeAll(async () => {
+  network = await startTestNetwork(0);
+  job = await writeSmallJob(path.join(network.folder, "job"));
+});
+afterAll(() => network.close());
+
+const connection = () => [
+  ...["--rpc", network.rpcUrl, "--relay", network.relay],
+  ...["--keystore", network.requester.keystore, "--passphrase-file", network.requester.passphraseFile],
+];
+
+/** Trains a job file that differs from the good one, and expects a clear error and nothing posted. */
+async function expectRefused(
+  change: (text: string) => string,
+  message: RegExp,
+  data = path.join(network.folder, "data"),
+) {
+  const file = path.join(path.dirname(job), `job-${Math.random().toString(36).slice(2)}.yaml`);
+  await fs.writeFile(file, change(await fs.readFile(job, "utf8")));
+  const { code, stderr } = await skynet(["train", file, ...connection(), "--data", data]);
+  expect(stderr).toMatch(message);
+  expect(stderr).not.toMatch(/\n\s+at /);
+  expect(code).toBe(1);
+  const list = await skynet(["job", "list", ...connection()]);
+  expect(list.stdout).toMatch(/no jobs on this chain/);
+}
+
+const write = (name: string, bytes: Uint8Array | string) => fs.writeFile(path.join(path.dirname(job), name), bytes);
+
+describe("input that cannot be used is refused before anything is escrowed", () => {
+  it("a broken ONNX file", async () => {
+    await write("broken.onnx", (await fs.readFile(path.join(path.dirname(job), "mlp.onnx"))).subarray(0, 1000));
+    await expectRefused((text) => text.replace("mlp.onnx", "broken.onnx"), /error: .*(truncated|protobuf|ONNX)/i);
+  });
+
+  it("an unsupported operator, by name", async () => {
+    const model = new ModelBuilder({ name: "sine" });
+    const x = model.input("x", "float32", ["batch", 784]);
+    model.output(model.node("Sin", [x]), "y", "float32", ["batch", 784]);
+    await write("sine.onnx", model.encode());
+    await expectRefused((text) => text.replace("mlp.onnx", "sine.onnx"), /Sin/);
+  });
+
+  it("a truncated IDX file, with the number of bytes that are missing", async () => {
+    const images = gunzipSync(await fs.readFile(path.join(path.dirname(job), "train-images-idx3-ubyte.gz")));
+    await write("short-idx3-ubyte", images.subarray(0, images.length - 5));
+    await expectRefused(
+      (text) => text.replace("train-images-idx3-ubyte.gz", "short-idx3-ubyte"),
+      new RegExp(`short-idx3-ubyte.*${images.length}|${images.length - 5}`),
+    );
+  });
+
+  it("labels that do not belong to the images", async () => {
+    await expectRefused(
+      (text) => text.replace("trainLabels: train-labels", "trainLabels: t10k-labels"),
+      /2560 samples.*1000 labels/,
+    );
+  });
+
+  it("a budget larger than the balance, with both sums", async () => {
+    await expectRefused(
+      (text) => text.replace("pricePerRound: 10", "pricePerRound: 100000"),
+      /the budget is 600001 TEST, the wallet 0x[0-9a-f]{40} has 10000 TEST/,
+    );
+  });
+
+  it("terms that the contract refuses", async () => {
+    await expectRefused((text) => text.replace("stake: 20", "stake: 1"), /stake/i);
+  });
+
+  it("a wrong passphrase", async () => {
+    const wrong = path.join(network.folder, "wrong");
+    await fs.writeFile(wrong, "wrong\n");
+    const args = ["--rpc", network.rpcUrl, "--relay", network.relay, "--keystore", network.requester.keystore];
+    const { code, stderr } = await skynet(["train", job, ...args, "--passphrase-file", wrong]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/the passphrase does not open/);
+  });
+
+  it("a relay that is not there", { timeout: 40_000 }, async () => {
+    const wallet = ["--keystore", network.requester.keystore, "--passphrase-file", network.requester.passphraseFile];
+    const relay = "/ip4/127.0.0.1/tcp/1/p2p/16Uiu2HAm85oBdh1GRShG5ruamGYmPYLzijmfikJ5EK127ZtfFXwT";
+    const data = path.join(network.folder, "data");
+    const { code, stderr } = await skynet([
+      "train",
+      job,
+      "--rpc",
+      network.rpcUrl,
+      "--relay",
+      relay,
+      ...wallet,
+      "--data",
+      data,
+    ]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/no relay answers at/);
+  });
+});
+
+/** A user namespace in which this user may mount a file system of 300 kB. */
+const canMount = spawnSync("unshare", ["-rm", "true"]).status === 0;
+
+describe("a full disk", () => {
+  it.runIf(canMount)("is a clear error, and nothing is posted", { timeout: 60_000 }, async () => {
+    const folder = await fs.mkdtemp(path.join(os.tmpdir(), "skynet-full-"));
+    const main = path.join(import.meta.dirname, "..", "packages", "node", "src", "cli", "main.ts");
+    const command = [process.execPath, main, "train", job, ...connection(), "--data", path.join(folder, "data")];
+    const script = `mount -t tmpfs -o size=300k tmpfs ${folder} && exec ${command.join(" ")}`;
+    const { status, stderr } = spawnSync("unshare", ["-rm", "sh", "-c", script], { encoding: "utf8" });
+    expect(stderr).toMatch(/error: (the disk is full|no space left)/);
+    expect(stderr).not.toMatch(/\n\s+at /);
+    expect(status).toBe(1);
+    const list = await skynet(["job", "list", ...connection()]);
+    expect(list.stdout).toMatch(/no jobs on this chain/);
+    await fs.rm(folder, { recursive: true });
+  });
+});
