@@ -17,10 +17,8 @@ beforeAll(async () => {
 });
 afterAll(() => network.close());
 
-const connection = () => [
-  ...["--rpc", network.rpcUrl, "--relay", network.relay],
-  ...["--keystore", network.requester.keystore, "--passphrase-file", network.requester.passphraseFile],
-];
+const wallet = () => ["--keystore", network.requester.keystore, "--passphrase-file", network.requester.passphraseFile];
+const connection = () => ["--rpc", network.rpcUrl, "--relay", network.relay, ...wallet()];
 
 /** Trains a job file that differs from the good one, and expects a clear error and nothing posted. */
 async function expectRefused(
@@ -91,7 +89,6 @@ describe("input that cannot be used is refused before anything is escrowed", () 
   });
 
   it("a relay that is not there", { timeout: 40_000 }, async () => {
-    const wallet = ["--keystore", network.requester.keystore, "--passphrase-file", network.requester.passphraseFile];
     const relay = "/ip4/127.0.0.1/tcp/1/p2p/16Uiu2HAm85oBdh1GRShG5ruamGYmPYLzijmfikJ5EK127ZtfFXwT";
     const data = path.join(network.folder, "data");
     const { code, stderr } = await skynet([
@@ -101,7 +98,7 @@ describe("input that cannot be used is refused before anything is escrowed", () 
       network.rpcUrl,
       "--relay",
       relay,
-      ...wallet,
+      ...wallet(),
       "--data",
       data,
     ]);
