@@ -41,7 +41,7 @@ export interface JobSnapshot {
   readonly holdClaimed: bigint;
   /** Rounds of each seat that were claimed already. */
   readonly claimedTo: readonly number[];
-  /** Whether the hold-back was released to the workers. */
+  /** Whether there is a hold-back that was released to the workers. */
   readonly holdReleased: boolean;
   /** Ids that the seats committed to in this round. */
   readonly commits: ReadonlyMap<number, Hex>;

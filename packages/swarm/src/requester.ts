@@ -259,6 +259,6 @@ function progressOf({ phase, round, workers, ready, committed, attested }: JobSn
 }
 
 function isClaimed(snapshot: JobSnapshot, seat: number): boolean {
-  const hold = !snapshot.holdReleased || snapshot.round === 0 || hasSeat(snapshot.holdClaimed, seat);
+  const hold = !snapshot.holdReleased || hasSeat(snapshot.holdClaimed, seat);
   return (snapshot.claimedTo[seat] ?? 0) >= snapshot.round && hold && hasSeat(snapshot.released, seat);
 }

@@ -175,7 +175,7 @@ export class SimulatedChain {
       averaging: spec.averaging,
       minSeats: spec.minSeats,
       included: includedSeats(state),
-      holdReleased: state.holdResult === HoldResult.PAID,
+      holdReleased: state.holdResult === HoldResult.PAID && state.round > 0,
       commits: new Map(this.commits),
       jobSeed: `0x${"5e".repeat(32)}`,
       modelId: this.modelId,

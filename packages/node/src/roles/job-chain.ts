@@ -98,7 +98,7 @@ async function snapshotOf(chain: Chain, jobId: Hex, events: readonly ChainJobEve
     averaging: spec.averaging,
     minSeats: spec.minSeats,
     included: includedSeats(state),
-    holdReleased: state.holdResult === HoldResult.PAID,
+    holdReleased: state.holdResult === HoldResult.PAID && state.round > 0,
     commits: commitsOf(events, state.round),
     keys: newestKeys(events),
     jobSeed: batchSeed,

@@ -1,6 +1,6 @@
 import { parseUnits } from "viem";
 import type { Hex } from "@skynet/protocol";
-import { hasSeat, JobPhase, SkyNetError } from "@skynet/protocol";
+import { hasSeat, HoldResult, JobPhase, listSeats, SkyNetError, type JobView } from "@skynet/protocol";
 import { fetchBlock } from "@skynet/network";
 import { openDataset } from "@skynet/storage";
 import {
@@ -18,7 +18,7 @@ import { systemClock } from "../runtime/clock.ts";
 import { startTrainer } from "../trainer/trainer.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
-import { createJobNetwork, type JobCircle } from "./job-network.ts";
+import { createJobNetwork, JOBS_TOPIC, type JobCircle } from "./job-network.ts";
 import { tokenInfo } from "./token.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
 
@@ -29,7 +29,8 @@ export interface WorkerOptions extends NodeOptions {
   readonly ui: Ui;
 }
 
-const POLL_MS = 1000;
+/** How often the chain is asked for jobs; an announcement on the relay makes it sooner. */
+const POLL_MS = 3000;
 const HEADROOM = 2;
 
 /**
@@ -44,9 +45,10 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     await ensureRegistered(node);
     ui.event("ready", { address: node.chain.address, multiaddrs: node.host.multiaddrs() });
     ui.line(`worker ${node.chain.address} ready, waiting for jobs`);
-    const refused = new Map<Hex, string>();
+    const over = new Set<Hex>();
+    const announcements = listenForJobs(node, signal);
     while (!signal.aborted) {
-      const jobId = await nextJob(node, trainer, options, refused).catch((error: unknown) => {
+      const jobId = await nextJob(node, trainer, options, over).catch((error: unknown) => {
         if (!signal.aborted) node.log.warn({ error: String(error) }, "no job could be taken; trying on");
         return undefined;
       });
@@ -54,7 +56,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
         await workOn(node, trainer, jobId, options);
         if (options.once) return;
       }
-      await systemClock.sleep(POLL_MS, signal);
+      await announcements.next();
     }
   } catch (error) {
     if (!signal.aborted) throw error;
@@ -64,33 +66,62 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
   }
 }
 
+/** Waits until somebody announces a job, or for the next look at the chain. */
+function listenForJobs(node: LocalNode, signal: AbortSignal): { next(): Promise<void> } {
+  let announced = Promise.withResolvers<void>();
+  node.host.subscribe(JOBS_TOPIC, () => announced.resolve(), { signal });
+  return {
+    next: async () => {
+      const waiting = new AbortController();
+      const pause = systemClock.sleep(POLL_MS, AbortSignal.any([signal, waiting.signal]));
+      pause.catch(() => undefined);
+      await Promise.race([pause, announced.promise]);
+      waiting.abort();
+      announced = Promise.withResolvers<void>();
+    },
+  };
+}
+
 async function ensureRegistered({ chain }: LocalNode): Promise<void> {
   if (!(await chain.worker(chain.address)).registered) await chain.register();
 }
 
-/** Id of a job that this worker has a seat in: one from before a restart, or one just joined. */
+/**
+ * Id of a job that this worker has a seat in: one from before a restart, or one just joined. Jobs that can never be
+ * joined any more are noted in `over`.
+ */
 async function nextJob(
   node: LocalNode,
   trainer: Trainer,
   options: WorkerOptions,
-  refused: Map<Hex, string>,
+  over: Set<Hex>,
 ): Promise<Hex | undefined> {
   for (const jobId of await node.chain.jobIds()) {
+    if (over.has(jobId)) continue;
     const { state } = await node.chain.job(jobId);
     const seat = state.workers.indexOf(node.chain.address);
-    if (seat >= 0 && !hasSeat(state.released, seat)) return jobId;
-    if (seat >= 0 || state.phase !== JobPhase.OPEN || refused.has(jobId)) continue;
+    if (seat >= 0 && (state.phase !== JobPhase.SETTLED || owes(state, seat))) return jobId;
+    if (seat >= 0 || state.phase !== JobPhase.OPEN) {
+      over.add(jobId);
+      continue;
+    }
     try {
       await joinJob(node, trainer, jobId, options);
       return jobId;
     } catch (error) {
       const retry = error instanceof SkyNetError && ["Unreachable", "NotFound", "PriceTooLow"].includes(error.code);
-      if (!retry) refused.set(jobId, String(error));
+      if (!retry) over.add(jobId);
       node.log.info({ jobId, error: String(error), retry }, "job not joined");
       options.ui.event("refused", { jobId, reason: String(error) });
     }
   }
   return undefined;
+}
+
+/** Whether a settled job still holds the stake or pay of a seat. */
+function owes(state: JobView, seat: number): boolean {
+  const hold = state.holdResult === HoldResult.PAID && state.round > 0 && !hasSeat(state.holdClaimed, seat);
+  return hold || (state.claimedTo[seat] ?? 0) < state.round || !hasSeat(state.released, seat);
 }
 
 async function joinJob(node: LocalNode, trainer: Trainer, jobId: Hex, options: WorkerOptions): Promise<void> {
@@ -178,7 +209,7 @@ async function workOn(node: LocalNode, trainer: Trainer, jobId: Hex, options: Wo
 
   const openJob = async (keys: { epoch: number; cid: string }): Promise<BatchSource> => {
     const snapshot = await chain.snapshot();
-    circle.members = new Set([...snapshot.workers, requester]);
+    circle.members = new Set([...listSeats(snapshot.active).map((seat) => snapshot.workers[seat]!), requester]);
     node.access.setMembers(jobId, circle.members);
     const envelope = await fetchBlock(node.host, requester, keys.cid, { signal: both });
     const secrets = openSecrets(jobId, envelope, keys.epoch, node.host.identity);
