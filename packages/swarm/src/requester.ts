@@ -160,9 +160,10 @@ class RequesterJob {
       );
       const cid = await this.#m.blocks.put(sealSecrets(this.#m.chain.jobId, secrets, recipients));
       await this.#m.useSecrets(secrets, members);
-      await this.#m.chain.publishKeys(epoch, cid);
+      // Known before the chain shows the epoch, or the next look at the chain would take it for a stranger's.
       this.#secrets = secrets;
       this.#members = members;
+      await this.#m.chain.publishKeys(epoch, cid);
     });
   }
 

@@ -228,6 +228,7 @@ describe("a job in simulation", () => {
     expect(chain.state.merged).toBe(3);
     expect(chain.state.paid).toBe(3n * (4n * 100n + 3n));
     expect(result.accuracy).toBeGreaterThan(0.6);
+    expect(chain.keys?.epoch, "one group key, as nobody left").toBe(0);
   });
 
   it("survives the loss of a third of all messages", async () => {

@@ -43,6 +43,8 @@ import type {
 const nameOf = <Name extends string>(table: Readonly<Record<Name, number>>, value: number): Name =>
   (Object.keys(table) as Name[]).find((name) => table[name] === value)!;
 const text = new TextEncoder();
+/** From a transaction's effect to its receipt. */
+const RECEIPT_MS = 700;
 
 /** Time that passes only when everybody waits: a run takes no longer than its arithmetic, and is repeatable. */
 export class VirtualClock implements Clock {
@@ -119,6 +121,11 @@ export class SimulatedChain {
         .padEnd(130, "0")}`;
     const seat = () => this.state.workers.indexOf(self);
     const attestation = (round: number, received: bigint, idNext: Hex) => `attest/${round}/${received}/${idNext}`;
+    // As on a real chain, everybody sees the effect before the sender has its receipt.
+    const write = async (effect: () => void): Promise<void> => {
+      effect();
+      await this.#clock.sleep(RECEIPT_MS);
+    };
     return {
       self,
       jobId: this.jobId,
@@ -129,32 +136,35 @@ export class SimulatedChain {
       isReadySignature: async (worker, keyRef, signature) => signature === signatureOf(worker, `ready/${keyRef}`),
       isAttestSignature: async (worker, round, received, idNext, signature) =>
         signature === signatureOf(worker, attestation(round, received, idNext)),
-      publishKeys: async (epoch, cid) => {
-        this.keys = { epoch, cid };
-      },
-      ready: async (_keyRef, seats) =>
-        this.apply({ type: "ready", seats: seats.reduce((set, i) => set | (1n << BigInt(i)), 0n) }),
-      commit: async (idEnd) => {
-        const mine = seat();
-        const round = this.state.round;
-        this.apply({ type: "commit", seat: mine });
-        if (this.state.round === round) this.commits.set(mine, idEnd);
-      },
-      abstain: async () => this.apply({ type: "abstain", seat: seat() }),
-      attest: async (seats, received) =>
-        this.apply({ type: "attest", rows: seats.map((i, n) => ({ seat: i, received: received[n]! })) }),
-      merge: async (idNext) => {
-        this.apply({ type: "merge" });
-        this.modelId = idNext;
-      },
-      tick: async () => this.apply({ type: "tick" }),
-      stop: async () => this.apply({ type: "stop", by: self }),
-      accept: async () => this.apply({ type: "accept", by: self }),
-      complain: async () => this.apply({ type: "complain", by: self }),
-      claim: async (of, toRound) => this.apply({ type: "claim", seat: of, toRound }),
-      claimHold: async (of) => this.apply({ type: "claimHold", seat: of }),
-      release: async (of) => this.apply({ type: "release", seat: of }),
+      publishKeys: (epoch, cid) =>
+        write(() => {
+          this.keys = { epoch, cid };
+        }),
+      ready: (_keyRef, seats) =>
+        write(() => this.apply({ type: "ready", seats: seats.reduce((set, i) => set | (1n << BigInt(i)), 0n) })),
+      commit: (idEnd) => write(() => this.#commit(seat(), idEnd)),
+      abstain: () => write(() => this.apply({ type: "abstain", seat: seat() })),
+      attest: (seats, received) =>
+        write(() => this.apply({ type: "attest", rows: seats.map((i, n) => ({ seat: i, received: received[n]! })) })),
+      merge: (idNext) =>
+        write(() => {
+          this.apply({ type: "merge" });
+          this.modelId = idNext;
+        }),
+      tick: () => write(() => this.apply({ type: "tick" })),
+      stop: () => write(() => this.apply({ type: "stop", by: self })),
+      accept: () => write(() => this.apply({ type: "accept", by: self })),
+      complain: () => write(() => this.apply({ type: "complain", by: self })),
+      claim: (of, toRound) => write(() => this.apply({ type: "claim", seat: of, toRound })),
+      claimHold: (of) => write(() => this.apply({ type: "claimHold", seat: of })),
+      release: (of) => write(() => this.apply({ type: "release", seat: of })),
     };
+  }
+
+  #commit(seat: number, idEnd: Hex): void {
+    const round = this.state.round;
+    this.apply({ type: "commit", seat });
+    if (this.state.round === round) this.commits.set(seat, idEnd);
   }
 
   #seconds(): number {

@@ -25,9 +25,11 @@ export class TaskSet {
     const task = known ?? { state: "running" as const, failures: 0, retryAtMs: 0 };
     task.state = "running";
     this.#tasks.set(name, task);
+    this.#log.debug({ task: name }, "started");
     const promise = action().then(
       () => {
         task.state = "done";
+        this.#log.debug({ task: name }, "done");
       },
       (error: unknown) => {
         task.state = "failed";

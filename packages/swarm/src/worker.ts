@@ -131,7 +131,7 @@ class WorkerJob {
     const batches = this.#batches?.source;
     if (batches === undefined || snapshot.keys === undefined) return;
     const keyRef = keyRefOf(snapshot.keys.cid);
-    this.#tasks.once("prepare", async () => {
+    this.#tasks.once(`prepare/${keyRef}`, async () => {
       await this.#ensureInitialWeights(snapshot);
       const wanted = distinct(batchesOfRound(snapshot, this.#m.chain.self, 0));
       await prefetchBatches(batches, wanted, this.#m.signal);
