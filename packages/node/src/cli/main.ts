@@ -30,6 +30,12 @@ const commands: Record<string, () => Promise<(program: Command) => void>> = {
 const called = commands[process.argv[2] ?? ""];
 for (const load of called ? [called] : Object.values(commands)) (await load())(program);
 
+/** Whether --json was given without a file. */
+function printsJson(args: readonly string[]): boolean {
+  const at = args.indexOf("--json");
+  return at >= 0 && (args[at + 1] ?? "-").startsWith("-");
+}
+
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
   if (error instanceof Interrupted || (error as Error | undefined)?.name === "AbortError") {
@@ -37,7 +43,7 @@ function report(error: unknown): number {
     return EXIT_INTERRUPTED;
   }
   const known = error instanceof SkyNetError;
-  if (process.argv.includes("--json")) {
+  if (printsJson(process.argv)) {
     const { code, hint } = known ? error : { code: "Unexpected", hint: undefined };
     process.stdout.write(`${toJson({ event: "error", code, message: (error as Error).message, hint })}\n`);
   }

@@ -70,7 +70,6 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
       anvil,
       wallets.map(({ address }) => address),
     );
-    await rpc(anvil.rpcUrl, "evm_setIntervalMining", [BLOCK_SECONDS]);
     progress(2);
     const wallet = (name: string) => wallets[names.indexOf(name)]!;
     const relayChild = startNode(children, "relay", wallet("relay"), ["--data", path.join(dataDir, "relay")]);
@@ -82,6 +81,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
       return startNode(children, "worker", wallet(name), args);
     });
     await Promise.all(workers.map((worker) => worker.event("ready")));
+    await rpc(anvil.rpcUrl, "evm_setIntervalMining", [BLOCK_SECONDS]);
     progress(steps);
     const requester = { keystore: wallet("requester").keystore, passphraseFile: wallet("requester").passphraseFile };
     const info = { pid: process.pid, rpcUrl, relay, requester };

@@ -1,3 +1,4 @@
+import fs from "node:fs/promises";
 import path from "node:path";
 import type { Command } from "commander";
 import { startDevnet } from "../../devnet/devnet.ts";
@@ -12,6 +13,12 @@ interface StartOptions extends JsonOption {
   readonly rounds?: number;
   readonly stay?: true;
   readonly job: string;
+}
+
+/** The copies of the data, 250 MB, are of no use once the job is over; report, model, chain and logs stay. */
+async function removeBlocks(runDir: string): Promise<void> {
+  for (const entry of await fs.readdir(runDir, { withFileTypes: true }))
+    if (entry.isDirectory()) await fs.rm(path.join(runDir, entry.name, "blocks"), { recursive: true, force: true });
 }
 
 const exampleJob = path.join(
@@ -49,6 +56,7 @@ export function addStart(program: Command): void {
           training: { ...file.training, rounds: options.rounds ?? file.training.rounds },
         };
         const runDir = path.join(homeDir(), "runs", new Date().toISOString().slice(0, 19).replaceAll(":", "-"));
+        let complete = false;
         const devnet = await startDevnet({ dataDir: runDir, workers: count, ui, signal });
         try {
           const summary = await runRequester({
@@ -67,9 +75,11 @@ export function addStart(program: Command): void {
             ui.line(`\nThe network stays: chain ${devnet.rpcUrl}, relay ${devnet.relay}. Stop it with Ctrl-C.`);
             await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
           }
+          complete = true;
           return summaryJson(summary);
         } finally {
           await devnet.stop();
+          if (complete) await removeBlocks(runDir);
         }
       }),
     );
