@@ -25,8 +25,6 @@ if (Number(process.versions.node.split(".")[0]) >= 24) {
   await import(main);
 } else {
   const child = spawn(localNode, [main, ...process.argv.slice(2)], { stdio: "inherit" });
-  // The terminal sends Ctrl-C to the whole group; signals sent to this process alone are passed on.
-  process.on("SIGINT", () => {});
-  process.on("SIGTERM", () => child.kill("SIGTERM"));
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(name, () => child.kill(name));
   child.on("exit", (code, signal) => process.exit(signal ? 1 : (code ?? 1)));
 }

@@ -117,6 +117,14 @@ describe("wrong input to train", () => {
   });
 });
 
+describe("--json", () => {
+  it("does not take a command's argument for its file", async () => {
+    const before = await skynet(["train", "--json", "nowhere.yaml", "--rpc", "http://127.0.0.1:1"], { env: env() });
+    expect(before.code).toBe(1);
+    expect(eventsOf(before.stdout).at(-1)).toMatchObject({ event: "error", code: "FileNotFound" });
+  });
+});
+
 describe("doctor", () => {
   it("names what is missing and how to mend it", async () => {
     const { code, stdout } = await skynet(["doctor"], { env: env() });

@@ -1,4 +1,4 @@
-import { fromHex, hasSeat, type Hex, listSeats, seatBit, toHex } from "@skynet/protocol";
+import { fromHex, type Hex, listSeats, seatBit, toHex } from "@skynet/protocol";
 import { SwarmError } from "./errors.ts";
 import { bodies, type MessageBody, type MessageKind } from "./messages.ts";
 import type {
@@ -38,6 +38,8 @@ const STATE_FILE = "state.cbor";
 /** How long a receiver waits for the chain to show a commitment before it refuses the update (the sender retries). */
 const COMMIT_WAIT_MS = 4000;
 const POLL_MS = 250;
+/** A holder that does not deliver in this time is passed over. */
+const FETCH_TIMEOUT_MS = 5000;
 
 /**
  * What workers and the requester have in common in a job: the weights of the current round, the updates received for it,
@@ -54,16 +56,24 @@ export class JobPeer {
   readonly #updates = new Map<number, HeldUpdate>();
   #updatesRound = -1;
   #nextWeights: { key: string; id: Hex; weights: Weights } | undefined;
-  /** Where updates can be had: seat -> (cid, holder). */
-  readonly #sources = new Map<string, Address[]>();
+  /** Where updates can be had: seat -> holder -> cid. Both are members of the job, so this stays small. */
+  readonly #sources = new Map<number, Map<Address, string>>();
+  #offeredState: { modelId: Hex; cid: string } | undefined;
   readonly #stateSources = new Map<Hex, Map<Address, string>>();
   readonly #handlers = new Map<MessageKind, (from: Address, body: never) => void>();
 
   constructor(modules: PeerModules) {
     this.modules = modules;
     modules.network.onMessage((message) => this.#dispatch(message));
-    modules.network.onUpdate((from, round, bytes) => this.#acceptUpdate(from, round, bytes));
-    this.on("need-state", (from, { modelId }) => void this.#answerNeedState(from, toHex(modelId)));
+    modules.network.onUpdate(
+      (from, round) => this.seatOf(from) >= 0 && round === this.snapshot?.round,
+      (from, round, bytes) => this.#acceptUpdate(from, round, bytes),
+    );
+    this.on("need-state", (_from, { modelId }) => {
+      this.#answerNeedState(toHex(modelId)).catch((error: unknown) => {
+        modules.log.debug({ error: String(error) }, "weights not offered");
+      });
+    });
     this.on("have-state", (from, { modelId, cid }) => this.#noteStateSource(toHex(modelId), from, cid));
   }
 
@@ -95,19 +105,16 @@ export class JobPeer {
     return this.#updates;
   }
 
-  async keepUpdate(seat: number, weights: Weights, bytes: Uint8Array): Promise<void> {
-    this.#updates.set(seat, { weights, cid: await this.modules.blocks.put(bytes) });
+  /** @throws SwarmError `TooLate` when the round has ended in the meantime: the update must not count for the next */
+  async keepUpdate(round: number, seat: number, weights: Weights, bytes: Uint8Array): Promise<void> {
+    const cid = await this.modules.blocks.put(bytes);
+    if (round !== this.#updatesRound) throw new SwarmError("TooLate", `round ${round} is over`);
+    if (!this.#updates.has(seat)) this.#updates.set(seat, { weights, cid });
   }
 
   noteUpdateSource(seat: number, cid: string, holder: Address): void {
-    const key = `${seat}/${cid}`;
-    const holders = this.#sources.get(key) ?? [];
-    if (!holders.includes(holder) && holders.length < 64) this.#sources.set(key, [...holders, holder]);
-  }
-
-  /** Delta of this node's own training as it travels. */
-  encodeUpdate(updated: Weights): Promise<Uint8Array> {
-    return this.modules.trainer.encodeUpdate(this.requireBase().weights, updated);
+    const holders = this.#sources.get(seat) ?? new Map<Address, string>();
+    this.#sources.set(seat, holders.set(holder, cid));
   }
 
   /** W'_w = W_r + delta; the bytes are checked for length, range and canonical form. */
@@ -126,22 +133,21 @@ export class JobPeer {
 
   /** Included updates that are still missing are fetched from members that attested to hold them. */
   async #fetchMissingUpdates(included: bigint): Promise<void> {
-    for (const seat of listSeats(included & ~this.received())) {
-      for (const [key, holders] of this.#sources) {
-        const [sourceSeat, cid] = key.split("/") as [string, string];
-        if (Number(sourceSeat) !== seat) continue;
-        for (const holder of holders) {
+    const round = this.#updatesRound;
+    await Promise.all(
+      listSeats(included & ~this.received()).map(async (seat) => {
+        for (const [holder, cid] of this.#sources.get(seat) ?? []) {
           try {
-            const bytes = await this.modules.network.fetchBlock(holder, cid, this.modules.signal);
-            await this.keepUpdate(seat, await this.decodeUpdate(seat, bytes), bytes);
-            break;
+            const signal = AbortSignal.any([this.modules.signal, AbortSignal.timeout(FETCH_TIMEOUT_MS)]);
+            const bytes = await this.modules.network.fetchBlock(holder, cid, signal);
+            await this.keepUpdate(round, seat, await this.decodeUpdate(seat, bytes), bytes);
+            return;
           } catch (error) {
             this.modules.log.debug({ seat, holder, error: String(error) }, "update not fetched");
           }
         }
-        if (hasSeat(this.received(), seat)) break;
-      }
-    }
+      }),
+    );
   }
 
   /** W_(r+1) for this set of updates, once {@link computeNext} has made it. */
@@ -218,10 +224,11 @@ export class JobPeer {
     return undefined;
   }
 
-  async #answerNeedState(_from: Address, modelId: Hex): Promise<void> {
+  async #answerNeedState(modelId: Hex): Promise<void> {
     if (this.base?.modelId !== modelId) return;
-    const cid = await this.modules.blocks.put(encodeWeights(this.base.weights));
-    await this.publish("have-state", { modelId: fromHex(modelId), cid });
+    if (this.#offeredState?.modelId !== modelId)
+      this.#offeredState = { modelId, cid: await this.modules.blocks.put(encodeWeights(this.base.weights)) };
+    await this.publish("have-state", { modelId: fromHex(modelId), cid: this.#offeredState.cid });
   }
 
   #noteStateSource(modelId: Hex, from: Address, cid: string): void {
@@ -241,7 +248,7 @@ export class JobPeer {
       if (snapshot && seat >= 0 && snapshot.round === round) {
         if (snapshot.commits.has(seat) && this.base?.modelId === snapshot.modelId) {
           const weights = await this.decodeUpdate(seat, bytes);
-          if (!this.#updates.has(seat)) await this.keepUpdate(seat, weights, bytes);
+          await this.keepUpdate(round, seat, weights, bytes);
           return;
         }
       }

@@ -28,15 +28,16 @@ const REPORT_EVERY = 16;
 
 /** H local steps from W_r. The result is on disk before it is returned, so nothing is committed that could be lost. */
 export async function trainRound(
-  { trainer, clock, files, signal, chain }: PeerModules,
-  peer: JobPeer,
+  { trainer, clock, files, chain }: PeerModules,
+  base: Weights,
   snapshot: JobSnapshot,
   batches: BatchSource,
+  signal: AbortSignal,
   onProgress: (step: number, steps: number) => void,
 ): Promise<{ result: LocalResult; trainMs: number; trainLoss: number }> {
   const startedMs = clock.nowMs();
   const plan = batchesOfRound(snapshot, chain.self, snapshot.round);
-  await trainer.setWeights(peer.requireBase().weights);
+  await trainer.setWeights(base);
   const interior: Uint8Array[] = [];
   const pending = new Map<number, Promise<{ x: Int8Array; y: Uint8Array }>>();
   let lossSum = 0;
@@ -57,7 +58,8 @@ export async function trainRound(
     if (done % REPORT_EVERY === 0 || done === plan.length) onProgress(done, plan.length);
   }
   const weights = await trainer.weights();
-  const update = await peer.encodeUpdate(weights);
+  signal.throwIfAborted();
+  const update = await trainer.encodeUpdate(base, weights);
   await files.write(fileOf(snapshot.round), encode({ modelId: fromHex(snapshot.modelId), update, interior }));
   return {
     result: { weights, interior, update },

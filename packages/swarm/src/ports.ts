@@ -71,7 +71,8 @@ export interface JobChain {
   isAttestSignature(worker: Address, round: number, received: bigint, idNext: Hex, signature: Hex): Promise<boolean>;
   publishKeys(epoch: number, cid: string): Promise<void>;
   ready(keyRef: Hex, seats: readonly number[], signatures: readonly Hex[]): Promise<void>;
-  commit(idEnd: Hex, stepsRoot: Hex): Promise<void>;
+  /** Bound to the round: refused when the job is in another one by then. */
+  commit(round: number, seat: number, idEnd: Hex, stepsRoot: Hex): Promise<void>;
   abstain(round: number): Promise<void>;
   attest(seats: readonly number[], received: readonly bigint[], signatures: readonly Hex[]): Promise<void>;
   merge(idNext: Hex, seats: readonly number[], signatures: readonly Hex[]): Promise<void>;
@@ -106,8 +107,14 @@ export interface JobNetwork {
     bytes: Uint8Array,
     options: { deadlineMs: number; signal?: AbortSignal },
   ): Promise<Uint8Array>;
-  /** The handler returns when the update was checked and kept; an error refuses it, and no receipt is given. */
-  onUpdate(handler: (from: Address, round: number, bytes: Uint8Array) => Promise<void>): void;
+  /**
+   * `admit` says who may send an update now, before anything is received. The handler returns when the update was
+   * checked and kept; an error refuses it, and no receipt is given.
+   */
+  onUpdate(
+    admit: (from: Address, round: number) => boolean,
+    handler: (from: Address, round: number, bytes: Uint8Array) => Promise<void>,
+  ): void;
   /** Fetches a block over a direct stream and checks its hash. */
   fetchBlock(from: Address, cid: string, signal?: AbortSignal): Promise<Uint8Array>;
   /** Total bytes of this node so far. */

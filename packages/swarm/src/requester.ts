@@ -1,5 +1,5 @@
 import { countSeats, decode, encode, hasSeat, type Hex, listSeats, toHex } from "@skynet/protocol";
-import { SwarmError } from "./errors.ts";
+import { z } from "zod";
 import { JobPeer, type PeerModules } from "./job-peer.ts";
 import { sealSecrets, type JobSecrets } from "./keys.ts";
 import type { RoundStats } from "./messages.ts";
@@ -24,18 +24,25 @@ export interface RequesterOptions {
   readonly onProgress?: (event: RequesterProgress) => void;
 }
 
-export interface RoundReport extends Evaluation {
+const reportSchema = z.strictObject({
   /** 1 for the first round. */
-  readonly round: number;
-  readonly merged: boolean;
-  readonly seconds: number;
+  round: z.number().int(),
+  merged: z.boolean(),
+  /** On the test set: share of correct answers, mean cross-entropy in nats. */
+  accuracy: z.number(),
+  loss: z.number(),
+  seconds: z.number(),
   /** Bytes that all members sent in this round, as they say. */
-  readonly sentBytes: number;
-  readonly committed: number;
-  readonly included: number;
+  sentBytes: z.number(),
+  /** Workers that are paid for their steps, and those whose update was merged. */
+  committed: z.number().int(),
+  included: z.number().int(),
   /** Mean training loss over the workers' local steps, as they say. */
-  readonly trainLoss: number;
-}
+  trainLoss: z.number(),
+});
+const reportsSchema = z.array(reportSchema).max(1024);
+
+export type RoundReport = Readonly<z.output<typeof reportSchema>>;
 
 export type RequesterProgress =
   | { readonly type: "phase"; readonly snapshot: JobSnapshot }
@@ -44,12 +51,13 @@ export type RequesterProgress =
 export interface RequesterResult {
   readonly outcome: string;
   readonly modelId: Hex;
-  readonly weights: Weights;
+  /** Final weights; none when no round was merged or no member gave them. */
+  readonly weights: Weights | undefined;
   readonly rounds: readonly RoundReport[];
   /** Whether every active worker said that it finished with exactly the contract's weights. */
   readonly statesIdentical: boolean;
-  /** Of the final weights on the test set. */
-  readonly accuracy: number;
+  /** Of the contract's weights on the test set, if they are here. */
+  readonly accuracy: number | undefined;
   /** Workers that were assigned. */
   readonly workers: number;
 }
@@ -81,6 +89,7 @@ class RequesterJob {
   #members: readonly Address[] = [];
   #roundStartedMs: number;
   #previous: JobSnapshot | undefined;
+  #reportedRound = 0;
 
   constructor(modules: RequesterModules, options: RequesterOptions) {
     this.#m = modules;
@@ -104,8 +113,7 @@ class RequesterJob {
   }
 
   async run(): Promise<RequesterResult> {
-    const reports = await this.#m.files.read(ROUNDS_FILE);
-    if (reports) this.#reports.push(...(decode(reports) as RoundReport[]));
+    await this.#loadReports();
     while (true) {
       this.#m.signal.throwIfAborted();
       const result = await this.#turn().catch((error: unknown) => {
@@ -118,16 +126,26 @@ class RequesterJob {
     }
   }
 
+  /** Reports from before a restart; they are only for people, so damaged ones are left out. */
+  async #loadReports(): Promise<void> {
+    const stored = await this.#m.files.read(ROUNDS_FILE);
+    if (stored === undefined) return;
+    const parsed = reportsSchema.safeParse(decode(stored));
+    if (!parsed.success) return this.#m.log.warn({ file: ROUNDS_FILE }, "damaged; the report begins anew");
+    this.#reports.push(...parsed.data);
+    this.#reportedRound = this.#reports.at(-1)?.round ?? 0;
+  }
+
   async #turn(): Promise<RequesterResult | undefined> {
     const snapshot = await this.#peer.refresh();
     const previous = this.#previous;
     if (previous === undefined || progressOf(snapshot) !== progressOf(previous))
       this.#options.onProgress?.({ type: "phase", snapshot });
     if (snapshot.phase === "COMMIT" && previous?.phase === "READY") this.#roundStartedMs = this.#m.clock.nowMs();
-    if (previous && snapshot.round > previous.round) await this.#closeRound(previous, snapshot);
-    else await this.#keepWeights(snapshot);
     this.#previous = snapshot;
+    // What is due on chain must not wait for weights that somebody may withhold.
     this.#react(snapshot);
+    if ((await this.#keepWeights(snapshot)) && snapshot.round > this.#reportedRound) await this.#report(snapshot);
     return snapshot.phase === "SETTLED" ? this.#settled(snapshot) : undefined;
   }
 
@@ -185,28 +203,28 @@ class RequesterJob {
     return false;
   }
 
-  async #closeRound(before: JobSnapshot, now: JobSnapshot): Promise<void> {
-    // A restart or a slow poll can skip rounds; the report is about the newest one.
-    const round = now.round;
-    const merged = now.merged > before.merged;
-    if (!(await this.#keepWeights(now))) throw new SwarmError("NoState", "the new weights are not here yet");
-    const evaluation = await this.#m.evaluate(this.#peer.base!.weights);
-    const stats = before.workers.flatMap((worker) => this.#stats.get(`${round - 1}/${worker}`) ?? []);
-    const earlier = before.workers.map((worker) => this.#stats.get(`${round - 2}/${worker}`)?.sentBytes ?? 0);
+  /** Figures of the newest round; a restart can skip older ones. */
+  async #report(snapshot: JobSnapshot): Promise<void> {
+    const { round, workers, paidCompute, paidDelivery } = snapshot;
+    const evaluation = await this.#m.evaluate(this.#peer.requireBase().weights);
+    const stats = workers.flatMap((worker) => this.#stats.get(`${round - 1}/${worker}`) ?? []);
+    const earlier = workers.map((worker) => this.#stats.get(`${round - 2}/${worker}`)?.sentBytes ?? 0);
     const sent =
       stats.reduce((sum, { sentBytes }) => sum + sentBytes, 0) - earlier.reduce((sum, bytes) => sum + bytes, 0);
     const nowMs = this.#m.clock.nowMs();
     const report: RoundReport = {
       round,
-      merged,
+      // In quorum mode a round that was not merged pays nobody.
+      merged: (paidCompute[round - 1] ?? 0n) > 0n,
       ...evaluation,
       seconds: (nowMs - this.#roundStartedMs) / 1000,
       sentBytes: Math.max(sent, 0),
-      committed: countSeats(now.paidCompute[round - 1] ?? 0n),
-      included: countSeats(now.paidDelivery[round - 1] ?? 0n),
+      committed: countSeats(paidCompute[round - 1] ?? 0n),
+      included: countSeats(paidDelivery[round - 1] ?? 0n),
       trainLoss: stats.reduce((sum, { trainLoss }) => sum + trainLoss, 0) / Math.max(stats.length, 1),
     };
     this.#roundStartedMs = nowMs;
+    this.#reportedRound = round;
     this.#reports.push(report);
     await this.#m.files.write(ROUNDS_FILE, encode(this.#reports));
     this.#options.onProgress?.({ type: "round", report });
@@ -230,17 +248,15 @@ class RequesterJob {
         for (const seat of open) this.#claimFor(snapshot, seat);
       return undefined;
     }
-    const weights = this.#peer.base?.weights ?? this.#options.initialWeights;
-    const ownId = await this.#m.trainer.id(weights);
+    const weights = this.#peer.base?.modelId === snapshot.modelId ? this.#peer.base.weights : undefined;
+    const said = active.map((worker) => this.#finals.get(worker));
     return {
       outcome: snapshot.outcome,
       modelId: snapshot.modelId,
-      weights,
+      weights: snapshot.merged > 0 ? weights : undefined,
       rounds: this.#reports,
-      statesIdentical:
-        active.length > 0 &&
-        [ownId, ...active.map((worker) => this.#finals.get(worker))].every((id) => id === snapshot.modelId),
-      accuracy: (await this.#m.evaluate(weights)).accuracy,
+      statesIdentical: weights !== undefined && said.length > 0 && said.every((id) => id === snapshot.modelId),
+      accuracy: weights && (await this.#m.evaluate(weights)).accuracy,
       workers: snapshot.workers.length,
     };
   }

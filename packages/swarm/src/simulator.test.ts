@@ -62,6 +62,8 @@ interface Scenario {
   readonly rounds?: number;
   readonly faults?: (worker: number) => Faults;
   /** Ends this worker when the job reaches the phase of the round; `backAfterMs` starts it again with its disk. */
+  /** Milliseconds that each step of this worker takes in this round. */
+  readonly slow?: { readonly worker: number; readonly round: number; readonly stepMs: number };
   readonly kill?: {
     readonly worker: number;
     readonly round: number;
@@ -93,6 +95,12 @@ async function simulate(scenario: Scenario, seed = 1) {
     const stop = new AbortController();
     const { network, blocks, leave } = bus.join(workerAddress(i), scenario.faults?.(i));
     const own = await localTrainer(compiled);
+    const { slow } = scenario;
+    const step = own.step;
+    own.step = async (batch) => {
+      if (slow?.worker === i && slow.round === chain.state.round) await clock.sleep(slow.stepMs);
+      return step(batch);
+    };
     const modules = {
       chain: aliveOnly(chain.viewOf(workerAddress(i)), stop.signal),
       network,
@@ -227,7 +235,7 @@ describe("a job in simulation", () => {
     expect(result.statesIdentical).toBe(true);
     expect(chain.state.merged).toBe(3);
     expect(chain.state.paid).toBe(3n * (4n * 100n + 3n));
-    expect(result.accuracy).toBeGreaterThan(0.6);
+    expect(result.accuracy!).toBeGreaterThan(0.6);
     expect(chain.keys?.epoch, "one group key, as nobody left").toBe(0);
   });
 
@@ -252,6 +260,22 @@ describe("a job in simulation", () => {
     expectBalanced(chain, result);
     expect(result.statesIdentical).toBe(true);
     expect(chain.state.paidCompute.map((seats) => (seats >> 1n) & 1n)).toEqual([1n, 1n, 1n]);
+  });
+
+  it("lets a worker that is too slow in one round abstain, and keeps it for the next ones", async () => {
+    const { result, chain } = await simulate({ slow: { worker: 3, round: 0, stepMs: 3000 } });
+    expectBalanced(chain, result);
+    expect(result.statesIdentical).toBe(true);
+    expect(chain.state.paidCompute).toEqual([0b0111n, 0b1111n, 0b1111n]);
+    expect(chain.state.paidDelivery).toEqual([0b0111n, 0b1111n, 0b1111n]);
+    expect(chain.state.burnedStake).toBe(0n);
+  });
+
+  it("ends for a requester that gets no weights: it complains, and the hold is burned", async () => {
+    const { result, chain } = await simulate({ faults: () => ({ withholdFrom: [requester] }) });
+    expect(result.weights).toBeUndefined();
+    expect(result.statesIdentical).toBe(false);
+    expect(chain.state.burnedEscrow).toBeGreaterThan(0n);
   });
 
   it("merges without the update of a worker that sends other bytes than it committed to", async () => {

@@ -142,7 +142,7 @@ export class SimulatedChain {
         }),
       ready: (_keyRef, seats) =>
         write(() => this.apply({ type: "ready", seats: seats.reduce((set, i) => set | (1n << BigInt(i)), 0n) })),
-      commit: (idEnd) => write(() => this.#commit(seat(), idEnd)),
+      commit: (round, of, idEnd) => write(() => this.#commit(round, of, idEnd)),
       abstain: () => write(() => this.apply({ type: "abstain", seat: seat() })),
       attest: (seats, received) =>
         write(() => this.apply({ type: "attest", rows: seats.map((i, n) => ({ seat: i, received: received[n]! })) })),
@@ -161,8 +161,8 @@ export class SimulatedChain {
     };
   }
 
-  #commit(seat: number, idEnd: Hex): void {
-    const round = this.state.round;
+  #commit(round: number, seat: number, idEnd: Hex): void {
+    if (round !== this.state.round) throw new SkyNetError("BadSignature", "the signature is for another round");
     this.apply({ type: "commit", seat });
     if (this.state.round === round) this.commits.set(seat, idEnd);
   }
@@ -207,6 +207,8 @@ export interface Faults {
   readonly loss?: number;
   /** Changes an update before it is sent. */
   readonly corrupt?: (bytes: Uint8Array) => Uint8Array;
+  /** Nothing of this node reaches them. */
+  readonly withholdFrom?: readonly Address[];
 }
 
 /** Nodes that reach each other without sockets; messages arrive after a moment, or are lost. */
@@ -234,12 +236,12 @@ export class SimulatedNetwork {
     return { blocks, network: this.#networkOf(self, node, faults), leave: () => this.#nodes.delete(self) };
   }
 
-  #networkOf(self: Address, node: SimulatedNode, { loss = 0, corrupt }: Faults): JobNetwork {
+  #networkOf(self: Address, node: SimulatedNode, { loss = 0, corrupt, withholdFrom = [] }: Faults): JobNetwork {
     const unreachable = () => new SkyNetError("Unreachable", "the node is gone");
     return {
       publish: async (kind, body) => {
         for (const [address, other] of this.#nodes) {
-          if (address === self || this.#random() < loss) continue;
+          if (address === self || withholdFrom.includes(address) || this.#random() < loss) continue;
           void this.#clock.sleep(1 + 20 * this.#random()).then(() => {
             if (this.#nodes.get(address) === other)
               for (const handle of other.handlers) handle({ kind, from: self, body });
@@ -252,7 +254,7 @@ export class SimulatedNetwork {
           await this.#clock.sleep(10, signal);
           try {
             const receiver = this.#nodes.get(to)?.onUpdate;
-            if (!receiver) throw unreachable();
+            if (!receiver || withholdFrom.includes(to)) throw unreachable();
             await receiver(self, round, corrupt ? corrupt(bytes) : bytes);
             return new Uint8Array(1);
           } catch {
@@ -261,8 +263,11 @@ export class SimulatedNetwork {
         }
         throw new SkyNetError("NotDelivered", "the deadline passed");
       },
-      onUpdate: (handler) => {
-        node.onUpdate = handler;
+      onUpdate: (admit, handler) => {
+        node.onUpdate = async (from, round, bytes) => {
+          if (!admit(from, round)) throw new SkyNetError("Refused", "not admitted");
+          await handler(from, round, bytes);
+        };
       },
       fetchBlock: async (from, cid, signal) => {
         await this.#clock.sleep(10, signal);

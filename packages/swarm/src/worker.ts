@@ -1,5 +1,7 @@
 import {
   countSeats,
+  decode,
+  encode,
   fromHex,
   hasSeat,
   keccak256,
@@ -10,12 +12,14 @@ import {
   SkyNetError,
   toHex,
 } from "@skynet/protocol";
+import { z } from "zod";
 import { batchesOfRound, distinct, ZERO_32 } from "./dataset-plan.ts";
 import { SwarmError } from "./errors.ts";
 import { JobPeer, type PeerModules } from "./job-peer.ts";
 import { prefetchBatches, storedRound, trainRound, type BatchSource, type LocalResult } from "./local-training.ts";
 import { bitmapBytes, bitmapFrom, type RoundStats } from "./messages.ts";
 import type { JobSnapshot, ModelShape } from "./ports.ts";
+import { bytesOf } from "./schemas.ts";
 import { SignatureBoard } from "./signature-board.ts";
 import { TaskSet } from "./tasks.ts";
 import { rankOf, Turns } from "./turns.ts";
@@ -41,6 +45,8 @@ export interface WorkerResult {
   readonly modelId: Hex;
 }
 
+/** Part of the commit window after which a worker that is not done abstains instead of risking the penalty. */
+const ABSTAIN_SHARE = 0.9;
 const POLL_MS = 300;
 const REPEAT_MS = 2000;
 /** How long a settled worker waits for the requester to hear its last word. */
@@ -67,6 +73,9 @@ class WorkerJob {
   #stats: RoundStats = { trainMs: 0, trainLoss: 0, sentBytes: 0, receivedBytes: 0 };
   #lastPhase = "";
   #finalHeard = false;
+  /** Local steps in progress. */
+  #training: { readonly round: number; readonly abort: AbortController } | undefined;
+  #abstained = -1;
   #settledMs = Number.POSITIVE_INFINITY;
 
   constructor(modules: WorkerModules, options: WorkerOptions) {
@@ -107,6 +116,7 @@ class WorkerJob {
       this.#lastPhase = snapshot.phase;
       this.#options.onProgress?.({ type: "phase", round: snapshot.round, phase: snapshot.phase });
     }
+    this.#stopOldTraining(snapshot);
     const active = hasSeat(snapshot.active, seat);
     if (snapshot.keys && active) this.#openKeys(snapshot.keys);
     if (active && snapshot.phase === "READY") this.#becomeReady(snapshot, seat);
@@ -164,26 +174,52 @@ class WorkerJob {
   #train(snapshot: JobSnapshot, seat: number): void {
     const { round } = snapshot;
     this.#board.keepOnly([`attest/${round}`, `merge/${round}`]);
-    if (hasSeat(snapshot.committed, seat) || this.#batches === undefined) return;
+    if (hasSeat(snapshot.committed, seat) || this.#abstained === round) return;
+    const share = (snapshot.nowMs - snapshot.phaseAtMs) / (snapshot.phaseEndMs - snapshot.phaseAtMs);
+    if (share > ABSTAIN_SHARE) return this.#abstain(round, "the round's batches or steps are not done in time");
+    // The trainer holds one set of weights: a round that was given up must have stopped before the next begins.
+    if (this.#batches === undefined || this.#training !== undefined) return;
     const batches = this.#batches.source;
     this.#tasks.once(`train/${round}`, async () => {
       await this.#ensureInitialWeights(snapshot);
+      const training = { round, abort: new AbortController() };
+      this.#training = training;
       try {
+        const signal = AbortSignal.any([training.abort.signal, this.#m.signal]);
         const { weights, interior } =
-          (await storedRound(this.#m, this.#peer, round)) ?? (await this.#localSteps(snapshot, batches));
-        await this.#m.chain.commit(await this.#m.trainer.id(weights), toHex(merkleRoot(interior)));
+          (await storedRound(this.#m, this.#peer, round)) ?? (await this.#localSteps(snapshot, batches, signal));
+        signal.throwIfAborted();
+        await this.#m.chain.commit(round, seat, await this.#m.trainer.id(weights), toHex(merkleRoot(interior)));
       } catch (error) {
         if (!(error instanceof SkyNetError && error.code === "Overflow")) throw error;
-        this.#m.log.warn({ round, error: error.message }, "the step does not fit its integers: abstaining");
-        await this.#m.chain.abstain(round);
+        this.#abstain(round, error.message);
+      } finally {
+        this.#training = undefined;
       }
     });
   }
 
-  async #localSteps(snapshot: JobSnapshot, batches: BatchSource): Promise<LocalResult> {
+  /** No pay and no penalty for this round: it could not be worked on honestly. */
+  #abstain(round: number, reason: string): void {
+    this.#training?.abort.abort(new SwarmError("TooLate", reason));
+    this.#tasks.once(`abstain/${round}`, async () => {
+      this.#m.log.warn({ round, reason }, "abstaining");
+      await this.#m.chain.abstain(round);
+      this.#abstained = round;
+    });
+  }
+
+  /** Steps for a round that is over are of no use. */
+  #stopOldTraining({ round, phase }: JobSnapshot): void {
+    if (this.#training && (this.#training.round !== round || phase !== "COMMIT"))
+      this.#training.abort.abort(new SwarmError("TooLate", `round ${this.#training.round} is over`));
+  }
+
+  async #localSteps(snapshot: JobSnapshot, batches: BatchSource, signal: AbortSignal): Promise<LocalResult> {
     const report = (step: number, steps: number) =>
       this.#options.onProgress?.({ type: "training", round: snapshot.round, step, steps });
-    const { result, ...stats } = await trainRound(this.#m, this.#peer, snapshot, batches, report);
+    const { weights } = this.#peer.requireBase();
+    const { result, ...stats } = await trainRound(this.#m, weights, snapshot, batches, signal, report);
     this.#stats = { ...this.#stats, ...stats };
     return result;
   }
@@ -194,7 +230,7 @@ class WorkerJob {
       await this.#ensureInitialWeights(snapshot);
       const stored = await storedRound(this.#m, this.#peer, round);
       if (!stored) throw new SwarmError("NoState", "the committed update is not on this disk");
-      await this.#peer.keepUpdate(seat, stored.weights, stored.update);
+      await this.#peer.keepUpdate(round, seat, stored.weights, stored.update);
     });
     if (!this.#tasks.isDone(`own/${round}`)) return;
     const members = listSeats(snapshot.active)
@@ -220,9 +256,24 @@ class WorkerJob {
   }
 
   async #signAttest(round: number, seat: number): Promise<void> {
+    const { received, signature } = (await this.#storedAttest(round)) ?? (await this.#newAttest(round));
+    this.#board.add(`attest/${round}`, seat, { statement: "attest", signature, received });
+  }
+
+  async #newAttest(round: number): Promise<{ received: bigint; signature: Hex }> {
     const received = this.#peer.received();
     const signature = await this.#m.chain.signAttest(round, received, ZERO_32);
-    this.#board.add(`attest/${round}`, seat, { statement: "attest", signature, received });
+    await this.#m.files.write(attestFile(round), encode({ received: bitmapBytes(received), signature }));
+    return { received, signature };
+  }
+
+  /** A worker signs one bitmap a round, also when it was restarted: no emptier one may exist. */
+  async #storedAttest(round: number): Promise<{ received: bigint; signature: Hex } | undefined> {
+    const stored = await this.#m.files.read(attestFile(round));
+    const parsed = attestSchema.safeParse(stored && decode(stored));
+    return parsed.success
+      ? { received: bitmapFrom(parsed.data.received), signature: parsed.data.signature as Hex }
+      : undefined;
   }
 
   #submitAttest(snapshot: JobSnapshot, seat: number): void {
@@ -374,6 +425,9 @@ class WorkerJob {
     void publish().catch((error: unknown) => this.#m.log.debug({ name, error: String(error) }, "not published"));
   }
 }
+
+const attestFile = (round: number) => `attest-${round}.cbor`;
+const attestSchema = z.strictObject({ received: bytesOf(32), signature: z.string().regex(/^0x[0-9a-f]{130}$/) });
 
 /** Names the block with the wrapped keys in 32 bytes. */
 function keyRefOf(cid: string): Hex {

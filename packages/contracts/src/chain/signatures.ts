@@ -97,6 +97,14 @@ export function signJobMessage<Kind extends JobMessageKind>(
   return account.signTypedData(typedData(domain, kind, message));
 }
 
+const HALF_ORDER = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0n;
+
+/** The one form that the contracts accept: 65 bytes, s in the lower half, v 27 or 28. */
+function isCanonical(signature: Hex): boolean {
+  if (!/^0x[0-9a-fA-F]{128}1[bcBC]$/.test(signature)) return false;
+  return BigInt(`0x${signature.slice(66, 130)}`) <= HALF_ORDER;
+}
+
 /**
  * Lower-case address of the key that signed. Contract wallets (ERC-1271) cannot be recovered this way.
  * @throws InvalidInputError `BadSignature` when the bytes are no signature
@@ -107,6 +115,7 @@ export async function recoverJobMessage<Kind extends JobMessageKind>(
   message: JobMessages[Kind],
   signature: Hex,
 ): Promise<Hex> {
+  if (!isCanonical(signature)) throw new InvalidInputError("BadSignature", "not a signature in canonical form");
   try {
     return lower(await recoverTypedDataAddress({ ...typedData(domain, kind, message), signature }));
   } catch (cause) {

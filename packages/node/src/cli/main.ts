@@ -2,7 +2,7 @@ import process from "node:process";
 import { Command, CommanderError } from "commander";
 import { colours as pc } from "./colours.ts";
 import { SkyNetError } from "@skynet/protocol";
-import { Interrupted } from "../runtime/shutdown.ts";
+import { Interrupted, wasInterrupted } from "../runtime/shutdown.ts";
 import { toJson } from "./ui.ts";
 
 const EXIT_FAILURE = 1;
@@ -33,12 +33,12 @@ for (const load of called ? [called] : Object.values(commands)) (await load())(p
 /** Whether --json was given without a file. */
 function printsJson(args: readonly string[]): boolean {
   const at = args.indexOf("--json");
-  return at >= 0 && (args[at + 1] ?? "-").startsWith("-");
+  return at >= 0 && !(args[at + 1] ?? "").endsWith(".json");
 }
 
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-  if (error instanceof Interrupted || (error as Error | undefined)?.name === "AbortError") {
+  if (wasInterrupted() || error instanceof Interrupted || (error as Error | undefined)?.name === "AbortError") {
     process.stderr.write("interrupted\n");
     return EXIT_INTERRUPTED;
   }
@@ -53,8 +53,20 @@ function report(error: unknown): number {
   return EXIT_FAILURE;
 }
 
+/**
+ * The optional file of --json must not swallow the argument of a command. Where a command takes one, only a name that
+ * ends in .json is that file; otherwise --json moves to the end, where nothing follows it.
+ */
+function separateJson(args: readonly string[]): string[] {
+  const at = args.indexOf("--json");
+  const next = args[at + 1];
+  if (at < 0 || !["train", "job", "wallet"].includes(args[2] ?? "")) return [...args];
+  if (next === undefined || next.startsWith("-") || next.endsWith(".json")) return [...args];
+  return [...args.slice(0, at), ...args.slice(at + 1), "--json"];
+}
+
 try {
-  await program.parseAsync(process.argv);
+  await program.parseAsync(separateJson(process.argv));
   process.exitCode ??= 0;
 } catch (error) {
   process.exitCode = report(error);

@@ -3,6 +3,7 @@ import path from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { SkyNetError } from "@skynet/protocol";
 import { z } from "zod";
+import { failureOf, summaryJson, type Summary } from "../report/summary.ts";
 import { writeFileAtomic } from "../runtime/files.ts";
 import { createUi, toJson, type Ui } from "./ui.ts";
 
@@ -25,11 +26,31 @@ export const devnetDir = (): string => path.join(homeDir(), "devnet");
 export const jsonOption = (): Option =>
   new Option("--json [file]", "print JSON lines instead of text; with a file, write the result there as JSON");
 
-export function addConnectionOptions(command: Command): Command {
+/** Options of commands that only read the chain. */
+export function addChainOptions(command: Command): Command {
   return command
     .addOption(new Option("--rpc <url>", "chain to use (default: the devnet that runs here)").env("SKYNET_RPC"))
+    .addOption(jsonOption());
+}
+
+const several = (value: string, before: string[] = []): string[] => [...before, value];
+
+export function addWalletOptions(command: Command): Command {
+  return command
+    .option("--keystore <file>", "wallet of this node")
+    .option(
+      "--passphrase-file <file>",
+      "file with the wallet's passphrase (default: SKYNET_PASSPHRASE, else asked for)",
+    );
+}
+
+export function addConnectionOptions(command: Command): Command {
+  return addWalletOptions(command)
+    .addOption(new Option("--rpc <url>", "chain to use (default: the devnet that runs here)").env("SKYNET_RPC"))
     .addOption(
-      new Option("--relay <multiaddr...>", "relay nodes to connect to (default: the devnet's)").env("SKYNET_RELAY"),
+      new Option("--relay <multiaddr>", "relay node to connect to, may be repeated (default: the devnet's)")
+        .env("SKYNET_RELAY")
+        .argParser(several),
     )
     .option("--keystore <file>", "wallet of this node")
     .option(
@@ -37,6 +58,24 @@ export function addConnectionOptions(command: Command): Command {
       "file with the wallet's passphrase (default: SKYNET_PASSPHRASE, else asked for)",
     )
     .addOption(jsonOption());
+}
+
+/** Shows the end of a job; a job that failed makes the command fail, too. */
+export function showEnd(ui: Ui, summary: Summary): Record<string, unknown> {
+  ui.summary(summary);
+  const failure = failureOf(summary);
+  if (failure !== undefined) {
+    process.stderr.write(`error: ${failure}\n`);
+    process.exitCode = 1;
+  }
+  return summaryJson(summary);
+}
+
+/** Decimal number of tokens. */
+export function tokens(text: string): string {
+  if (!/^\d{1,15}(\.\d{1,18})?$/.test(text))
+    throw new InvalidArgumentError("a number of tokens is needed, such as 10 or 0.5");
+  return text;
 }
 
 /** Whole number option between two bounds. */
@@ -81,31 +120,41 @@ export function runningDevnet(): DevnetInfo | undefined {
   }
 }
 
-export interface Connection {
-  readonly rpcUrl: string;
-  readonly relays: string[];
+const START_DEVNET = "start one in another terminal: npx skynet devnet";
+
+/** @throws SkyNetError `NoConnection` when neither --rpc nor a running devnet says which chain */
+export function resolveRpc(options: Pick<ConnectionOptions, "rpc">): string {
+  const rpcUrl = options.rpc ?? runningDevnet()?.rpcUrl;
+  if (rpcUrl !== undefined) return rpcUrl;
+  throw new SkyNetError("NoConnection", "no --rpc is given and no devnet runs here", { hint: START_DEVNET });
+}
+
+export interface WalletFiles {
   readonly keystore: string;
   readonly passphraseFile: string | undefined;
 }
 
+/** The wallet that was named, else the devnet's requester, else the one in the home folder. */
+export function resolveWallet(options: ConnectionOptions): WalletFiles {
+  const own = options.keystore !== undefined;
+  const requester = own ? undefined : runningDevnet()?.requester;
+  return {
+    keystore: path.resolve(options.keystore ?? requester?.keystore ?? path.join(homeDir(), "wallet.json")),
+    passphraseFile: options.passphraseFile ?? requester?.passphraseFile,
+  };
+}
+
+export interface Connection extends WalletFiles {
+  readonly rpcUrl: string;
+  readonly relays: string[];
+}
+
 /** @throws SkyNetError `NoConnection` when neither flags nor a running devnet say where to connect */
 export function resolveConnection(options: ConnectionOptions): Connection {
+  const rpcUrl = resolveRpc(options);
   const devnet = runningDevnet();
-  const rpcUrl = options.rpc ?? devnet?.rpcUrl;
   const relays = options.relay ?? (devnet ? [devnet.relay] : undefined);
-  if (rpcUrl === undefined || relays === undefined)
-    throw new SkyNetError(
-      "NoConnection",
-      `no ${rpcUrl === undefined ? "--rpc" : "--relay"} is given and no devnet runs here`,
-      {
-        hint: "start one in another terminal: npx skynet devnet",
-      },
-    );
-  const own = options.keystore !== undefined;
-  return {
-    rpcUrl,
-    relays,
-    keystore: path.resolve(options.keystore ?? devnet?.requester.keystore ?? path.join(homeDir(), "wallet.json")),
-    passphraseFile: options.passphraseFile ?? (own ? undefined : devnet?.requester.passphraseFile),
-  };
+  if (relays === undefined)
+    throw new SkyNetError("NoConnection", "no --relay is given and no devnet runs here", { hint: START_DEVNET });
+  return { rpcUrl, relays, ...resolveWallet(options) };
 }

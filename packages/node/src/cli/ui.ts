@@ -167,15 +167,21 @@ function roundLine(report: RoundReport, rounds: number): string {
 export function summaryText(summary: Summary): string {
   const amount = (value: bigint) => formatAmount(value, summary.token);
   const states = summary.statesIdentical ? pc.green("bit-identical on every worker") : pc.red("NOT identical");
+  const model =
+    summary.testAccuracy === undefined
+      ? [`${pc.bold("Model")}          ${pc.red("none")}`]
+      : [
+          `${pc.bold("Test accuracy")}  ${pc.green(`${(100 * summary.testAccuracy).toFixed(2)} %`)} after ${summary.rounds} rounds with ${summary.workers} workers`,
+          `${pc.bold("Weights")}        ${states}`,
+          `${pc.bold("Model")}          ${summary.modelFile}`,
+        ];
   return [
     "",
     `${pc.bold("Outcome")}        ${summary.outcome}`,
-    `${pc.bold("Test accuracy")}  ${pc.green(`${(100 * summary.testAccuracy).toFixed(2)} %`)} after ${summary.rounds} rounds with ${summary.workers} workers`,
-    `${pc.bold("Weights")}        ${states}`,
+    ...model,
     `${pc.bold("Money")}          budget ${amount(summary.budget)} = paid ${amount(summary.paid)} + refunded ${amount(summary.refunded)} + burned ${amount(summary.burned)}`,
     `${pc.bold("Time")}           ${formatSeconds(summary.trainSeconds)}`,
     `${pc.bold("Verification")}   quorum of the workers' signatures (every worker holds every update); no proofs yet`,
-    `${pc.bold("Model")}          ${summary.modelFile}`,
     `${pc.bold("Report")}         ${summary.reportFile}`,
   ].join("\n");
 }

@@ -7,6 +7,7 @@ import { createPublicClient, http, parseEther } from "viem";
 import type { Ui } from "../cli/ui.ts";
 import { startChild, type SkyNetChild } from "../runtime/children.ts";
 import { readFileIfThere, writeFileAtomic } from "../runtime/files.ts";
+import { lockFolder } from "../runtime/lock.ts";
 import { createKeystore, keystoreAddress, openKeystore } from "../wallet/keystore.ts";
 
 export interface DevnetOptions {
@@ -39,6 +40,7 @@ const TOKENS_EACH = 10_000n * 10n ** 6n;
 export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   const { ui, signal } = options;
   const dataDir = path.resolve(options.dataDir);
+  const unlock = lockFolder(dataDir);
   const children: SkyNetChild[] = [];
   let anvil: Anvil | undefined;
   const steps = 4;
@@ -50,6 +52,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     await Promise.all(children.map((child) => child.stop()));
     await anvil?.stop();
     await fs.rm(path.join(dataDir, "devnet.json"), { force: true });
+    unlock();
   };
   try {
     progress(0);

@@ -7,7 +7,7 @@ export function reportHtml(summary: Summary, finishedAt: Date): string {
   const money = (value: bigint) => formatAmount(value, summary.token);
   const percent = (value: number) => `${(100 * value).toFixed(2)} %`;
   const figures: [string, string][] = [
-    ["Test accuracy", percent(summary.testAccuracy)],
+    ["Test accuracy", summary.testAccuracy === undefined ? "no model" : percent(summary.testAccuracy)],
     ["Rounds", String(summary.rounds)],
     ["Workers", String(summary.workers)],
     ["Weights on all workers", summary.statesIdentical ? "bit-identical" : "NOT identical"],

@@ -5,8 +5,8 @@ export interface Summary {
   readonly jobId: string;
   readonly name: string;
   readonly outcome: string;
-  /** Share of the test set that the final model classifies correctly, 0 to 1. */
-  readonly testAccuracy: number;
+  /** Share of the test set that the final model classifies correctly, 0 to 1; none without a model. */
+  readonly testAccuracy: number | undefined;
   /** Rounds that were merged. */
   readonly rounds: number;
   /** Workers that were assigned. */
@@ -23,8 +23,23 @@ export interface Summary {
   readonly perRound: readonly RoundReport[];
   readonly token: { readonly decimals: number; readonly symbol: string };
   readonly modelId: string;
-  readonly modelFile: string;
+  /** None when the job ended without a model. */
+  readonly modelFile: string | undefined;
   readonly reportFile: string;
+}
+
+const endings: Record<string, string> = {
+  EXPIRED: "too few workers joined in time; the budget was refunded",
+  ABORTED: "too few workers became ready in time; the budget was refunded",
+  CANCELLED: "it was cancelled; the budget was refunded",
+  STOPPED: "it was stopped before its last round",
+  HALTED: "too many rounds failed, or too few workers were left",
+};
+
+/** What went wrong, in words; undefined for a job that completed and left its model. */
+export function failureOf({ outcome, modelFile }: Summary): string | undefined {
+  if (outcome !== "COMPLETED") return `the job ended as ${outcome}: ${endings[outcome] ?? "see the report"}`;
+  return modelFile === undefined ? "the job completed, but no worker gave the requester the model" : undefined;
 }
 
 /** As written by `--json FILE`: amounts are JSON integers in the smallest unit, decimal strings beyond 2^53. */

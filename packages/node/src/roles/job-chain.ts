@@ -43,7 +43,11 @@ export function createJobChain(chain: Chain, jobId: Hex): JobChain {
       signedBy(worker, chain.recoverAttest(attestation(round, received, idNext), signature)),
     publishKeys: (epoch, cid) => done(chain.publishKeys(jobId, BigInt(epoch), text.encoder.encode(cid))),
     ready: (keyRef, seats, signatures) => done(chain.ready(jobId, keyRef, signedSeats(seats, signatures))),
-    commit: (idEnd, stepsRoot) => done(chain.commit(jobId, idEnd, stepsRoot)),
+    commit: async (round, seat, idEnd, stepsRoot) => {
+      // By signature, because that names the round: a transaction that comes late cannot count for the next one.
+      const signature = await chain.signCommit({ jobId, round, idEnd, stepsRoot });
+      await chain.commitFor(jobId, [{ seat, idEnd, stepsRoot, signature }]);
+    },
     abstain: (round) => done(chain.abstain(jobId, round)),
     attest: (seats, received, signatures) =>
       done(

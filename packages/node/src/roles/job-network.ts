@@ -1,6 +1,6 @@
 import { fetchBlock, receiveUpdates, sendUpdate } from "@skynet/network";
 import type { Hex } from "@skynet/protocol";
-import type { Address, ChannelMessage, JobNetwork } from "@skynet/swarm";
+import type { Address, ChannelMessage, JobNetwork, ModelShape } from "@skynet/swarm";
 import type { LocalNode } from "./local-node.ts";
 
 /** A job's secrets and members as its node knows them now. */
@@ -9,13 +9,17 @@ export interface JobCircle {
   /** Newest first. */
   groupKeys: Uint8Array[];
   members: ReadonlySet<Address>;
+  /** No update of this job's model is larger. */
+  readonly maxUpdateBytes: number;
 }
-
-/** Largest update that is accepted: 16 bytes for each parameter of a model that fits the other limits. */
-const MAX_UPDATE_BYTES = 256 * 1024 * 1024;
 
 /** Where new jobs are announced; the chain stays the authority. */
 export const JOBS_TOPIC = "jobs";
+
+/** Size of a model's weights, and of an update: four bytes each. */
+export function weightBytes({ tensors }: ModelShape): number {
+  return tensors.reduce((sum, { shape }) => sum + 4 * shape.reduce((product, size) => product * size, 1), 0);
+}
 
 export const jobTopic = (jobId: Hex): string => `job-${jobId.slice(2)}`;
 
@@ -23,6 +27,7 @@ export const jobTopic = (jobId: Hex): string => `job-${jobId.slice(2)}`;
 export async function createJobNetwork(node: LocalNode, circle: JobCircle, signal: AbortSignal): Promise<JobNetwork> {
   const { host } = node;
   let onMessage: (message: ChannelMessage) => void = () => {};
+  let admit: (from: Address, round: number) => boolean = () => false;
   let onUpdate: (from: Address, round: number, bytes: Uint8Array) => Promise<void> = async () => {
     throw new Error("not ready");
   };
@@ -34,8 +39,8 @@ export async function createJobNetwork(node: LocalNode, circle: JobCircle, signa
     { groupKey: () => circle.groupKeys, allow: (address) => circle.members.has(address), signal },
   );
   const stopReceiving = await receiveUpdates(host, {
-    maxBytes: MAX_UPDATE_BYTES,
-    admit: (peer, header) => header.job === circle.jobId && circle.members.has(peer),
+    maxBytes: circle.maxUpdateBytes,
+    admit: (peer, header) => header.job === circle.jobId && circle.members.has(peer) && admit(peer, header.round),
     onUpdate: async (header, from, bytes) => {
       try {
         await onUpdate(from, header.round, bytes);
@@ -58,7 +63,8 @@ export async function createJobNetwork(node: LocalNode, circle: JobCircle, signa
       const id = { job: circle.jobId, round, kind: "update" };
       return (await sendUpdate(host, to, id, bytes, options)).receiptBytes;
     },
-    onUpdate: (handler) => {
+    onUpdate: (admits, handler) => {
+      admit = admits;
       onUpdate = handler;
     },
     fetchBlock: (from, cid, abort) => fetchBlock(host, from, cid, abort ? { signal: abort } : {}),

@@ -4,6 +4,7 @@ import { createHost, createIdentity, serveBlocks, type Host } from "@skynet/netw
 import { SkyNetError, toHex } from "@skynet/protocol";
 import { openBlockStore, type BlockStore } from "@skynet/storage";
 import type { Address, Log } from "@skynet/swarm";
+import { lockFolder } from "../runtime/lock.ts";
 import { openLog } from "../runtime/log.ts";
 
 export interface NodeOptions {
@@ -53,9 +54,19 @@ export class BlockAccess {
 
 /**
  * Opens a node.
- * @throws ChainError `ChainUnreachable`, `NotDeployed`; NetworkError `PortInUse`
+ * @throws ChainError `ChainUnreachable`, `NotDeployed`; NetworkError `PortInUse`; FileError `FolderInUse`
  */
 export async function openNode(options: NodeOptions, role: string): Promise<LocalNode> {
+  const unlock = lockFolder(options.dataDir);
+  try {
+    return await openLocked(options, role, unlock);
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+async function openLocked(options: NodeOptions, role: string, unlock: () => void): Promise<LocalNode> {
   const log = openLog(options.dataDir, role);
   const chain = await createChain({ rpcUrl: options.rpcUrl, privateKey: toHex(options.privateKey) });
   await chain.assertDeployed();
@@ -80,5 +91,9 @@ export async function openNode(options: NodeOptions, role: string): Promise<Loca
       hint: "check --relay; is the relay running? npx skynet doctor tells",
     });
   }
-  return { chain, host, blocks, log, access, close: () => host.stop() };
+  const close = async () => {
+    await host.stop();
+    unlock();
+  };
+  return { chain, host, blocks, log, access, close };
 }

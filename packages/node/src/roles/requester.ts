@@ -1,6 +1,7 @@
 import path from "node:path";
 import { randomBytes } from "node:crypto";
 import { ChainError, type Chain } from "@skynet/contracts";
+import { MAX_BLOCK_BYTES } from "@skynet/network";
 import {
   countSeats,
   fromHex,
@@ -27,7 +28,7 @@ import {
   type Weights,
 } from "@skynet/swarm";
 import { parseUnits, zeroAddress } from "viem";
-import { formatAmount, shortId } from "../cli/format.ts";
+import { formatAmount, formatBytes, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import type { JobFile } from "../job-file.ts";
 import { reportHtml } from "../report/html.ts";
@@ -37,7 +38,7 @@ import { readInputFile, writeFileAtomic } from "../runtime/files.ts";
 import { startTrainer } from "../trainer/trainer.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
-import { createJobNetwork, JOBS_TOPIC, type JobCircle } from "./job-network.ts";
+import { createJobNetwork, JOBS_TOPIC, weightBytes, type JobCircle } from "./job-network.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
 import { tokenInfo } from "./token.ts";
 import { findUnfinishedJob, savePostedJob, settingsHash, type PostedJob } from "./posted-job.ts";
@@ -91,6 +92,13 @@ async function prepareModel(trainer: Trainer, job: JobFile): Promise<Prepared> {
   const { batchSize, learningRate, seed } = job.training;
   const shape = await trainer.load(model, { batchSize, learningRate, averaging });
   const initialSeed = keccak256(new TextEncoder().encode("skynet/1/initial"), word(seed));
+  const largest = Math.max(model.length, weightBytes(shape) + 1024);
+  if (largest > MAX_BLOCK_BYTES)
+    throw new SkyNetError(
+      "ModelTooLarge",
+      `the model needs blocks of ${formatBytes(largest)}; this version moves at most ${formatBytes(MAX_BLOCK_BYTES)}`,
+      { hint: "use fewer parameters (about a million), and leave stored weights out of the ONNX file" },
+    );
   const initialWeights = await trainer.initialWeights(initialSeed);
   return { shape, initialSeed, initialWeights, averaging, model, modelId: await trainer.id(initialWeights) };
 }
@@ -271,7 +279,12 @@ async function lead(
   const { jobId } = posted;
   const chain = createJobChain(node.chain, jobId);
   const group = posted.group;
-  const circle: JobCircle = { jobId, groupKeys: group ? [fromHex(group.key)] : [], members: new Set(group?.members) };
+  const circle: JobCircle = {
+    jobId,
+    groupKeys: group ? [fromHex(group.key)] : [],
+    members: new Set(group?.members),
+    maxUpdateBytes: weightBytes(prepared.shape),
+  };
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const network = await createJobNetwork(node, circle, signal);
@@ -354,7 +367,7 @@ async function writeResults(
     jobId: posted.jobId,
     name: options.job.name,
     outcome: result.outcome,
-    testAccuracy: result.accuracy,
+    testAccuracy: result.weights && result.accuracy,
     rounds: result.rounds.filter(({ merged }) => merged).length,
     workers: result.workers,
     statesIdentical: result.statesIdentical,
@@ -367,10 +380,11 @@ async function writeResults(
     perRound: result.rounds,
     token: await tokenInfo(node.chain.rpcUrl, token),
     modelId: result.modelId,
-    modelFile: path.join(folder, "model.onnx"),
+    modelFile: result.weights && path.join(folder, "model.onnx"),
     reportFile: path.join(folder, "report.html"),
   };
-  await writeFileAtomic(summary.modelFile, await trainer.exportModel(result.weights));
+  if (summary.modelFile !== undefined && result.weights !== undefined)
+    await writeFileAtomic(summary.modelFile, await trainer.exportModel(result.weights));
   await writeFileAtomic(summary.reportFile, reportHtml(summary, new Date()));
   await writeFileAtomic(
     path.join(folder, "summary.json"),

@@ -18,13 +18,15 @@ import { systemClock } from "../runtime/clock.ts";
 import { startTrainer } from "../trainer/trainer.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
-import { createJobNetwork, JOBS_TOPIC, type JobCircle } from "./job-network.ts";
+import { createJobNetwork, JOBS_TOPIC, weightBytes, type JobCircle } from "./job-network.ts";
 import { tokenInfo } from "./token.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
 
 export interface WorkerOptions extends NodeOptions {
   /** Decimal tokens. */
   readonly minPrice: string;
+  /** Decimal tokens; jobs that ask for more stake are left alone. */
+  readonly maxStake: string;
   readonly once: boolean;
   readonly ui: Ui;
 }
@@ -32,6 +34,8 @@ export interface WorkerOptions extends NodeOptions {
 /** How often the chain is asked for jobs; an announcement on the relay makes it sooner. */
 const POLL_MS = 3000;
 const HEADROOM = 2;
+/** Pause before a job is tried again that could not be worked on, for instance because its requester is gone. */
+const RETRY_MS = 15_000;
 
 /**
  * Registers the node, then takes job after job until the signal aborts. A job is joined only after its metadata and its
@@ -46,15 +50,25 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     ui.event("ready", { address: node.chain.address, multiaddrs: node.host.multiaddrs() });
     ui.line(`worker ${node.chain.address} ready, waiting for jobs`);
     const over = new Set<Hex>();
+    const notBefore = new Map<Hex, number>();
     const announcements = listenForJobs(node, signal);
     while (!signal.aborted) {
-      const jobId = await nextJob(node, trainer, options, over).catch((error: unknown) => {
+      const jobId = await nextJob(node, trainer, options, { over, notBefore }).catch((error: unknown) => {
         if (!signal.aborted) node.log.warn({ error: String(error) }, "no job could be taken; trying on");
         return undefined;
       });
       if (jobId !== undefined) {
-        await workOn(node, trainer, jobId, options);
-        if (options.once) return;
+        const done = await workOn(node, trainer, jobId, options).then(
+          () => true,
+          (error: unknown) => {
+            signal.throwIfAborted();
+            node.log.warn({ jobId, error: String(error) }, "work on this job failed; trying again in a while");
+            notBefore.set(jobId, Date.now() + RETRY_MS);
+            return false;
+          },
+        );
+        if (done && options.once) return;
+        if (done) continue;
       }
       await announcements.next();
     }
@@ -94,10 +108,10 @@ async function nextJob(
   node: LocalNode,
   trainer: Trainer,
   options: WorkerOptions,
-  over: Set<Hex>,
+  { over, notBefore }: { over: Set<Hex>; notBefore: ReadonlyMap<Hex, number> },
 ): Promise<Hex | undefined> {
   for (const jobId of await node.chain.jobIds()) {
-    if (over.has(jobId)) continue;
+    if (over.has(jobId) || (notBefore.get(jobId) ?? 0) > Date.now()) continue;
     const { state } = await node.chain.job(jobId);
     const seat = state.workers.indexOf(node.chain.address);
     if (seat >= 0 && (state.phase !== JobPhase.SETTLED || owes(state, seat))) return jobId;
@@ -134,6 +148,12 @@ async function joinJob(node: LocalNode, trainer: Trainer, jobId: Hex, options: W
     throw new SkyNetError(
       "PriceTooLow",
       `the job pays ${formatAmount(price, { decimals, symbol })} a round, less than --min-price`,
+    );
+  const maxStake = parseUnits(options.maxStake, decimals);
+  if (spec.stake > maxStake)
+    throw new SkyNetError(
+      "StakeTooHigh",
+      `the job asks for a stake of ${formatAmount(spec.stake, { decimals, symbol })}, more than --max-stake`,
     );
   const { metadata, shape } = await loadJob(node, trainer, jobId, options.signal);
   const stepMs = await measureStep(trainer, shape, metadata.batchSize);
@@ -200,7 +220,12 @@ async function workOn(node: LocalNode, trainer: Trainer, jobId: Hex, options: Wo
   const { spec } = await node.chain.job(jobId);
   const { requester } = spec;
   const { metadata, shape, manifest } = await loadJob(node, trainer, jobId, signal);
-  const circle: JobCircle = { jobId, groupKeys: [], members: new Set([requester]) };
+  const circle: JobCircle = {
+    jobId,
+    groupKeys: [],
+    members: new Set([requester]),
+    maxUpdateBytes: weightBytes(shape),
+  };
   const stop = new AbortController();
   const both = AbortSignal.any([signal, stop.signal]);
   const network = await createJobNetwork(node, circle, both);

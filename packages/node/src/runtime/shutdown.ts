@@ -1,17 +1,30 @@
 import process from "node:process";
 
+/** A terminal and a launcher may both pass on the same Ctrl-C. */
+const SAME_SIGNAL_MS = 1000;
+
+let interrupted = false;
+
+/** Whether the user, or the end of the parent, has asked this process to stop: errors that follow are no failures. */
+export const wasInterrupted = (): boolean => interrupted;
+
 /**
- * Signal that aborts on Ctrl-C, SIGTERM, or when the parent that started this process is gone. A second Ctrl-C ends the
- * process at once.
+ * Signal that aborts on Ctrl-C, SIGTERM, or when the parent that started this process is gone. Another Ctrl-C later
+ * ends the process at once.
  */
 export function shutdownSignal(): AbortSignal {
   const controller = new AbortController();
+  let firstMs = 0;
   const stop = (reason: string) => {
-    if (controller.signal.aborted) process.exit(130);
+    if (controller.signal.aborted) {
+      if (reason === "SIGINT" && Date.now() - firstMs > SAME_SIGNAL_MS) process.exit(130);
+      return;
+    }
+    firstMs = Date.now();
+    interrupted = true;
     controller.abort(new Interrupted(reason));
   };
-  process.on("SIGINT", () => stop("SIGINT"));
-  process.on("SIGTERM", () => stop("SIGTERM"));
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => stop(name));
   if (process.channel) {
     process.channel.unref();
     process.on("disconnect", () => stop("the parent process has ended"));

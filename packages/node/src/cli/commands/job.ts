@@ -9,8 +9,10 @@ import { openKeystore } from "../../wallet/keystore.ts";
 import { readPassphrase } from "../../wallet/passphrase.ts";
 import { formatAmount, shortId } from "../format.ts";
 import {
-  addConnectionOptions,
-  resolveConnection,
+  addChainOptions,
+  addWalletOptions,
+  resolveRpc,
+  resolveWallet,
   withUi,
   type ConnectionOptions,
   type JsonOption,
@@ -24,7 +26,7 @@ const READER_KEY: Hex = `0x${"01".repeat(32)}`;
 /** `skynet job list|show|cancel`. */
 export function addJob(program: Command): void {
   const job = program.command("job").description("list, show or cancel jobs on the chain");
-  addConnectionOptions(job.command("list").description("jobs on this chain, newest last"))
+  addChainOptions(job.command("list").description("jobs on this chain, newest last"))
     .addHelpText("after", "\nExample:\n  $ npx skynet job list")
     .action((options: JobOptions) =>
       withUi(options, async (ui) => {
@@ -39,7 +41,7 @@ export function addJob(program: Command): void {
         return { jobs };
       }),
     );
-  addConnectionOptions(job.command("show").description("everything the chain says about one job"))
+  addChainOptions(job.command("show").description("everything the chain says about one job"))
     .argument("<job>", "job id, or the first digits of one")
     .addHelpText("after", "\nExample:\n  $ npx skynet job show 0x3f2a")
     .action((prefix: string, options: JobOptions) =>
@@ -51,14 +53,16 @@ export function addJob(program: Command): void {
         return details;
       }),
     );
-  addConnectionOptions(job.command("cancel").description("cancel an own job that is still open; the budget returns"))
+  addWalletOptions(
+    addChainOptions(job.command("cancel").description("cancel an own job that is still open; the budget returns")),
+  )
     .argument("<job>", "job id, or the first digits of one")
     .addHelpText("after", "\nExample:\n  $ npx skynet job cancel 0x3f2a")
     .action((prefix: string, options: JobOptions) =>
       withUi(options, async (ui) => {
-        const connection = resolveConnection(options);
-        const privateKey = await openKeystore(connection.keystore, await readPassphrase(connection, "Passphrase"));
-        const chain = await createChain({ rpcUrl: connection.rpcUrl, privateKey: toHex(privateKey) });
+        const wallet = resolveWallet(options);
+        const privateKey = await openKeystore(wallet.keystore, await readPassphrase(wallet, "Passphrase"));
+        const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: toHex(privateKey) });
         await chain.assertDeployed();
         const jobId = await findJob(chain, prefix);
         await chain.cancel(jobId);
@@ -69,7 +73,7 @@ export function addJob(program: Command): void {
 }
 
 async function openReader(options: JobOptions): Promise<Chain> {
-  const chain = await createChain({ rpcUrl: resolveConnection(options).rpcUrl, privateKey: READER_KEY });
+  const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: READER_KEY });
   await chain.assertDeployed();
   return chain;
 }

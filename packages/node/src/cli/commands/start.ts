@@ -3,10 +3,9 @@ import path from "node:path";
 import type { Command } from "commander";
 import { startDevnet } from "../../devnet/devnet.ts";
 import { readJobFile } from "../../job-file.ts";
-import { summaryJson } from "../../report/summary.ts";
 import { runRequester } from "../../roles/requester.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
-import { homeDir, integer, jsonOption, withUi, type JsonOption } from "../options.ts";
+import { homeDir, integer, jsonOption, showEnd, withUi, type JsonOption } from "../options.ts";
 
 interface StartOptions extends JsonOption {
   readonly workers?: number;
@@ -70,13 +69,16 @@ export function addStart(program: Command): void {
             ui,
             signal,
           });
-          ui.summary(summary);
+          const result = showEnd(ui, summary);
           if (options.stay) {
-            ui.line(`\nThe network stays: chain ${devnet.rpcUrl}, relay ${devnet.relay}. Stop it with Ctrl-C.`);
+            const { keystore, passphraseFile } = devnet.requester;
+            ui.line(
+              `\nThe network stays until Ctrl-C. Other commands reach it with\n  --rpc ${devnet.rpcUrl} --relay ${devnet.relay} --keystore ${keystore} --passphrase-file ${passphraseFile}`,
+            );
             await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
           }
-          complete = true;
-          return summaryJson(summary);
+          complete = !options.stay;
+          return result;
         } finally {
           await devnet.stop();
           if (complete) await removeBlocks(runDir);

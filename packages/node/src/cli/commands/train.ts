@@ -1,7 +1,6 @@
 import path from "node:path";
 import type { Command } from "commander";
 import { readJobFile } from "../../job-file.ts";
-import { summaryJson } from "../../report/summary.ts";
 import { runRequester } from "../../roles/requester.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { openKeystore } from "../../wallet/keystore.ts";
@@ -10,6 +9,7 @@ import {
   addConnectionOptions,
   homeDir,
   resolveConnection,
+  showEnd,
   withUi,
   type ConnectionOptions,
   type JsonOption,
@@ -52,8 +52,7 @@ export function addTrain(program: Command): void {
           ui,
           signal,
         });
-        ui.summary(summary);
-        return summaryJson(summary);
+        return showEnd(ui, summary);
       }),
     );
 }

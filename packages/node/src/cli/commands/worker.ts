@@ -8,6 +8,7 @@ import {
   addConnectionOptions,
   homeDir,
   resolveConnection,
+  tokens,
   withUi,
   type ConnectionOptions,
   type JsonOption,
@@ -17,6 +18,7 @@ interface WorkerOptions extends ConnectionOptions, JsonOption {
   readonly data: string;
   readonly listen: string;
   readonly minPrice: string;
+  readonly maxStake: string;
   readonly once?: true;
 }
 
@@ -27,7 +29,8 @@ export function addWorker(program: Command): void {
     .description("lend this machine: join jobs that fit, train, and be paid for every round")
     .option("--data <folder>", "folder for blocks, weights and the log", path.join(homeDir(), "worker"))
     .option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0")
-    .option("--min-price <tokens>", "least pay for one round", "0")
+    .option("--min-price <tokens>", "least pay for one round", tokens, "0")
+    .option("--max-stake <tokens>", "most stake to lock in one job", tokens, "1000")
     .option("--once", "end after one job");
   addConnectionOptions(command)
     .addHelpText(
@@ -49,6 +52,7 @@ export function addWorker(program: Command): void {
           dataDir: path.resolve(options.data),
           listen: [options.listen],
           minPrice: options.minPrice,
+          maxStake: options.maxStake,
           once: options.once ?? false,
           ui,
           signal,
