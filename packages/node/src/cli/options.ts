@@ -52,11 +52,6 @@ export function addConnectionOptions(command: Command): Command {
         .env("SKYNET_RELAY")
         .argParser(several),
     )
-    .option("--keystore <file>", "wallet of this node")
-    .option(
-      "--passphrase-file <file>",
-      "file with the wallet's passphrase (default: SKYNET_PASSPHRASE, else asked for)",
-    )
     .addOption(jsonOption());
 }
 
