@@ -101,7 +101,7 @@ describe("a job on a local network of processes", () => {
         workers: 4,
         minimum: 3,
         rounds: 3,
-        windows: { commit: 8, prove: 8, merge: 8 },
+        windows: { commit: 12, prove: 10, merge: 10 },
       });
       const victim = network.workers[2]!;
       const requester = network.train(job);

@@ -17,8 +17,8 @@ const metadataSchema = z.strictObject({
 });
 
 /**
- * What a worker must know to judge a job before it joins. Stored as one block; its sha-256 is `metaHash` of the job on
- * chain, so it cannot change after the job was posted.
+ * What a worker must know to judge a job before it joins. Published in the event of the post; its keccak256 is
+ * `metaHash` in the job's terms, so it cannot change afterwards.
  */
 export type JobMetadata = z.output<typeof metadataSchema>;
 
