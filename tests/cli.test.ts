@@ -28,6 +28,8 @@ describe("help and usage", () => {
     "wallet new",
     "wallet show",
     "wallet import",
+    "wallet balance",
+    "wallet withdraw",
     "doctor",
   ])("%s --help shows options and an example", async (command) => {
     const { code, stdout } = await skynet([...command.split(" "), "--help"], { env: env() });

@@ -32,7 +32,7 @@ async function expectRefused(
   expect(stderr).toMatch(message);
   expect(stderr).not.toMatch(/\n\s+at /);
   expect(code).toBe(1);
-  const list = await skynet(["job", "list", ...connection()]);
+  const list = await skynet(["job", "list", "--rpc", network.rpcUrl]);
   expect(list.stdout).toMatch(/no jobs on this chain/);
 }
 
@@ -120,8 +120,19 @@ describe("a full disk", () => {
     expect(stderr).toMatch(/error: (the disk is full|no space left)/);
     expect(stderr).not.toMatch(/\n\s+at /);
     expect(status).toBe(1);
-    const list = await skynet(["job", "list", ...connection()]);
+    const list = await skynet(["job", "list", "--rpc", network.rpcUrl]);
     expect(list.stdout).toMatch(/no jobs on this chain/);
     await fs.rm(folder, { recursive: true });
+  });
+});
+
+describe("the money of a key", () => {
+  it("is shown and withdrawn without a relay", { timeout: 60_000 }, async () => {
+    const chain = ["--rpc", network.rpcUrl, ...wallet()];
+    const balance = await skynet(["wallet", "balance", ...chain]);
+    expect(balance.stdout).toMatch(/^wallet +10000 TEST$/m);
+    const withdrawn = await skynet(["wallet", "withdraw", ...chain]);
+    expect(withdrawn.stdout).toMatch(/withdrawn: 0 TEST/);
+    expect(withdrawn.code).toBe(0);
   });
 });

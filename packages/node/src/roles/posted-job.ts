@@ -2,7 +2,7 @@ import fs from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { keccak256, toHex, type Hex } from "@skynet/protocol";
-import { readFileIfThere, writeFileAtomic } from "../runtime/files.ts";
+import { FileError, readFileIfThere, writeFileAtomic } from "../runtime/files.ts";
 import { toJson } from "../cli/ui.ts";
 
 const hex = z
@@ -38,14 +38,28 @@ export async function savePostedJob(dataDir: string, job: PostedJob): Promise<vo
   await writeFileAtomic(fileOf(dataDir, job.jobId), `${JSON.stringify(job, null, 2)}\n`, 0o600);
 }
 
-/** Unfinished job with these settings, from before a restart. */
+/**
+ * Unfinished job with these settings, from before a restart.
+ * @throws FileError `BrokenJobFile`: a job that cannot be read could be this one, and posting it again would escrow twice
+ */
 export async function findUnfinishedJob(dataDir: string, settings: Hex): Promise<PostedJob | undefined> {
   const ids = await fs.readdir(path.join(dataDir, "jobs")).catch(() => []);
   for (const id of ids) {
-    const content = await readFileIfThere(fileOf(dataDir, id as Hex));
-    if (content === undefined) continue;
-    const parsed = postedJobSchema.safeParse(JSON.parse(new TextDecoder().decode(content)));
-    if (parsed.success && !parsed.data.done && parsed.data.settings === settings) return parsed.data;
+    const file = fileOf(dataDir, id as Hex);
+    const content = await readFileIfThere(file);
+    const job = content && parsePostedJob(content, file);
+    if (job && !job.done && job.settings === settings) return job;
   }
   return undefined;
+}
+
+function parsePostedJob(content: Uint8Array, file: string): PostedJob {
+  try {
+    return postedJobSchema.parse(JSON.parse(new TextDecoder().decode(content)));
+  } catch (cause) {
+    throw new FileError("BrokenJobFile", `${file} is damaged or from another version`, {
+      cause,
+      hint: "restore it to resume that job; or move its folder away, and the job is left to its timeouts",
+    });
+  }
 }

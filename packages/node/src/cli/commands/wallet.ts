@@ -1,24 +1,44 @@
 import path from "node:path";
 import process from "node:process";
-import type { Command } from "commander";
-import { fromHex, toHex } from "@skynet/protocol";
+import { InvalidArgumentError, type Command } from "commander";
+import { ChainError, createChain, type Chain } from "@skynet/contracts";
+import { fromHex, toHex, type Hex } from "@skynet/protocol";
 import { generatePrivateKey } from "viem/accounts";
 import { createIdentity } from "@skynet/network";
+import { tokenInfo } from "../../roles/token.ts";
 import { readInputFile } from "../../runtime/files.ts";
 import { createKeystore, keystoreAddress, openKeystore, WalletError } from "../../wallet/keystore.ts";
 import { readPassphrase } from "../../wallet/passphrase.ts";
-import { homeDir, jsonOption, withUi, type JsonOption } from "../options.ts";
+import { formatAmount } from "../format.ts";
+import {
+  addChainOptions,
+  addWalletOptions,
+  homeDir,
+  jsonOption,
+  resolveRpc,
+  resolveWallet,
+  withUi,
+  type ConnectionOptions,
+  type JsonOption,
+} from "../options.ts";
 
 interface WalletOptions extends JsonOption {
   readonly keystore: string;
   readonly passphraseFile?: string;
 }
 
+interface MoneyOptions extends ConnectionOptions, JsonOption {
+  readonly token?: Hex;
+}
+
 const SECP256K1_ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
 
 /** `skynet wallet new|show|import`: one key is both the Ethereum address and the PeerId of a node. */
 export function addWallet(program: Command): void {
-  const wallet = program.command("wallet").description("create, show or import the key of a node");
+  const wallet = program
+    .command("wallet")
+    .description("create, show or import the key of a node; see and withdraw its money");
+  addMoney(wallet);
   const sub = (name: string, description: string, example: string) =>
     wallet
       .command(name)
@@ -44,6 +64,62 @@ export function addWallet(program: Command): void {
         return describe(privateKey, options.keystore, ui.line);
       }),
   );
+}
+
+/** `skynet wallet balance|withdraw`: what a key has on the chain. */
+function addMoney(wallet: Command): void {
+  const sub = (name: string, description: string) =>
+    addWalletOptions(addChainOptions(wallet.command(name).description(description)))
+      .option("--token <address>", "token (default: the devnet's test token)", tokenAddress)
+      .addHelpText("after", `\nExample:\n  $ npx skynet wallet ${name} --keystore worker.json`);
+
+  sub("balance", "show what the key has in its wallet, in the Ledger and as stake").action((options: MoneyOptions) =>
+    withUi(options, async (ui) => {
+      const { chain, token } = await openMoney(options);
+      const info = await tokenInfo(chain.rpcUrl, token);
+      const balances = await chain.balances(token);
+      for (const [name, value] of Object.entries(balances)) ui.line(`${name.padEnd(13)} ${formatAmount(value, info)}`);
+      return { address: chain.address, token, ...info, ...balances };
+    }),
+  );
+  sub("withdraw", "move earnings, refunds and free stake from the contracts to the key's own address").action(
+    (options: MoneyOptions) =>
+      withUi(options, async (ui) => {
+        const { chain, token } = await openMoney(options);
+        const info = await tokenInfo(chain.rpcUrl, token);
+        await unstake(chain, token, ui.line);
+        const { ledger } = await chain.balances(token);
+        if (ledger > 0n) await chain.withdraw(token, ledger);
+        ui.line(`withdrawn: ${formatAmount(ledger, info)}`);
+        return { address: chain.address, token, ...info, withdrawn: ledger };
+      }),
+  );
+}
+
+/** Free stake leaves in two steps; on public chains seven days lie between them. */
+async function unstake(chain: Chain, token: Hex, line: (text: string) => void): Promise<void> {
+  const { freeStake, leavingStake } = await chain.balances(token);
+  if (freeStake > 0n) await chain.beginUnstake(token, freeStake);
+  if (freeStake + leavingStake === 0n) return;
+  try {
+    await chain.finishUnstake(token);
+  } catch (error) {
+    if (!(error instanceof ChainError && error.code === "StillBonded")) throw error;
+    line("the stake is in its unbonding time; run the same command again when it is over");
+  }
+}
+
+async function openMoney(options: MoneyOptions): Promise<{ chain: Chain; token: Hex }> {
+  const wallet = resolveWallet(options);
+  const privateKey = await openKeystore(wallet.keystore, await readPassphrase(wallet, "Passphrase"));
+  const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: toHex(privateKey) });
+  await chain.assertDeployed();
+  return { chain, token: options.token ?? chain.addresses.testToken };
+}
+
+function tokenAddress(text: string): Hex {
+  if (!/^0x[0-9a-fA-F]{40}$/.test(text)) throw new InvalidArgumentError("an address is needed: 0x and 40 digits");
+  return text as Hex;
 }
 
 async function store(options: WalletOptions, privateKey: `0x${string}`, line: (text: string) => void) {
