@@ -11,4 +11,5 @@ export {
   type RequesterResult,
   type RoundReport,
 } from "./requester.ts";
+export { makeSnapshot, nameOf } from "./snapshot.ts";
 export { runWorkerJob, type WorkerModules, type WorkerProgress, type WorkerResult } from "./worker.ts";

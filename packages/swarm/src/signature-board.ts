@@ -1,4 +1,4 @@
-import type { Hex } from "@skynet/protocol";
+import { hasSeat, type Hex } from "@skynet/protocol";
 
 /** One seat's signature over a statement, for instance "ready" or "merge of round 3 with this id". */
 interface Entry {
@@ -21,10 +21,17 @@ export class SignatureBoard {
     this.#entries.set(topic, seats);
   }
 
-  /** Seats that signed this statement, ascending, with their signatures. */
-  collected(topic: string, statement: string): { seats: number[]; signatures: Hex[]; received: bigint[] } {
+  /**
+   * Seats that signed this statement, ascending, with their signatures. Only seats of `allowed`: the contract refuses
+   * the whole transaction when one of the others is among them.
+   */
+  collected(
+    topic: string,
+    statement: string,
+    allowed: bigint,
+  ): { seats: number[]; signatures: Hex[]; received: bigint[] } {
     const entries = [...(this.#entries.get(topic) ?? [])]
-      .filter(([, entry]) => entry.statement === statement)
+      .filter(([seat, entry]) => entry.statement === statement && hasSeat(allowed, seat))
       .sort(([a], [b]) => a - b);
     return {
       seats: entries.map(([seat]) => seat),

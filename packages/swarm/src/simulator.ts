@@ -10,12 +10,7 @@ import {
 import type { IntegerProgram } from "@skynet/proof";
 import {
   applyJobEvent,
-  HoldResult,
-  includedSeats,
-  JobOutcome,
-  JobPhase,
   keccak256,
-  phaseEnd,
   postJob,
   SkyNetError,
   tensorId,
@@ -33,15 +28,12 @@ import type {
   JobChain,
   JobFiles,
   JobNetwork,
-  JobOutcome as OutcomeName,
-  JobPhase as PhaseName,
   JobSnapshot,
   Trainer,
   Weights,
 } from "./ports.ts";
+import { makeSnapshot } from "./snapshot.ts";
 
-const nameOf = <Name extends string>(table: Readonly<Record<Name, number>>, value: number): Name =>
-  (Object.keys(table) as Name[]).find((name) => table[name] === value)!;
 const text = new TextEncoder();
 /** From a transaction's effect to its receipt. */
 const RECEIPT_MS = 700;
@@ -172,30 +164,13 @@ export class SimulatedChain {
   }
 
   #snapshot(): JobSnapshot {
-    const { spec, state } = this;
-    const end = phaseEnd(spec, state);
-    return {
-      ...state,
-      phase: nameOf(JobPhase, state.phase) as PhaseName,
-      outcome: nameOf(JobOutcome, state.outcome) as OutcomeName,
-      requester: spec.requester,
-      rounds: spec.rounds,
-      steps: spec.steps,
-      segment: spec.segment,
-      averaging: spec.averaging,
-      minSeats: spec.minSeats,
-      included: includedSeats(state),
-      holdReleased: state.holdResult === HoldResult.PAID && state.round > 0,
+    return makeSnapshot(this.spec, this.state, {
       commits: new Map(this.commits),
-      jobSeed: `0x${"5e".repeat(32)}`,
-      modelId: this.modelId,
-      dataRoot: spec.dataRoot,
-      nBatches: Number(spec.nBatches),
       keys: this.keys,
-      phaseAtMs: state.phaseAt * 1000,
-      phaseEndMs: end * 1000,
+      modelId: this.modelId,
+      jobSeed: `0x${"5e".repeat(32)}`,
       nowMs: this.#clock.nowMs(),
-    };
+    });
   }
 }
 

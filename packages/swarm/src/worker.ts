@@ -4,7 +4,6 @@ import {
   encode,
   fromHex,
   hasSeat,
-  keccak256,
   type Hex,
   listSeats,
   merkleRoot,
@@ -22,6 +21,7 @@ import type { JobSnapshot, ModelShape } from "./ports.ts";
 import { bytesOf } from "./schemas.ts";
 import { SignatureBoard } from "./signature-board.ts";
 import { TaskSet } from "./tasks.ts";
+import { collectSignatures, keyRefOf } from "./signature-intake.ts";
 import { rankOf, Turns } from "./turns.ts";
 
 export interface WorkerModules extends PeerModules {
@@ -84,7 +84,10 @@ class WorkerJob {
     this.#peer = new JobPeer(modules);
     this.#peer.shape = options.shape;
     this.#tasks = new TaskSet(modules.clock, modules.log);
-    this.#collectSignatures();
+    collectSignatures(this.#peer, this.#board);
+    this.#peer.on("final-heard", (from, { worker }) => {
+      if (from === this.#peer.snapshot?.requester && worker === modules.chain.self) this.#finalHeard = true;
+    });
   }
 
   async run(): Promise<WorkerResult> {
@@ -148,7 +151,7 @@ class WorkerJob {
       const signature = await this.#m.chain.signReady(keyRef);
       this.#board.add("ready", seat, { statement: keyRef, signature, received: 0n });
     });
-    const own = this.#board.collected("ready", keyRef);
+    const own = this.#board.collected("ready", keyRef, snapshot.active);
     if (!own.seats.includes(seat)) return;
     this.#repeat("ready", () => this.#peer.publish("ready", { signature: own.signatures[own.seats.indexOf(seat)]! }));
     const missing = own.seats.filter((signed) => !hasSeat(snapshot.ready, signed));
@@ -278,7 +281,7 @@ class WorkerJob {
 
   #submitAttest(snapshot: JobSnapshot, seat: number): void {
     const { round } = snapshot;
-    const { seats, signatures, received } = this.#board.collected(`attest/${round}`, "attest");
+    const { seats, signatures, received } = this.#board.collected(`attest/${round}`, "attest", snapshot.committed);
     const own = seats.indexOf(seat);
     if (own >= 0) {
       const updates = [...this.#peer.heldUpdates()].map(([held, { cid }]): [number, string] => [held, cid]);
@@ -311,7 +314,7 @@ class WorkerJob {
     });
     const next = this.#peer.next(included);
     if (!next) return;
-    const { seats, signatures } = this.#board.collected(`merge/${round}`, `${included}/${next.id}`);
+    const { seats, signatures } = this.#board.collected(`merge/${round}`, `${included}/${next.id}`, snapshot.committed);
     const own = seats.indexOf(seat);
     if (own >= 0) {
       const { sentBytes, receivedBytes } = this.#m.network.traffic();
@@ -368,55 +371,6 @@ class WorkerJob {
       this.#tasks.once(name, () => this.#m.chain.tick());
   }
 
-  #collectSignatures(): void {
-    this.#peer.on("final-heard", (from, { worker }) => {
-      if (from === this.#peer.snapshot?.requester && worker === this.#m.chain.self) this.#finalHeard = true;
-    });
-    this.#peer.on("ready", (from, { signature }) => {
-      const keys = this.#peer.snapshot?.keys;
-      if (keys === undefined) return;
-      const statement = keyRefOf(keys.cid);
-      void this.#verified(
-        from,
-        () => this.#m.chain.isReadySignature(from, statement, signature as Hex),
-        (seat) => this.#board.add("ready", seat, { statement, signature: signature as Hex, received: 0n }),
-      );
-    });
-    this.#peer.on("attest", (from, { round, received, signature, updates }) => {
-      const set = bitmapFrom(received);
-      if (round !== this.#peer.snapshot?.round) return;
-      void this.#verified(
-        from,
-        () => this.#m.chain.isAttestSignature(from, round, set, ZERO_32, signature as Hex),
-        (seat) => {
-          this.#board.add(`attest/${round}`, seat, { statement: "attest", signature: signature as Hex, received: set });
-          for (const [held, cid] of updates) this.#peer.noteUpdateSource(held, cid, from);
-        },
-      );
-    });
-    this.#peer.on("merge", (from, { round, included, idNext, signature }) => {
-      const set = bitmapFrom(included);
-      if (round !== this.#peer.snapshot?.round) return;
-      void this.#verified(
-        from,
-        () => this.#m.chain.isAttestSignature(from, round, set, toHex(idNext), signature as Hex),
-        (seat) =>
-          this.#board.add(`merge/${round}`, seat, {
-            statement: `${set}/${toHex(idNext)}`,
-            signature: signature as Hex,
-            received: set,
-          }),
-      );
-    });
-  }
-
-  async #verified(from: Hex, check: () => Promise<boolean>, use: (seat: number) => void): Promise<void> {
-    const seat = this.#peer.seatOf(from);
-    if (seat < 0 || from === this.#m.chain.self) return;
-    if (await check().catch(() => false)) use(seat);
-    else this.#m.log.debug({ from }, "message with a wrong contract signature dropped");
-  }
-
   /** Publishes now and again every two seconds while it is called, because relay messages can be lost. */
   #repeat(name: string, publish: () => Promise<void>): void {
     const nowMs = this.#m.clock.nowMs();
@@ -428,8 +382,3 @@ class WorkerJob {
 
 const attestFile = (round: number) => `attest-${round}.cbor`;
 const attestSchema = z.strictObject({ received: bytesOf(32), signature: z.string().regex(/^0x[0-9a-f]{130}$/) });
-
-/** Names the block with the wrapped keys in 32 bytes. */
-function keyRefOf(cid: string): Hex {
-  return toHex(keccak256(new TextEncoder().encode(cid)));
-}

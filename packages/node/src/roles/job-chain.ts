@@ -1,26 +1,10 @@
 import type { Chain, ChainJobEvent } from "@skynet/contracts";
-import {
-  fromHex,
-  HoldResult,
-  includedSeats,
-  JobOutcome,
-  JobPhase,
-  phaseEnd,
-  SkyNetError,
-  type Hex,
-} from "@skynet/protocol";
-import type { JobChain, JobOutcome as OutcomeName, JobPhase as PhaseName, JobSnapshot } from "@skynet/swarm";
+import { fromHex, SkyNetError, type Hex } from "@skynet/protocol";
+import { makeSnapshot, type JobChain, type JobSnapshot } from "@skynet/swarm";
 
 /** Blocks below the head that are read again, because a reorganisation may have changed them. */
 const REORG_BLOCKS = 12n;
 const text = { encoder: new TextEncoder(), decoder: new TextDecoder() };
-
-/** Name of a number in one of the protocol's tables, such as 3 -> "COMMIT". */
-export function nameOf<Name extends string>(table: Readonly<Record<Name, number>>, value: number): Name {
-  const found = (Object.keys(table) as Name[]).find((name) => table[name] === value);
-  if (found === undefined) throw new SkyNetError("BadChainData", `the contract returned the unknown value ${value}`);
-  return found;
-}
 
 /** One job of the chain as the drivers of `swarm` see it. */
 export function createJobChain(chain: Chain, jobId: Hex): JobChain {
@@ -90,29 +74,13 @@ function createEventCache(chain: Chain, jobId: Hex): () => Promise<readonly Chai
 
 async function snapshotOf(chain: Chain, jobId: Hex, events: readonly ChainJobEvent[]): Promise<JobSnapshot> {
   const [{ spec, state, modelId, batchSeed }, now] = await Promise.all([chain.job(jobId), chain.now()]);
-  const end = phaseEnd(spec, state);
-  return {
-    ...state,
-    phase: nameOf(JobPhase, state.phase) as PhaseName,
-    outcome: nameOf(JobOutcome, state.outcome) as OutcomeName,
-    requester: spec.requester,
-    rounds: spec.rounds,
-    steps: spec.steps,
-    segment: spec.segment,
-    averaging: spec.averaging,
-    minSeats: spec.minSeats,
-    included: includedSeats(state),
-    holdReleased: state.holdResult === HoldResult.PAID && state.round > 0,
+  return makeSnapshot(spec, state, {
     commits: commitsOf(events, state.round),
     keys: newestKeys(events),
-    jobSeed: batchSeed,
     modelId,
-    dataRoot: spec.dataRoot,
-    nBatches: Number(spec.nBatches),
-    phaseAtMs: state.phaseAt * 1000,
-    phaseEndMs: end * 1000,
+    jobSeed: batchSeed,
     nowMs: now * 1000,
-  };
+  });
 }
 
 function commitsOf(events: readonly ChainJobEvent[], round: number): Map<number, Hex> {
