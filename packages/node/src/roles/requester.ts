@@ -1,8 +1,9 @@
 import path from "node:path";
 import { randomBytes } from "node:crypto";
-import { ChainError, type Chain } from "@skynet/contracts";
+import { ChainError, DEVELOPMENT_CHAIN_ID, type Chain } from "@skynet/contracts";
 import { MAX_BLOCK_BYTES } from "@skynet/network";
 import {
+  checkSpec,
   countSeats,
   fromHex,
   JobMode,
@@ -51,7 +52,8 @@ export interface RequesterOptions extends NodeOptions {
   readonly ui: Ui;
 }
 
-const DEVELOPMENT_CHAIN = 31337;
+/** Shortest window on public chains, seconds. */
+const PUBLIC_MIN_WINDOW = 900;
 
 interface Prepared {
   readonly shape: ModelShape;
@@ -164,6 +166,8 @@ async function post(node: LocalNode, prepared: Prepared, options: RequesterOptio
       throw new SkyNetError("JobChanged", "another job was posted from this wallet before this one reached the chain", {
         hint: `delete ${path.join(options.dataDir, "jobs", posted.jobId)} and run the same command again`,
       });
+    // The contract checks the same; here before any token has moved.
+    checkSpec(spec, await chain.now(), chain.chainId === DEVELOPMENT_CHAIN_ID ? 1 : PUBLIC_MIN_WINDOW);
     const budget = await checkBalance(node, options.job);
     const { ledger } = await chain.balances(spec.token);
     if (ledger < budget) await chain.deposit(spec.token, budget - ledger);
@@ -186,7 +190,7 @@ async function isPosted(chain: Chain, jobId: Hex): Promise<boolean> {
 
 async function tokenOf(node: LocalNode, job: JobFile): Promise<Hex> {
   if (job.payment.token !== undefined) return job.payment.token as Hex;
-  if (node.chain.chainId === DEVELOPMENT_CHAIN) return node.chain.addresses.testToken;
+  if (node.chain.chainId === DEVELOPMENT_CHAIN_ID) return node.chain.addresses.testToken;
   throw new SkyNetError("NoToken", "the job file names no token to pay with", {
     hint: "set payment.token to the address of an ERC-20 on this chain",
   });

@@ -65,7 +65,9 @@ export function addJob(program: Command): void {
         await chain.assertDeployed();
         const jobId = await findJob(chain, prefix);
         await chain.cancel(jobId);
-        ui.line(`cancelled ${shortId(jobId)}; the budget is back in the Ledger (npx skynet wallet withdraw fetches it)`);
+        ui.line(
+          `cancelled ${shortId(jobId)}; the budget is back in the Ledger (npx skynet wallet withdraw fetches it)`,
+        );
         return { jobId, cancelled: true };
       }),
     );
