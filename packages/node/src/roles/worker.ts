@@ -1,6 +1,5 @@
 import { parseUnits } from "viem";
-import type { Hex } from "@skynet/protocol";
-import { hasSeat, HoldResult, JobPhase, listSeats, SkyNetError, type JobView } from "@skynet/protocol";
+import { hasSeat, HoldResult, JobPhase, listSeats, SkyNetError, type Hex, type JobView } from "@skynet/protocol";
 import { fetchBlock } from "@skynet/network";
 import { openDataset } from "@skynet/storage";
 import {
@@ -33,8 +32,9 @@ export interface WorkerOptions extends NodeOptions {
 
 /** How often the chain is asked for jobs; an announcement on the relay makes it sooner. */
 const POLL_MS = 3000;
+/** A round must fit into the commit window this many times: other programs and the fetching of data need theirs. */
 const HEADROOM = 2;
-/** Pause before a job is tried again that could not be worked on, for instance because its requester is gone. */
+/** Pause before a job is tried again that could not be joined or worked on: a chain or a requester may come back. */
 const RETRY_MS = 15_000;
 
 /**
@@ -108,7 +108,7 @@ async function nextJob(
   node: LocalNode,
   trainer: Trainer,
   options: WorkerOptions,
-  { over, notBefore }: { over: Set<Hex>; notBefore: ReadonlyMap<Hex, number> },
+  { over, notBefore }: { over: Set<Hex>; notBefore: Map<Hex, number> },
 ): Promise<Hex | undefined> {
   for (const jobId of await node.chain.jobIds()) {
     if (over.has(jobId) || (notBefore.get(jobId) ?? 0) > Date.now()) continue;
@@ -123,9 +123,10 @@ async function nextJob(
       await joinJob(node, trainer, jobId, options);
       return jobId;
     } catch (error) {
-      const retry = error instanceof SkyNetError && ["Unreachable", "NotFound", "PriceTooLow"].includes(error.code);
-      if (!retry) over.add(jobId);
-      node.log.info({ jobId, error: String(error), retry }, "job not joined");
+      options.signal.throwIfAborted();
+      const soon = error instanceof SkyNetError && ["Unreachable", "NotFound", "PriceTooLow"].includes(error.code);
+      notBefore.set(jobId, Date.now() + (soon ? POLL_MS : RETRY_MS));
+      node.log.info({ jobId, error: String(error) }, "job not joined");
       options.ui.event("refused", { jobId, reason: String(error) });
     }
   }
