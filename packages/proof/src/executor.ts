@@ -6,6 +6,15 @@ import { checkWeights, type IntegerProgram, WEIGHT_BITS } from "./program.ts";
 /** Inputs, row-major [samples, features], at the scale of the program's input. */
 export type Inputs = Int8Array | Int16Array;
 
+/** Every matrix product of one step or inference, row-major [samples, units]; exact, below 2^53 in magnitude. */
+export interface StepTrace {
+  /** Z of each layer. */
+  readonly products: readonly Float64Array[];
+  /** G W^T below each layer but the first: the unrounded gradient of hidden layer i at index i. Empty without labels. */
+  readonly gradientProducts: readonly Float64Array[];
+  readonly labels?: Uint8Array;
+}
+
 /** Runs an integer program. One executor holds one copy of the weights. */
 export interface Executor {
   readonly program: IntegerProgram;
@@ -20,6 +29,11 @@ export interface Executor {
    * @throws DataError `BadBatch`
    */
   step(x: Inputs, y: Uint8Array): { loss: number };
+  /**
+   * What `step` (with labels) or `logits` (without) computes on the way, for a proof. Changes no weights.
+   * @throws OverflowError, DataError
+   */
+  trace(x: Inputs, count: number, y?: Uint8Array): StepTrace;
   /** Integer logits [count, classes] at the scale of `program.loss.logitScale`. @throws OverflowError, DataError */
   logits(x: Inputs, count: number): Int32Array;
   /** Correct predictions (ties go to the lowest class) and mean cross-entropy of `count` samples. */
@@ -95,6 +109,25 @@ class WasmExecutor implements Executor {
     return { loss };
   }
 
+  trace(x: Inputs, count: number, y?: Uint8Array): StepTrace {
+    this.#requireWeights();
+    const { layers, rows } = this.#layout;
+    const most = y === undefined ? rows : this.program.batchSize;
+    if (count > most || (y !== undefined && count !== most)) bad(`${count} samples cannot be traced at once`);
+    this.#checkSamples(x, y, count);
+    const products: Float64Array[] = [];
+    const gradientProducts: Float64Array[] = [];
+    this.#forward(x, 0, count, (i) => {
+      products[i] = this.#readProducts(count, layers[i]!.n, layers[i]!.layer.outputs);
+    });
+    if (y === undefined) return { products, gradientProducts };
+    this.#softmax(y, 0, count);
+    this.#backward((i) => {
+      gradientProducts[i - 1] = this.#readProducts(count, layers[i]!.below, layers[i]!.layer.inputs);
+    });
+    return { products, gradientProducts, labels: y.slice() };
+  }
+
   logits(x: Inputs, count: number): Int32Array {
     this.#requireWeights();
     this.#checkSamples(x, undefined, count);
@@ -128,8 +161,20 @@ class WasmExecutor implements Executor {
     return { correct, loss: loss / count };
   }
 
-  /** Logits of the samples from `start`, into `layout.logits`. */
-  #forward(x: Inputs, start: number, count: number): void {
+  /** 64-bit products [rows][stride] as numbers [count][units]. */
+  #readProducts(count: number, stride: number, units: number): Float64Array {
+    const words = new Int32Array(this.#memory.buffer, this.#layout.products, 2 * count * stride);
+    const out = new Float64Array(count * units);
+    for (let b = 0; b < count; b++)
+      for (let u = 0; u < units; u++) {
+        const at = 2 * (b * stride + u);
+        out[b * units + u] = words[at + 1]! * 2 ** 32 + (words[at]! >>> 0);
+      }
+    return out;
+  }
+
+  /** Logits of the samples from `start`, into `layout.logits`; `seen` may read the products of a layer. */
+  #forward(x: Inputs, start: number, count: number, seen?: (layer: number) => void): void {
     const kernels = this.#kernels;
     const { layers, packed, products, logits } = this.#layout;
     const rows = Math.ceil(count / 8) * 8;
@@ -138,6 +183,7 @@ class WasmExecutor implements Executor {
       const { shift, bits } = layer.forward;
       kernels.packColumns(weights, packed, k, n);
       kernels.product(input, packed, products, rows, k, n, forwardChunk);
+      seen?.(i);
       const next = layers[i + 1];
       const bad =
         next === undefined
@@ -203,8 +249,8 @@ class WasmExecutor implements Executor {
     return sum;
   }
 
-  /** Gradients of all hidden layers, from the last to the first. */
-  #backward(): void {
+  /** Gradients of all hidden layers, from the last to the first; `seen` may read the products below a layer. */
+  #backward(seen?: (layer: number) => void): void {
     const kernels = this.#kernels;
     const { layers, packed, products, batchRows } = this.#layout;
     const { batchSize } = this.program;
@@ -217,6 +263,7 @@ class WasmExecutor implements Executor {
       const { shift, bits } = layer.backward!;
       kernels.packRows(weights, packed, layer.inputs, n);
       kernels.product(gradient, packed, products, batchRows, n, below, backwardChunk);
+      seen?.(i);
       if (kernels.reluGradient(products, under.quotient, under.gradient, batchRows, below, shift, bits))
         throw new OverflowError(`gradient of ${under.layer.name}`, `[-2^${bits}, 2^${bits})`);
     }

@@ -29,7 +29,7 @@ export const defaultScales: Scales = {
 };
 
 /** Four to eight times the magnitudes seen in training. */
-export const defaultWidths: Widths = { input: 7, activation: 10, logit: 13, gradient: 11 };
+export const defaultWidths: Widths = { input: 7, activation: 10, logit: 12, gradient: 11 };
 
 /** Every weight stays below 2^30 in magnitude. */
 export const WEIGHT_BITS = 30;

@@ -1,0 +1,31 @@
+import { InvalidInputError } from "@skynet/protocol";
+
+/** Names of the checks of a verifier, in the order of their numbers on chain (`Rejected(uint256)`), from 1. */
+export const CHECKS = [
+  "length",
+  "weights id",
+  "next id",
+  "batch id",
+  "output id",
+  "input padding",
+  "scalar range",
+  "precompile",
+  "contractions",
+  "input",
+  "opening fold",
+  "opening interpolation",
+  "pairing",
+] as const;
+
+/**
+ * A proof that is not valid. `check` says where it was refused; "point range" and "point on curve" are "precompile" on
+ * chain, where the curve operations check their operands.
+ */
+export class Rejection extends InvalidInputError {
+  readonly check: string;
+
+  constructor(check: string) {
+    super("ProofRejected", `the proof is refused: ${check}`);
+    this.check = check;
+  }
+}

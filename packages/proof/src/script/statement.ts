@@ -1,0 +1,125 @@
+import { concatBytes, type Hex, keccak256, toHex, word } from "@skynet/protocol";
+import type { Circuit, TensorName } from "../circuit/circuit.ts";
+import { type CurvePoint, decodePoint, encodePoint } from "../field/curve.ts";
+import { mod, P } from "../field/fr.ts";
+import type { ProofKey } from "./key.ts";
+import { Rejection } from "./rejection.ts";
+import { unword } from "./transcript.ts";
+
+/** What a proof is about, as the contract hands it to the verifier. Ids are 32 bytes. */
+export interface StatementHeader {
+  readonly chainId: number;
+  /** Address of the verifier contract. */
+  readonly verifier: Hex;
+  /** Binds everything else: contract, job, worker, round, step, batch index. */
+  readonly context: Hex;
+  /** id(W); id(W') or the output's id; id of the batch or of the input. */
+  readonly idIn: Hex;
+  readonly idOut: Hex;
+  readonly idData: Hex;
+}
+
+/** The header with what its ids stand for. */
+export interface Statement extends StatementHeader {
+  readonly points: ReadonlyMap<TensorName, readonly CurvePoint[]>;
+  /** Inference with public values: inputs [batch, features] and logits [batch, classes]. */
+  readonly publicInput?: Int8Array;
+  readonly publicOutput?: Int32Array;
+}
+
+/** The absorbed public block. The ids bind the points. */
+export function statementWords({ chainId, verifier, context, idIn, idOut, idData }: StatementHeader): bigint[] {
+  return [BigInt(chainId), BigInt(verifier), BigInt(context), BigInt(idIn), BigInt(idOut), BigInt(idData)];
+}
+
+/** id of committed tensors: keccak256(tag ‖ x ‖ y ‖ ...), coordinates as 32 big-endian bytes. */
+export function pointsId(tag: Uint8Array, points: readonly CurvePoint[]): Hex {
+  return toHex(keccak256(tag, ...points.map(encodePoint)));
+}
+
+/** Tensors of the statement that are in the proof as points, in their order. */
+export function statementTensors({ tensors }: Circuit): TensorName[] {
+  return tensors.filter(({ source }) => source === "statement").map(({ name }) => name);
+}
+
+const padded = (bytes: number): number => Math.ceil(bytes / 32) * 32;
+
+/** Bytes of the public part at the front of a proof. */
+export function publicBytes(circuit: Circuit): number {
+  const points = circuit.tensors
+    .filter(({ source }) => source === "statement")
+    .reduce((total, { blocks }) => total + 64 * blocks, 0);
+  return points + inputBytes(circuit) + outputBytes(circuit);
+}
+
+export function inputBytes({ statement, settings, batch, layers }: Circuit): number {
+  return statement === "inference" && settings.input === "public" ? padded(batch * layers[0]!.inputs) : 0;
+}
+
+export function outputBytes({ statement, settings, batch, layers }: Circuit): number {
+  return statement === "inference" && settings.output === "public" ? 32 * batch * layers.at(-1)!.outputs : 0;
+}
+
+/** Public part of a proof: points of the statement's tensors, then packed inputs, then logits as field elements. */
+export function encodePublicPart(circuit: Circuit, statement: Pick<Statement, "points" | "publicInput" | "publicOutput">): Uint8Array {
+  const points = statementTensors(circuit).flatMap((name) => statement.points.get(name)!.map(encodePoint));
+  const input = new Uint8Array(inputBytes(circuit));
+  if (input.length > 0) input.set(new Uint8Array(Int8Array.from(statement.publicInput!).buffer));
+  const output = outputBytes(circuit) > 0 ? [...statement.publicOutput!].map((value) => word(mod(BigInt(value)))) : [];
+  return concatBytes(...points, input, ...output);
+}
+
+/**
+ * Reads the public part and checks it against the ids.
+ * @throws Rejection `length`, `point range`, `point on curve`, `scalar range`, `input id`, `weights id`, ...
+ */
+export function decodePublicPart(key: ProofKey, header: StatementHeader, proof: Uint8Array): Statement {
+  const { circuit } = key;
+  if (proof.length < publicBytes(circuit)) throw new Rejection("length");
+  const points = new Map<TensorName, CurvePoint[]>();
+  let at = 0;
+  for (const { name, source, blocks } of circuit.tensors) {
+    if (source !== "statement") continue;
+    points.set(name, readPoints(proof, at, blocks));
+    at += 64 * blocks;
+  }
+  const input = proof.subarray(at, at + inputBytes(circuit));
+  const output = proof.subarray(at + input.length, at + input.length + outputBytes(circuit));
+  const expect = (name: string, actual: Hex, expected: Hex) => {
+    if (actual !== expected.toLowerCase()) throw new Rejection(name);
+  };
+  expect("weights id", pointsId(key.weightsTag, points.get("weights")!), header.idIn);
+  if (circuit.statement === "step") {
+    expect("next id", pointsId(key.weightsTag, points.get("next")!), header.idOut);
+    expect("batch id", pointsId(key.dataTag, points.get("batch")!), header.idData);
+    return { ...header, points };
+  }
+  const count = circuit.batch * circuit.layers[0]!.inputs;
+  if (input.length > 0) {
+    if (input.subarray(count).some((byte) => byte !== 0)) throw new Rejection("input padding");
+    expect("batch id", toHex(keccak256(key.dataTag, input.subarray(0, count))), header.idData);
+  } else expect("batch id", pointsId(key.dataTag, points.get("batch")!), header.idData);
+  if (output.length > 0) expect("output id", toHex(keccak256(key.outputTag, output)), header.idOut);
+  else expect("output id", pointsId(key.outputTag, points.get("output")!), header.idOut);
+  return {
+    ...header,
+    points,
+    ...(input.length > 0 ? { publicInput: new Int8Array(input.slice(0, count).buffer) } : {}),
+    ...(output.length > 0 ? { publicOutput: readLogits(output) } : {}),
+  };
+}
+
+function readPoints(proof: Uint8Array, from: number, count: number): CurvePoint[] {
+  return Array.from({ length: count }, (_, i) => decodePoint(proof.subarray(from + 64 * i, from + 64 * (i + 1))));
+}
+
+function readLogits(bytes: Uint8Array): Int32Array {
+  return Int32Array.from({ length: bytes.length / 32 }, (_, i) => {
+    const value = unword(bytes.subarray(32 * i, 32 * (i + 1)));
+    if (value >= P) throw new Rejection("scalar range");
+    const signed = value > P / 2n ? value - P : value;
+    if (signed >= 1n << 31n || signed < -(1n << 31n)) throw new Rejection("output");
+    return Number(signed);
+  });
+}
+
