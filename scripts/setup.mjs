@@ -172,7 +172,12 @@ const builds = [
     name: "kernels",
     label: "WebAssembly kernels",
     script: "packages/proof/build.ts",
-    sources: ["packages/proof/build.ts", "packages/proof/src/kernels"],
+    sources: [
+      "packages/proof/build.ts",
+      "packages/proof/field-kernels.ts",
+      "packages/proof/src/field/fr.ts",
+      "packages/proof/src/kernels",
+    ],
     product: "packages/proof/build",
   },
   {

@@ -36,3 +36,14 @@ export class OverflowError extends SkyNetError {
     this.tensor = tensor;
   }
 }
+
+/** Why an operation of the proof system stops. */
+export type ProofErrorCode = "OutOfMemory" | "WorkerFailed" | "BadPoint" | "BadVector";
+
+export class ProofError extends SkyNetError {
+  declare readonly code: ProofErrorCode;
+
+  constructor(code: ProofErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(code, message, options);
+  }
+}

@@ -1,5 +1,13 @@
 export { compileTraining, type TrainingSettings } from "./compile.ts";
-export { CompileError, type CompileErrorCode, DataError, type DataErrorCode, OverflowError } from "./errors.ts";
+export {
+  CompileError,
+  type CompileErrorCode,
+  DataError,
+  type DataErrorCode,
+  OverflowError,
+  ProofError,
+  type ProofErrorCode,
+} from "./errors.ts";
 export { createExecutor, type Executor, type Inputs } from "./executor.ts";
 export { exportModel } from "./export.ts";
 export { initialWeights } from "./initial-weights.ts";
@@ -20,3 +28,6 @@ export {
   weightTensors,
   type Widths,
 } from "./program.ts";
+export { type Committer, type CommitOptions, createCommitter, type CommitterOptions } from "./vectors/committer.ts";
+export { FieldVectors, type Term, type Vector } from "./vectors/field-vectors.ts";
+export type { Scalars } from "./vectors/multiexp.ts";

@@ -40,44 +40,71 @@ export interface Kernels {
 /** The compiled kernels: bytes, or a module that was compiled before (a browser fetches and compiles it once). */
 export type KernelSource = Uint8Array<ArrayBuffer> | ArrayBuffer | WebAssembly.Module;
 
-let compiled: Promise<WebAssembly.Module> | undefined;
+/** The two modules that `packages/proof/build.ts` makes. */
+export type KernelFile = "kernels.wasm" | "proof.wasm";
+
+const compiled = new Map<KernelFile, Promise<WebAssembly.Module>>();
 
 /** Node reads the file that `npm run setup` built; elsewhere the caller passes the kernels. */
-async function builtKernels(): Promise<WebAssembly.Module> {
+async function builtKernels(name: KernelFile): Promise<WebAssembly.Module> {
   const fs = globalThis.process?.getBuiltinModule?.("node:fs");
   if (fs === undefined)
-    throw new DataError("BadKernels", "outside Node the kernels must be passed to createExecutor", {
-      hint: "Fetch packages/proof/build/kernels.wasm and pass it as { kernels }.",
+    throw new DataError("BadKernels", "outside Node the WebAssembly kernels must be passed", {
+      hint: `Fetch packages/proof/build/${name} and pass it as { kernels }.`,
     });
-  const file = new URL("../build/kernels.wasm", import.meta.url);
+  const file = new URL(`../build/${name}`, import.meta.url);
   if (!fs.existsSync(file))
     throw new DataError("BadKernels", "the WebAssembly kernels are not built", { hint: "Run: npm run setup" });
   return WebAssembly.compile(new Uint8Array(fs.readFileSync(file)));
 }
 
-async function compile(source: KernelSource | undefined): Promise<WebAssembly.Module> {
+/**
+ * Compiles kernels; those that set-up built only once.
+ * @throws DataError `BadKernels`
+ */
+export async function compileKernels(name: KernelFile, source?: KernelSource): Promise<WebAssembly.Module> {
   if (source instanceof WebAssembly.Module) return source;
-  if (source !== undefined) return WebAssembly.compile(source);
-  compiled ??= builtKernels();
-  compiled.catch(() => {
-    compiled = undefined;
+  try {
+    if (source !== undefined) return await WebAssembly.compile(source);
+    let module = compiled.get(name);
+    if (module === undefined) {
+      module = builtKernels(name);
+      compiled.set(name, module);
+      module.catch(() => compiled.delete(name));
+    }
+    return await module;
+  } catch (cause) {
+    throw badKernels(cause);
+  }
+}
+
+function badKernels(cause: unknown): DataError {
+  if (cause instanceof DataError) return cause;
+  return new DataError("BadKernels", "the WebAssembly kernels do not load", {
+    hint: "They need WebAssembly SIMD; run npm run setup to build them again.",
+    cause,
   });
-  return compiled;
 }
 
 /**
- * Instantiates the kernels on a memory.
+ * Instantiates compiled kernels on a memory; the caller names the interface of the module.
+ * @throws DataError `BadKernels`
+ */
+export async function instantiateKernels<Exports>(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+): Promise<Exports> {
+  try {
+    return (await WebAssembly.instantiate(module, { env: { memory } })).exports as Exports;
+  } catch (cause) {
+    throw badKernels(cause);
+  }
+}
+
+/**
+ * Instantiates the executor's kernels on a memory.
  * @throws DataError `BadKernels`
  */
 export async function loadKernels(source: KernelSource | undefined, memory: WebAssembly.Memory): Promise<Kernels> {
-  try {
-    const { exports } = await WebAssembly.instantiate(await compile(source), { env: { memory } });
-    return exports as unknown as Kernels;
-  } catch (cause) {
-    if (cause instanceof DataError) throw cause;
-    throw new DataError("BadKernels", "the WebAssembly kernels do not load", {
-      hint: "They need WebAssembly SIMD; run npm run setup to build them again.",
-      cause,
-    });
-  }
+  return instantiateKernels(await compileKernels("kernels.wasm", source), memory);
 }
