@@ -1,3 +1,5 @@
+export { inferenceCircuit, stepCircuit } from "./circuit/build.ts";
+export type { Circuit, CircuitSettings } from "./circuit/circuit.ts";
 export { compileTraining, type TrainingSettings } from "./compile.ts";
 export {
   CompileError,
@@ -8,7 +10,7 @@ export {
   ProofError,
   type ProofErrorCode,
 } from "./errors.ts";
-export { createExecutor, type Executor, type Inputs } from "./executor.ts";
+export { createExecutor, type Executor, type Inputs, type StepTrace } from "./executor.ts";
 export { exportModel } from "./export.ts";
 export { initialWeights } from "./initial-weights.ts";
 export type { KernelSource } from "./kernels.ts";
@@ -28,6 +30,23 @@ export {
   weightTensors,
   type Widths,
 } from "./program.ts";
+export type { Interference, ProveOptions } from "./prove/prover.ts";
+export {
+  createProofSystem,
+  type Header,
+  ProofSystem,
+  type ProofSystemOptions,
+  type StepProof,
+  type StepWitness,
+  type StringPart,
+} from "./prove/system.ts";
+export type { ProofKey } from "./script/key.ts";
+export { CHECKS, Rejection } from "./script/rejection.ts";
+export type { StatementHeader } from "./script/statement.ts";
+export { type CompiledVerifier, compileVerifier } from "./solidity/compile.ts";
+export { generateVerifier } from "./solidity/generate.ts";
 export { type Committer, type CommitOptions, createCommitter, type CommitterOptions } from "./vectors/committer.ts";
 export { FieldVectors, type Term, type Vector } from "./vectors/field-vectors.ts";
 export type { Scalars } from "./vectors/multiexp.ts";
+export { decodePoint, encodePoint, type Point, type PointG2 } from "./field/curve.ts";
+export { verify } from "./verify/verify.ts";

@@ -19,7 +19,8 @@ const WEIGHT_LIMIT = 1n << 30n;
 export function checkBounds(circuit: Circuit): void {
   const { layers, program, settings, batch } = circuit;
   const power = (digits: number) => 1n << BigInt(digits * settings.tableBits);
-  const input = (i: number) => (i === 0 ? 1n << BigInt(program.widths.input) : power(layers[i - 1]!.forward.quotientDigits));
+  const input = (i: number) =>
+    i === 0 ? 1n << BigInt(program.widths.input) : power(layers[i - 1]!.forward.quotientDigits);
   const one = (i: number) => 1n << BigInt(program.layers[i]!.inputScale);
   const probability = power(Math.ceil((program.loss.probabilityScale + 1) / settings.tableBits));
   const gradient = (i: number) => {
@@ -34,7 +35,12 @@ export function checkBounds(circuit: Circuit): void {
     requireSmall(`the update of ${name}`, change * MAX_STEPS);
     requireDivision(`the outputs of ${name}`, layer.forward, BigInt(layer.biasRow + 1) * operand * weight, power);
     if (layer.backward !== null)
-      requireDivision(`the gradient below ${name}`, layer.backward, BigInt(layer.outputs) * gradient(i) * weight, power);
+      requireDivision(
+        `the gradient below ${name}`,
+        layer.backward,
+        BigInt(layer.outputs) * gradient(i) * weight,
+        power,
+      );
   });
   const { classes, exponentialScale, probabilityScale } = program.loss;
   const sum = BigInt(classes) << BigInt(exponentialScale);

@@ -124,7 +124,12 @@ class Builder {
     this.#slots.set("ranged", { tensor: "ranged", offset: 0, vars: rangedVars });
     this.#place("auxiliary", "prover", auxiliary, blockBits);
     const lookups = this.#lookups(rangedVars);
-    this.#place("helpers", "prover", lookups.map(({ helper, vars }) => ({ name: helper, vars })), blockBits);
+    this.#place(
+      "helpers",
+      "prover",
+      lookups.map(({ helper, vars }) => ({ name: helper, vars })),
+      blockBits,
+    );
     const contractions = this.#contractions();
     const cellVars = Math.max(...this.#layers.map((_, i) => this.#cellVars(this.#cells(i))));
     const zerocheckVars = Math.max(cellVars, ...lookups.map(({ vars }) => vars));
@@ -156,7 +161,15 @@ class Builder {
   #place(name: TensorLayout["name"], source: TensorLayout["source"], requests: readonly Request[], bits: number): void {
     const { slots, used } = placeSlots(name, requests);
     for (const [key, slot] of slots) this.#slots.set(key, slot);
-    this.#tensors.push(tensorLayout(name, source, used, slots.map(([, slot]) => slot), bits));
+    this.#tensors.push(
+      tensorLayout(
+        name,
+        source,
+        used,
+        slots.map(([, slot]) => slot),
+        bits,
+      ),
+    );
   }
 
   #chooseBlockBits(weights: readonly Request[]): number {

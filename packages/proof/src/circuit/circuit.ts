@@ -66,15 +66,7 @@ export interface Division {
   readonly quotientDigits: number;
 }
 
-export type TensorName =
-  | "weights"
-  | "next"
-  | "batch"
-  | "output"
-  | "exponentials"
-  | "ranged"
-  | "auxiliary"
-  | "helpers";
+export type TensorName = "weights" | "next" | "batch" | "output" | "exponentials" | "ranged" | "auxiliary" | "helpers";
 
 export interface TensorLayout {
   readonly name: TensorName;

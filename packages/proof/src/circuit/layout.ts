@@ -14,7 +14,10 @@ export interface Request {
  * Places requests one behind the other, largest first, so that each starts at a multiple of its own size. Returns the
  * slots and the number of cells up to the last used one.
  */
-export function placeSlots(tensor: TensorName, requests: readonly Request[]): { slots: [string, Slot][]; used: number } {
+export function placeSlots(
+  tensor: TensorName,
+  requests: readonly Request[],
+): { slots: [string, Slot][]; used: number } {
   const ordered = [...requests].sort((a, b) => b.vars - a.vars);
   let top = 0;
   const slots = ordered.map(({ name, vars, used = 2 ** vars }): [string, Slot] => {

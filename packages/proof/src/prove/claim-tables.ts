@@ -1,7 +1,7 @@
 import type { TensorName } from "../circuit/circuit.ts";
 import { mod } from "../field/fr.ts";
 import type { Claim, ClaimTerm, Factor, Point } from "../script/backend.ts";
-import type { Vector } from "../vectors/vectors.ts";
+import type { Vector } from "../vectors/field-vectors.ts";
 import type { Tables } from "./tables.ts";
 
 interface Pair {
@@ -50,7 +50,8 @@ export class ClaimTables {
     for (const { factors, places } of families.values()) {
       const mark = vectors.mark();
       const base = factors.map((factor) => this.#dense(factor)).reduce((low, high) => vectors.outer(low, high));
-      for (const [offset, weight] of places) vectors.addScaled(vectors.slice(target, offset, base.length), base, weight);
+      for (const [offset, weight] of places)
+        vectors.addScaled(vectors.slice(target, offset, base.length), base, weight);
       vectors.release(mark);
     }
   }
@@ -58,7 +59,8 @@ export class ClaimTables {
   #dense(factor: Factor<bigint>): Vector {
     const { vectors } = this.#tables;
     const size = 2 ** factor.vars;
-    const indicator = (count: number) => vectors.fromIntegers(Int32Array.from({ length: size }, (_, i) => (i < count ? 1 : 0)));
+    const indicator = (count: number) =>
+      vectors.fromIntegers(Int32Array.from({ length: size }, (_, i) => (i < count ? 1 : 0)));
     if (factor.kind === "ones") return indicator(size);
     if (factor.kind === "prefix") return indicator(factor.count);
     const point = Array.from({ length: factor.vars }, (_, k) => factor.point.at(factor.from + k));

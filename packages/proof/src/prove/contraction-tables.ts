@@ -1,7 +1,7 @@
 import type { Contraction } from "../circuit/circuit.ts";
 import { mod, P } from "../field/fr.ts";
 import { equalityTable } from "../script/core.ts";
-import type { Vector } from "../vectors/vectors.ts";
+import type { Vector } from "../vectors/field-vectors.ts";
 import type { Tables } from "./tables.ts";
 
 interface Operands {
@@ -87,13 +87,20 @@ export class ContractionTables {
     return [this.#inputsByRow(layer, rows), this.#contractUnits(layer, units(), vectors)];
   }
 
-  /** W(., o) with the output bound, for all rows. */
+  /**
+   * W(., o) with the output bound, for all rows of the slot: behind the bias other layers may lie, which a row of zeros
+   * in the other operand meets.
+   */
   #rows(layer: number, rowVars: number, units: Vector): Vector {
     const { vectors, circuit } = this.#tables;
     const { offset } = circuit.slots.get(`weights.${layer}`)!;
-    const { biasRow } = circuit.layers[layer]!;
-    const size = (biasRow + 1) * units.length;
-    return this.#padded(this.#rowDots("weights", offset, size, units), 2 ** rowVars, vectors);
+    const size = 2 ** rowVars * units.length;
+    const cells = this.#tables.cells("weights");
+    if (!(cells instanceof Int32Array))
+      return vectors.rowDots(vectors.slice(this.#tables.vector("weights"), offset, size), units);
+    const rows = new Int32Array(size);
+    rows.set(cells.subarray(offset, offset + size));
+    return vectors.integerRowDots(rows, units);
   }
 
   /** W(h, .) with the row bound, rows of the biases left out. */
@@ -117,7 +124,8 @@ export class ContractionTables {
     return vectors.columnDots(vectors.slice(this.#tables.vector(tensor), at, size), v);
   }
 
-  #padded(values: Vector, size: number, vectors = this.#tables.vectors): Vector {
+  #padded(values: Vector, size: number): Vector {
+    const { vectors } = this.#tables;
     const out = vectors.zeros(size);
     vectors.copyInto(vectors.slice(out, 0, values.length), values);
     return out;

@@ -1,6 +1,6 @@
 import { inverse, mod, P } from "../field/fr.ts";
 import type { Point } from "../script/backend.ts";
-import type { FieldVectors, Vector } from "../vectors/vectors.ts";
+import type { FieldVectors, Vector } from "../vectors/field-vectors.ts";
 
 /**
  * The prover's side of the opening: HyperKZG (Gemini folding, ePrint 2022/420, section 2.4) with even and odd parts

@@ -1,13 +1,14 @@
 import { concatBytes, word } from "@skynet/protocol";
 import type { TensorName } from "../circuit/circuit.ts";
-import { type CurvePoint, encodePoint } from "../field/curve.ts";
+import type { Point as CurvePoint } from "../field/curve.ts";
 import type { Claim, Point } from "../script/backend.ts";
 import { Coordinates, Core, type CoreOptions, ZEROCHECK_DEGREE } from "../script/core.ts";
 import type { ProofKey } from "../script/key.ts";
 import { runScript } from "../script/script.ts";
 import { encodePublicPart, type Statement } from "../script/statement.ts";
-import type { CommitJob, Committer } from "../vectors/committer.ts";
-import type { FieldVectors, Vector } from "../vectors/vectors.ts";
+import type { Committer } from "../vectors/committer.ts";
+import type { FieldVectors, Vector } from "../vectors/field-vectors.ts";
+import type { Scalars } from "../vectors/multiexp.ts";
 import { ClaimTables } from "./claim-tables.ts";
 import { ContractionTables } from "./contraction-tables.ts";
 import { interpolate } from "./interpolate.ts";
@@ -101,7 +102,7 @@ class Prover extends Core {
     this.#options.signal?.throwIfAborted();
     if (tensors.includes("helpers")) this.#makeHelpers();
     const jobs = tensors.flatMap((name) => this.#blocks(name));
-    const points = await this.#modules.committer.commit(jobs, this.#options.signal);
+    const points = await this.#modules.committer.commit(jobs, this.#options);
     this.#send(tensors.at(-1)!, points);
   }
 
@@ -115,7 +116,7 @@ class Prover extends Core {
     this.#zerocheck.replaceHelpers(cells);
   }
 
-  #blocks(name: TensorName): CommitJob[] {
+  #blocks(name: TensorName): Scalars[] {
     const { blocks } = this.circuit.tensors.find((tensor) => tensor.name === name)!;
     const size = 2 ** this.circuit.settings.blockBits;
     const cells = this.#tables.cells(name);
@@ -200,12 +201,17 @@ class Prover extends Core {
   async open(rho: Point<bigint>, coefficients: ReadonlyMap<TensorName, bigint>, value: bigint): Promise<void> {
     const { blockBits } = this.circuit.settings;
     const { vectors, committer } = this.#modules;
-    const { signal } = this.#options;
     const polynomial = this.#claims!.combined(coefficients);
     const opening = new Opening(vectors, polynomial, blockBits, rho);
     this.#interference.folds?.(opening.folds, vectors, value);
     const commit = async (name: string, list: readonly Vector[]) =>
-      this.#send(name, await committer.commit(list.map((vector) => ({ words: vectors.toWords(vector) })), signal));
+      this.#send(
+        name,
+        await committer.commit(
+          list.map((vector) => ({ words: vectors.toWords(vector) })),
+          this.#options,
+        ),
+      );
     const words = (id: string, honest: bigint[]): bigint[] => {
       const values = this.#interference.message?.(id, -1, honest) ?? honest;
       this.transcript.absorb(values);

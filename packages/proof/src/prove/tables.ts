@@ -1,8 +1,8 @@
 import type { Cells, Circuit, Form, TensorName } from "../circuit/circuit.ts";
-import type { FieldVectors, Vector } from "../vectors/vectors.ts";
+import type { FieldVectors, Vector } from "../vectors/field-vectors.ts";
 import type { TensorCells, Witness } from "./witness.ts";
 
-/** The witness as field vectors, made when first asked for. Tables that a sumcheck folds are copies. */
+/** The witness as field vectors. Tables that a sumcheck folds are copies. */
 export class Tables {
   readonly vectors: FieldVectors;
   readonly circuit: Circuit;
@@ -18,6 +18,8 @@ export class Tables {
       table.set(circuit.program.loss.exponentials.slice(0, table.length));
       this.#witness.set("exponentials", table);
     }
+    // all at once: what is made between a mark and its release would be lost
+    for (const [name, cells] of this.#witness) this.#made.set(name, this.#make(name, cells));
   }
 
   cells(name: TensorName): TensorCells {
@@ -28,17 +30,18 @@ export class Tables {
 
   /** The whole tensor, zeros behind its cells. */
   vector(name: TensorName): Vector {
-    let vector = this.#made.get(name);
-    if (vector === undefined) {
-      const { vars } = this.circuit.tensors.find((tensor) => tensor.name === name)!;
-      vector = this.vectors.zeros(2 ** vars);
-      const cells = this.cells(name);
-      const mark = this.vectors.mark();
-      const values = cells instanceof Int32Array ? this.vectors.fromIntegers(cells) : this.vectors.fromBigInts(cells);
-      this.vectors.copyInto(this.vectors.slice(vector, 0, cells.length), values);
-      this.vectors.release(mark);
-      this.#made.set(name, vector);
-    }
+    const vector = this.#made.get(name);
+    if (vector === undefined) throw new Error(`the witness has no tensor ${name}`);
+    return vector;
+  }
+
+  #make(name: TensorName, cells: TensorCells): Vector {
+    const { vars } = this.circuit.tensors.find((tensor) => tensor.name === name)!;
+    const vector = this.vectors.zeros(2 ** vars);
+    const mark = this.vectors.mark();
+    const values = cells instanceof Int32Array ? this.vectors.fromIntegers(cells) : this.vectors.fromBigInts(cells);
+    this.vectors.copyInto(this.vectors.slice(vector, 0, cells.length), values);
+    this.vectors.release(mark);
     return vector;
   }
 

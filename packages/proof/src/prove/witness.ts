@@ -29,15 +29,33 @@ export function columnsOf(circuit: Circuit, trace: StepTrace): Columns {
       return;
     }
     const sign = quotient.map((q) => (q >= 0 ? 1 : 0));
-    writeNumber(circuit, columns, `h${i}.magnitude`, forward.quotientDigits, quotient.map((q) => (q >= 0 ? q : -q - 1)));
+    writeNumber(
+      circuit,
+      columns,
+      `h${i}.magnitude`,
+      forward.quotientDigits,
+      quotient.map((q) => (q >= 0 ? q : -q - 1)),
+    );
     columns.set(`h${i}.sign`, Int32Array.from(sign));
-    columns.set(`h${i}.activation`, Int32Array.from(quotient, (q) => Math.max(q, 0)));
+    columns.set(
+      `h${i}.activation`,
+      Int32Array.from(quotient, (q) => Math.max(q, 0)),
+    );
     const backward = circuit.layers[i + 1]!.backward;
     if (backward === null) return;
     const below = transposed(circuit, cells, trace.gradientProducts[i]!);
     const gradient = divide(circuit, backward, below, `h${i}.gradientRemainder`, columns);
-    writeNumber(circuit, columns, `h${i}.gradientQuotient`, backward.quotientDigits, offset(circuit, backward, gradient));
-    columns.set(`h${i}.gradient`, Int32Array.from(gradient, (g, at) => g * sign[at]!));
+    writeNumber(
+      circuit,
+      columns,
+      `h${i}.gradientQuotient`,
+      backward.quotientDigits,
+      offset(circuit, backward, gradient),
+    );
+    columns.set(
+      `h${i}.gradient`,
+      Int32Array.from(gradient, (g, at) => g * sign[at]!),
+    );
   });
   return columns;
 }
@@ -80,7 +98,10 @@ function writeNumber({ settings }: Circuit, columns: Columns, name: string, coun
   for (const value of values)
     if (!(value >= 0 && value < limit)) throw new OverflowError(name, `[0, 2^${count * settings.tableBits})`);
   for (let j = 0; j < count; j++)
-    columns.set(`${name}.${j}`, Int32Array.from(values, (value) => Math.floor(value / base ** j) % base));
+    columns.set(
+      `${name}.${j}`,
+      Int32Array.from(values, (value) => Math.floor(value / base ** j) % base),
+    );
 }
 
 /** Softmax and cross-entropy: selector of the maximum (lowest class of ties), exponentials, probabilities. */
@@ -138,7 +159,8 @@ function placed(circuit: Circuit, name: TensorName, used: number, columns: Colum
   const integers = inside.every(([key]) => columns.get(key) instanceof Int32Array);
   if (!integers) {
     const cells = Array<bigint>(used).fill(0n);
-    for (const [key, { offset: at }] of inside) Array.from(columns.get(key)!, BigInt).forEach((v, i) => (cells[at + i] = v));
+    for (const [key, { offset: at }] of inside)
+      (columns.get(key)! as readonly bigint[]).forEach((value, i) => (cells[at + i] = BigInt(value)));
     return cells;
   }
   const cells = new Int32Array(used);
@@ -176,7 +198,7 @@ function distances(circuit: Circuit, columns: Columns): Float64Array {
   const maximum = columns.get("o.maximum")!;
   const digits = Array.from({ length: quotientDigits }, (_, j) => columns.get(`o.logit.${j}`)!);
   const half = 2 ** (quotientDigits * settings.tableBits - 1);
-  return Float64Array.from(digits[0]!, (_, i) => {
+  return Float64Array.from({ length: digits[0]!.length }, (_, i) => {
     const z = digits.reduce((total, column, j) => total + Number(column[i]) * 2 ** (j * settings.tableBits), -half);
     const real = Math.floor(i / 2 ** batchVars) < program.loss.classes;
     return (real ? Number(maximum[i % 2 ** batchVars]) : 0) - z;

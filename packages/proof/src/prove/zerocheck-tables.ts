@@ -1,7 +1,7 @@
 import type { Cells, FormTerm, Lookup } from "../circuit/circuit.ts";
 import { inverse, mod, P } from "../field/fr.ts";
 import { isSquare } from "../script/script.ts";
-import type { Vector } from "../vectors/vectors.ts";
+import type { Vector } from "../vectors/field-vectors.ts";
 import type { Tables } from "./tables.ts";
 
 /** Tables of one lookup: helper, denominators, and the numerators of table sides. */

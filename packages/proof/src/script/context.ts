@@ -10,7 +10,12 @@ export interface Script<Value> {
 }
 
 /** Adds a claim, unless a test leaves it out. */
-export function claim<Value>(script: Script<Value>, name: string, value: Value, terms: readonly ClaimTerm<Value>[]): void {
+export function claim<Value>(
+  script: Script<Value>,
+  name: string,
+  value: Value,
+  terms: readonly ClaimTerm<Value>[],
+): void {
   if (!script.backend.omitted.has(name)) script.claims.push({ name, value, terms });
 }
 

@@ -115,7 +115,13 @@ function inputClaim<Value>(
     const input = backend.publicTensor("input", sample, sampleFrom, row, rowFrom);
     backend.assertEqual(value, backend.add(input, bias), "input");
   } else {
-    const inputFactor: Factor<Value> = { kind: "prefixEquality", point: row, from: rowFrom, vars: rowVars, count: inputs };
+    const inputFactor: Factor<Value> = {
+      kind: "prefixEquality",
+      point: row,
+      from: rowFrom,
+      vars: rowVars,
+      count: inputs,
+    };
     claim(script, name, backend.sub(value, bias), [slotTerm(script, "input", [factor, inputFactor])]);
   }
 }

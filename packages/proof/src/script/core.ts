@@ -68,11 +68,7 @@ export abstract class Core implements Backend<bigint> {
   protected abstract bound(id: string, round: number, x: bigint): void;
   abstract assertEqual(a: bigint, b: bigint, name: string): void;
   abstract claims(claims: readonly Claim<bigint>[], weights: Point<bigint>): void;
-  abstract open(
-    rho: Point<bigint>,
-    coefficients: ReadonlyMap<TensorName, bigint>,
-    value: bigint,
-  ): Promise<void> | void;
+  abstract open(rho: Point<bigint>, coefficients: ReadonlyMap<TensorName, bigint>, value: bigint): Promise<void> | void;
   abstract end(): void;
 
   challenges(id: string, count: number): Coordinates {
@@ -176,7 +172,13 @@ export abstract class Core implements Backend<bigint> {
     return new Coordinates("", values);
   }
 
-  publicTensor(name: "input" | "output", a: Point<bigint>, batchFrom: number, b: Point<bigint>, unitFrom: number): bigint {
+  publicTensor(
+    name: "input" | "output",
+    a: Point<bigint>,
+    batchFrom: number,
+    b: Point<bigint>,
+    unitFrom: number,
+  ): bigint {
     const { batch, batchVars, layers } = this.circuit;
     const units = name === "input" ? layers[0]!.inputs : layers.at(-1)!.outputs;
     const unitVars = name === "input" ? layers[0]!.rowVars : layers.at(-1)!.columnVars;
@@ -223,4 +225,3 @@ export function foldEvaluations(
   }
   return { even: mod(even), odd: mod(odd), atSquare: mod(atSquare), last: value };
 }
-

@@ -1,15 +1,11 @@
 import { encode, type Hex, keccak256, toHex, word } from "@skynet/protocol";
 import type { Circuit } from "../circuit/circuit.ts";
-import type { CurvePoint } from "../field/curve.ts";
-import { encodePoint } from "../field/curve.ts";
+import { encodePoint, type Point as CurvePoint, type PointG2 } from "../field/curve.ts";
 import { weightTensors } from "../program.ts";
 
 /** Changes whenever the protocol's messages or relations change. */
 const VERSION = "skynet/1/proof";
 const text = new TextEncoder();
-
-/** G2 point as [x0, x1, y0, y1]: x = x0 + x1 u. */
-export type G2Point = readonly [bigint, bigint, bigint, bigint];
 
 /** What prover and verifier of one circuit and one reference string share. */
 export interface ProofKey {
@@ -18,7 +14,7 @@ export interface ProofKey {
   readonly circuitHash: Hex;
   readonly srsHash: Hex;
   /** [tau]_2. */
-  readonly tau2: G2Point;
+  readonly tau2: PointG2;
   /** Commitments of the table of exponentials (steps). */
   readonly exponentials: readonly CurvePoint[];
   readonly weightsTag: Uint8Array;
@@ -67,7 +63,7 @@ export function makeKey(
   { srsHash, tau2, exponentials }: Pick<ProofKey, "srsHash" | "tau2" | "exponentials">,
 ): ProofKey {
   const circuitHash = circuitHashOf(circuit);
-  const points = [...exponentials.map(encodePoint), ...tau2.map(word)];
+  const coordinates = [tau2.x.c0, tau2.x.c1, tau2.y.c0, tau2.y.c1].map(word);
   return {
     circuit,
     circuitHash,
@@ -77,6 +73,12 @@ export function makeKey(
     weightsTag: weightsTagOf(circuit, srsHash),
     dataTag: dataTagOf(circuit, srsHash),
     outputTag: outputTagOf(circuit, srsHash),
-    transcriptKey: keccak256(keccak256(text.encode(VERSION)), word(BigInt(circuitHash)), word(BigInt(srsHash)), ...points),
+    transcriptKey: keccak256(
+      keccak256(text.encode(VERSION)),
+      word(BigInt(circuitHash)),
+      word(BigInt(srsHash)),
+      ...exponentials.map(encodePoint),
+      ...coordinates,
+    ),
   };
 }

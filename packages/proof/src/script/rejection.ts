@@ -17,10 +17,7 @@ export const CHECKS = [
   "pairing",
 ] as const;
 
-/**
- * A proof that is not valid. `check` says where it was refused; "point range" and "point on curve" are "precompile" on
- * chain, where the curve operations check their operands.
- */
+/** A proof that is not valid. `check` says where it was refused; "precompile" stands for a point that is none. */
 export class Rejection extends InvalidInputError {
   readonly check: string;
 

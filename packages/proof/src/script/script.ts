@@ -107,12 +107,19 @@ function lookupEquation<Value>(
     }[kind]();
     return backend.keep(backend.sub(alpha, fingerprint));
   });
-  const others = denominators.map((_, j) => product(script, denominators.filter((_, i) => i !== j)));
+  const others = denominators.map((_, j) =>
+    product(
+      script,
+      denominators.filter((_, i) => i !== j),
+    ),
+  );
   const factors = [equalityFactor(r, 0, vars)];
   const terms = [slotTerm(script, helper, factors, backend.keep(backend.mul(weight, product(script, denominators))))];
   if (!kind.endsWith("Table"))
     return { constant: [backend.mul(weight, backend.sub(backend.constant(0n), sum(script, others)))], terms };
-  others.forEach((other, j) => terms.push(slotTerm(script, slot, factors, backend.keep(backend.mul(weight, other)), j)));
+  others.forEach((other, j) =>
+    terms.push(slotTerm(script, slot, factors, backend.keep(backend.mul(weight, other)), j)),
+  );
   return { constant: [], terms };
 }
 
@@ -149,7 +156,13 @@ function productEquations<Value>(
     claim(
       script,
       `${name}.right`,
-      backend.sub(right, sum(script, forms.map(({ constant }) => constant))),
+      backend.sub(
+        right,
+        sum(
+          script,
+          forms.map(({ constant }) => constant),
+        ),
+      ),
       forms.flatMap(({ terms }) => terms),
     );
     known.push(backend.mul(left, right));
@@ -193,7 +206,10 @@ function contractions<Value>(script: Script<Value>, r: Point<Value>): void {
   const list: Contracted<Value>[] = contractionRelation(script, r, eta, total);
   const x = backend.point("x", circuit.contractionVars);
   const final = backend.productSumcheck("contractions", x, circuit.contractionVars, total);
-  const operands = backend.words("operands", list.flatMap(({ contraction: { name } }) => [`${name}.left`, `${name}.right`]));
+  const operands = backend.words(
+    "operands",
+    list.flatMap(({ contraction: { name } }) => [`${name}.left`, `${name}.right`]),
+  );
   const expected = list.map(({ contraction: { vars }, coefficient }, j) => {
     const missing: Value[] = [];
     for (let e = vars; e < circuit.contractionVars; e++) missing.push(backend.sub(script.one, x.at(e)));
@@ -229,7 +245,12 @@ async function open<Value>(script: Script<Value>): Promise<void> {
   const delta = backend.challenges("delta", 1).at(0);
   const weights = backend.powers(delta, claims.length);
   backend.claims(claims, weights);
-  const total = backend.keep(sum(script, claims.map(({ value }, j) => backend.mul(weights.at(j), value))));
+  const total = backend.keep(
+    sum(
+      script,
+      claims.map(({ value }, j) => backend.mul(weights.at(j), value)),
+    ),
+  );
   const rho = backend.point("rho", circuit.claimVars);
   const value = backend.productSumcheck("claims", rho, circuit.claimVars, total);
   await backend.open(rho, tensorCoefficients(script, weights, rho), value);

@@ -1,6 +1,7 @@
 import { concatBytes, type Hex, keccak256, toHex, word } from "@skynet/protocol";
 import type { Circuit, TensorName } from "../circuit/circuit.ts";
-import { type CurvePoint, decodePoint, encodePoint } from "../field/curve.ts";
+import { decodePoint, encodePoint, type Point as CurvePoint } from "../field/curve.ts";
+import { ProofError } from "../errors.ts";
 import { mod, P } from "../field/fr.ts";
 import type { ProofKey } from "./key.ts";
 import { Rejection } from "./rejection.ts";
@@ -61,7 +62,10 @@ export function outputBytes({ statement, settings, batch, layers }: Circuit): nu
 }
 
 /** Public part of a proof: points of the statement's tensors, then packed inputs, then logits as field elements. */
-export function encodePublicPart(circuit: Circuit, statement: Pick<Statement, "points" | "publicInput" | "publicOutput">): Uint8Array {
+export function encodePublicPart(
+  circuit: Circuit,
+  statement: Pick<Statement, "points" | "publicInput" | "publicOutput">,
+): Uint8Array {
   const points = statementTensors(circuit).flatMap((name) => statement.points.get(name)!.map(encodePoint));
   const input = new Uint8Array(inputBytes(circuit));
   if (input.length > 0) input.set(new Uint8Array(Int8Array.from(statement.publicInput!).buffer));
@@ -71,7 +75,7 @@ export function encodePublicPart(circuit: Circuit, statement: Pick<Statement, "p
 
 /**
  * Reads the public part and checks it against the ids.
- * @throws Rejection `length`, `point range`, `point on curve`, `scalar range`, `input id`, `weights id`, ...
+ * @throws Rejection `length`, `precompile`, `scalar range`, `input id`, `weights id`, ...
  */
 export function decodePublicPart(key: ProofKey, header: StatementHeader, proof: Uint8Array): Statement {
   const { circuit } = key;
@@ -110,7 +114,17 @@ export function decodePublicPart(key: ProofKey, header: StatementHeader, proof: 
 }
 
 function readPoints(proof: Uint8Array, from: number, count: number): CurvePoint[] {
-  return Array.from({ length: count }, (_, i) => decodePoint(proof.subarray(from + 64 * i, from + 64 * (i + 1))));
+  return Array.from({ length: count }, (_, i) => readPoint(proof.subarray(from + 64 * i, from + 64 * (i + 1))));
+}
+
+/** @throws Rejection `precompile`: on chain the curve operations refuse the same points */
+export function readPoint(bytes: Uint8Array): CurvePoint {
+  try {
+    return decodePoint(bytes);
+  } catch (error) {
+    if (error instanceof ProofError) throw new Rejection("precompile");
+    throw error;
+  }
 }
 
 function readLogits(bytes: Uint8Array): Int32Array {
@@ -122,4 +136,3 @@ function readLogits(bytes: Uint8Array): Int32Array {
     return Number(signed);
   });
 }
-

@@ -1,12 +1,21 @@
 import type { TensorName } from "../circuit/circuit.ts";
-import { addPoints, type CurvePoint, decodePoint, GENERATOR, INFINITY, multiplyPoint, pairingHolds } from "../field/curve.ts";
+import {
+  add,
+  GENERATOR,
+  GENERATOR_G2,
+  INFINITY,
+  isPairingProductOne,
+  multiply,
+  negate,
+  type Point as CurvePoint,
+} from "../field/curve.ts";
 import { mod, P } from "../field/fr.ts";
 import type { Claim, Point } from "../script/backend.ts";
 import { Core, type CoreOptions, foldEvaluations } from "../script/core.ts";
 import type { ProofKey } from "../script/key.ts";
 import { Rejection } from "../script/rejection.ts";
 import { runScript } from "../script/script.ts";
-import { decodePublicPart, publicBytes, type Statement, type StatementHeader } from "../script/statement.ts";
+import { decodePublicPart, publicBytes, readPoint, type Statement, type StatementHeader } from "../script/statement.ts";
 import { unword } from "../script/transcript.ts";
 
 /**
@@ -83,11 +92,15 @@ class Verifier extends Core {
     const interpolated = mod(even + odd * z + kappa * (z * z - r2));
     const vanishing = mod((z * z - r2) * (z - r2));
     let sum = this.#combination(rho, coefficients);
-    folds.forEach((fold, i) => (sum = addPoints(sum, multiplyPoint(fold, powers.at(i + 1)))));
-    sum = addPoints(sum, multiplyPoint(GENERATOR, mod(-interpolated)));
-    sum = addPoints(sum, multiplyPoint(quotient, mod(-vanishing)));
-    sum = addPoints(sum, multiplyPoint(witness, z));
-    if (!pairingHolds(sum, witness, this.key.tau2) && !this.omitted.has("pairing")) throw new Rejection("pairing");
+    folds.forEach((fold, i) => (sum = add(sum, multiply(fold, powers.at(i + 1)))));
+    sum = add(sum, multiply(GENERATOR, mod(-interpolated)));
+    sum = add(sum, multiply(quotient, mod(-vanishing)));
+    sum = add(sum, multiply(witness, z));
+    const pairs = [
+      { g1: sum, g2: GENERATOR_G2 },
+      { g1: negate(witness), g2: this.key.tau2 },
+    ];
+    if (!this.omitted.has("pairing") && !isPairingProductOne(pairs)) throw new Rejection("pairing");
   }
 
   end(): void {
@@ -101,14 +114,14 @@ class Verifier extends Core {
     for (const { name, vars } of this.circuit.tensors) {
       this.#points.get(name)!.forEach((point, i) => {
         const weight = this.mul(coefficients.get(name)!, this.bits(rho, blockBits, vars - blockBits, i));
-        sum = addPoints(sum, multiplyPoint(point, weight));
+        sum = add(sum, multiply(point, weight));
       });
     }
     return sum;
   }
 
   #readPoints(count: number): CurvePoint[] {
-    const points = Array.from({ length: count }, () => decodePoint(this.#take(64)));
+    const points = Array.from({ length: count }, () => readPoint(this.#take(64)));
     this.transcript.absorb(points.flatMap(({ x, y }) => [x, y]));
     return points;
   }

@@ -1,0 +1,183 @@
+import { type Hex, SkyNetError } from "@skynet/protocol";
+import type { Circuit, TensorName } from "../circuit/circuit.ts";
+import type { Inputs, StepTrace } from "../executor.ts";
+import { add, type Point as CurvePoint, type PointG2 } from "../field/curve.ts";
+import type { KernelSource } from "../kernels.ts";
+import { makeKey, type ProofKey } from "../script/key.ts";
+import { pointsId, type Statement, type StatementHeader } from "../script/statement.ts";
+import { type Committer, createCommitter } from "../vectors/committer.ts";
+import { FieldVectors } from "../vectors/field-vectors.ts";
+import { verify } from "../verify/verify.ts";
+import { prove, type ProveOptions } from "./prover.ts";
+import { columnsOf, layOut, layOutBatch, layOutWeights } from "./witness.ts";
+
+/** The part of a reference string that a circuit needs: 2^blockBits points. */
+export interface StringPart {
+  /** Points in kernel form, 18 words each. */
+  readonly points: Uint32Array;
+  readonly g2Tau: PointG2;
+  readonly hash: Hex;
+}
+
+export interface ProofSystemOptions {
+  readonly threads?: number;
+  readonly kernels?: { readonly executor?: KernelSource; readonly proof?: KernelSource };
+}
+
+/** What a step proves beside its header: the ids in the header must be those of these tensors. */
+export interface StepWitness {
+  readonly before: readonly Int32Array[];
+  readonly after: readonly Int32Array[];
+  readonly beforePoints: readonly CurvePoint[];
+  readonly afterPoints: readonly CurvePoint[];
+  readonly x: Inputs;
+  readonly labels: Uint8Array;
+  readonly batchPoints: readonly CurvePoint[];
+  /** What the executor computed from `before`. */
+  readonly trace: StepTrace;
+}
+
+export type Header = Omit<StatementHeader, "idIn" | "idOut" | "idData">;
+
+/**
+ * Commits, proves and verifies for one circuit and one reference string.
+ * @example
+ * const system = await createProofSystem(stepCircuit(program), srs, { threads: 2 });
+ * const points = await system.commitWeights(weights);
+ * const proof = await system.proveStep(header, witness);
+ * await system.close();
+ */
+export async function createProofSystem(
+  circuit: Circuit,
+  srs: StringPart,
+  { threads = 1, kernels = {} }: ProofSystemOptions = {},
+): Promise<ProofSystem> {
+  const proof = kernels.proof === undefined ? {} : { kernels: kernels.proof };
+  const committer = await createCommitter({ points: srs.points, threads, ...proof });
+  const vectors = await FieldVectors.create(proof);
+  const key = await keyOf(circuit, srs, committer);
+  return new ProofSystem(key, committer, vectors);
+}
+
+/** Table of exponentials up to the largest difference of logits. */
+function exponentialCells({ program, slots }: Circuit): Int32Array {
+  const table = new Int32Array(2 ** slots.get("exponentials")!.vars);
+  table.set(program.loss.exponentials.slice(0, table.length));
+  return table;
+}
+
+async function keyOf(circuit: Circuit, srs: StringPart, committer: Committer): Promise<ProofKey> {
+  const layout = circuit.tensors.find(({ name }) => name === "exponentials");
+  const jobs = layout === undefined ? [] : blocksOf(circuit, "exponentials", exponentialCells(circuit));
+  return makeKey(circuit, { srsHash: srs.hash, tau2: srs.g2Tau, exponentials: await committer.commit(jobs) });
+}
+
+/** Blocks of a tensor as jobs of the committer. */
+function blocksOf({ tensors, settings }: Circuit, name: TensorName, cells: Int32Array): { integers: Int32Array }[] {
+  const size = 2 ** settings.blockBits;
+  const { blocks } = tensors.find((tensor) => tensor.name === name)!;
+  return Array.from({ length: blocks }, (_, i) => ({ integers: cells.subarray(i * size, (i + 1) * size) }));
+}
+
+export class ProofSystem {
+  readonly key: ProofKey;
+  readonly #committer: Committer;
+  readonly #vectors: FieldVectors;
+
+  constructor(key: ProofKey, committer: Committer, vectors: FieldVectors) {
+    this.key = key;
+    this.#committer = committer;
+    this.#vectors = vectors;
+  }
+
+  get circuit(): Circuit {
+    return this.key.circuit;
+  }
+
+  /** Commitments of weights, one tensor [inputs + 1, outputs] per layer. */
+  commitWeights(weights: readonly Int32Array[]): Promise<CurvePoint[]> {
+    return this.#commit("weights", layOutWeights(this.circuit, weights));
+  }
+
+  /**
+   * Commitments of `after` from those of `before`: C(W') = C(W) + N C((W' - W) / N). The changes are small numbers, so
+   * this is several times faster than committing anew.
+   */
+  async commitChange(
+    before: readonly Int32Array[],
+    points: readonly CurvePoint[],
+    after: readonly Int32Array[],
+  ): Promise<CurvePoint[]> {
+    const rate = this.circuit.program.learningRateInteger;
+    const changes = before.map((tensor, i) => tensor.map((value, j) => (after[i]![j]! - value) / rate));
+    const sums = await this.#commit("weights", layOutWeights(this.circuit, changes));
+    return points.map((point, i) => {
+      let sum = sums[i]!;
+      for (let factor = rate; factor > 1; factor /= 2) sum = add(sum, sum);
+      return add(point, sum);
+    });
+  }
+
+  /** Commitments of a batch: inputs and one-hot labels (steps), or inputs alone (inference). */
+  commitBatch(x: Inputs, labels?: Uint8Array): Promise<CurvePoint[]> {
+    return this.#commit("batch", layOutBatch(this.circuit, x, labels));
+  }
+
+  async #commit(name: TensorName, cells: Int32Array): Promise<CurvePoint[]> {
+    return this.#committer.commit(blocksOf(this.circuit, name, cells));
+  }
+
+  weightsId(points: readonly CurvePoint[]): Hex {
+    return pointsId(this.key.weightsTag, points);
+  }
+
+  batchId(points: readonly CurvePoint[]): Hex {
+    return pointsId(this.key.dataTag, points);
+  }
+
+  /**
+   * Proves one training step and checks the proof before it returns it.
+   * @throws OverflowError when a value does not fit its digits; Rejection when the parts do not belong together
+   */
+  async proveStep(header: Header, witness: StepWitness, options: ProveOptions = {}): Promise<StepProof> {
+    if (this.circuit.statement !== "step") throw new SkyNetError("WrongCircuit", "this circuit proves inferences");
+    const statement: Statement = {
+      ...header,
+      idIn: this.weightsId(witness.beforePoints),
+      idOut: this.weightsId(witness.afterPoints),
+      idData: this.batchId(witness.batchPoints),
+      points: new Map([
+        ["weights", witness.beforePoints],
+        ["next", witness.afterPoints],
+        ["batch", witness.batchPoints],
+      ]),
+    };
+    const cells = layOut(this.circuit, columnsOf(this.circuit, witness.trace));
+    cells.set("weights", layOutWeights(this.circuit, witness.before));
+    cells.set("next", layOutWeights(this.circuit, witness.after));
+    cells.set("batch", layOutBatch(this.circuit, witness.x, witness.labels));
+    const proof = await prove(
+      { vectors: this.#vectors, committer: this.#committer },
+      this.key,
+      statement,
+      cells,
+      options,
+    );
+    await this.verify(statement, proof);
+    return { statement: statement, proof };
+  }
+
+  /** @throws Rejection */
+  verify(header: StatementHeader, proof: Uint8Array): Promise<void> {
+    return verify(this.key, header, proof);
+  }
+
+  async close(): Promise<void> {
+    await this.#committer.close();
+  }
+}
+
+export interface StepProof {
+  readonly statement: StatementHeader;
+  readonly proof: Uint8Array;
+}
