@@ -14,14 +14,17 @@ export const generator: Point = { x: 1n, y: 2n };
 
 const mod = (value: bigint) => ((value % FIELD) + FIELD) % FIELD;
 
-function power(base: bigint, exponent: bigint, modulus: bigint): bigint {
-  let result = 1n;
-  for (let rest = exponent, square = base; rest > 0n; rest >>= 1n, square = (square * square) % modulus)
-    if (rest & 1n) result = (result * square) % modulus;
-  return result;
+/** Extended Euclid; 0 has no inverse. */
+function invert(value: bigint, modulus: bigint): bigint {
+  let [a, b, x, y] = [((value % modulus) + modulus) % modulus, modulus, 1n, 0n];
+  while (b > 0n) {
+    const quotient = a / b;
+    [a, b, x, y] = [b, a - quotient * b, y, x - quotient * y];
+  }
+  return ((x % modulus) + modulus) % modulus;
 }
 
-const inverse = (value: bigint) => power(mod(value), FIELD - 2n, FIELD);
+const inverse = (value: bigint) => invert(value, FIELD);
 const isInfinity = ({ x, y }: Point) => x === 0n && y === 0n;
 
 export const negate = (p: Point): Point => (isInfinity(p) ? p : { x: p.x, y: mod(-p.y) });
@@ -43,7 +46,7 @@ export function multiplyPoint(p: Point, scalar: bigint): Point {
 }
 
 /** 1 / value modulo the order of the group. */
-export const inverseScalar = (value: bigint) => power(value, CURVE_ORDER - 2n, CURVE_ORDER);
+export const inverseScalar = (value: bigint) => invert(value, CURVE_ORDER);
 
 const hexWord = (value: bigint) => value.toString(16).padStart(64, "0");
 

@@ -45,11 +45,16 @@ export function proofFor(context: Hex, idIn: Hex, idOut: Hex, idData: Hex): Hex 
   );
 }
 
-/** Points that stand for weights: small multiples of the generator, different for each label and block. */
+const known = new Map<string, Point>();
+
+/** Points that stand for weights: multiples of the generator, different for each label and block. */
 export function weightsOf(label: string, blocks = verifierDescription.weightBlocks): Point[] {
-  return Array.from({ length: blocks }, (_, block) =>
-    multiplyPoint(generator, BigInt(hash(`${label} ${block}`)) % CURVE_ORDER),
-  );
+  return Array.from({ length: blocks }, (_, block) => {
+    const name = `${label} ${block}`;
+    const point = known.get(name) ?? multiplyPoint(generator, BigInt(hash(name)) % CURVE_ORDER);
+    known.set(name, point);
+    return point;
+  });
 }
 
 export const idOfWeights = (points: readonly Point[]): Hex =>

@@ -3,6 +3,7 @@ import type { Hex } from "@skynet/protocol";
 import { createTestClient, http, keccak256, zeroHash } from "viem";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as Delegate from "../generated/Delegate.ts";
+import { verifierRegistryAbi } from "./chain/abi.ts";
 import { connect } from "./chain/connection.ts";
 import type { Connection } from "./chain/connection.ts";
 import type { Chain } from "./chain/types.ts";
@@ -59,7 +60,6 @@ describe("the verifier registry", () => {
     expect(again.receipt.logs).toEqual([]);
     expect((await party.verifierEntry(verifierId)).registrar).toBe(party.address);
     const { walletClient, publicClient } = connection;
-    const { verifierRegistryAbi } = await import("./chain/abi.ts");
     const hash = await walletClient.writeContract({
       address: party.addresses.verifierRegistry,
       abi: verifierRegistryAbi,
@@ -129,11 +129,9 @@ describe("the verifier registry", () => {
     const hash = await walletClient.sendTransaction({ authorizationList: [authorization], to: party.address });
     await publicClient.waitForTransactionReceipt({ hash });
     await expect(register(other.address)).rejects.toMatchObject({ code: "BadCode" });
-    // whatever its length: anvil can place code that no transaction could
+    // anvil can place code that no transaction could
     const rpc = createTestClient({ mode: "anvil", transport: http(chain.anvil.rpcUrl) });
-    const [forged, large, largest] = [id("a"), id("b"), id("c")].map((hex) => hex.slice(0, 42) as Hex);
-    await rpc.setCode({ address: forged!, bytecode: `0xef01${"00".repeat(30)}` });
-    await expect(register(forged!)).rejects.toMatchObject({ code: "BadCode" });
+    const [large, largest] = [id("b"), id("c")].map((hex) => hex.slice(0, 42) as Hex);
     await rpc.setCode({ address: large!, bytecode: `0x${"00".repeat(24_577)}` });
     await expect(register(large!)).rejects.toMatchObject({ code: "BadCode" });
     await rpc.setCode({ address: largest!, bytecode: `0x${"00".repeat(24_576)}` });
