@@ -11,7 +11,20 @@ const folder = import.meta.dirname;
 const generated = path.join(folder, "generated");
 
 /** Contracts that nodes use, and those that only tests need. */
-const contracts = ["Deployer", "JobBoard", "JobMachine", "JobViews", "Ledger", "TestToken", "WorkerRegistry"];
+const contracts = [
+  "BlockhashBeacon",
+  "Deployer",
+  "JobBoard",
+  "JobMachine",
+  "JobMerge",
+  "JobProofs",
+  "JobViews",
+  "Ledger",
+  "TestBeacon",
+  "TestToken",
+  "VerifierRegistry",
+  "WorkerRegistry",
+];
 const testContracts = [
   "BlacklistToken",
   "Delegate",
@@ -19,11 +32,13 @@ const testContracts = [
   "FeeToken",
   "JobMachineHarness",
   "NoReturnToken",
+  "ProofHarness",
   "ReentrantToken",
+  "TestVerifier",
 ];
 
 /** Libraries are created through the CREATE2 proxy, so their addresses are known when the others are linked. */
-const libraries = ["JobMachine", "JobViews"];
+const libraries = ["JobMachine", "JobMerge", "JobProofs", "JobViews"];
 
 interface Artifact {
   readonly abi: unknown;
@@ -44,7 +59,7 @@ async function compile(): Promise<void> {
 
 function readArtifact(name: string): Artifact {
   const artifacts = path.join(folder, "build", "artifacts", "solidity");
-  const file = ["", "libraries", "test"]
+  const file = ["", "beacons", "libraries", "test"]
     .map((place) => path.join(artifacts, place, `${name}.sol`, `${name}.json`))
     .find((candidate) => fs.existsSync(candidate));
   if (file === undefined) throw new Error(`the compiler produced nothing for ${name}`);

@@ -3,13 +3,17 @@ pragma solidity 0.8.37;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ILedger} from "./interfaces/ILedger.sol";
+import {IVerifierRegistry} from "./interfaces/IVerifierRegistry.sol";
 import {IWorkerRegistry} from "./interfaces/IWorkerRegistry.sol";
 import {Accounts} from "./libraries/Accounts.sol";
+import {Audit} from "./libraries/Audit.sol";
 import {Bitmap} from "./libraries/Bitmap.sol";
 import {JobHashes} from "./libraries/JobHashes.sol";
 import {JobMachine} from "./libraries/JobMachine.sol";
+import {JobMerge} from "./libraries/JobMerge.sol";
+import {JobProofs} from "./libraries/JobProofs.sol";
 import {JobRules} from "./libraries/JobRules.sol";
-import {Effects, Job, Row, Spec} from "./libraries/JobTypes.sol";
+import {Answer, Effects, Job, Row, Spec, Update} from "./libraries/JobTypes.sol";
 import {JobView, JobViews} from "./libraries/JobViews.sol";
 import {Siblings} from "./libraries/Siblings.sol";
 import {Signatures} from "./libraries/Signatures.sol";
@@ -18,7 +22,7 @@ import {Signatures} from "./libraries/Signatures.sol";
 
 /// @title Jobs: escrow, seats, rounds and pay.
 /// @notice Checks signatures, drives `JobMachine`, and moves the money that the machine reports. Every action of a
-/// participant can be sent by anybody, because it carries a signature. Quorum mode only: proof mode is refused.
+/// participant can be sent by anybody, because it carries a signature or a proof that names its beneficiary.
 contract JobBoard is EIP712 {
     /// @notice A worker's signed wish to join.
     struct Acceptance {
@@ -42,6 +46,7 @@ contract JobBoard is EIP712 {
 
     ILedger public immutable ledger;
     IWorkerRegistry public immutable workerRegistry;
+    IVerifierRegistry public immutable verifierRegistry;
     /// @notice Shortest time window in seconds.
     uint256 public immutable minWindow;
 
@@ -58,6 +63,8 @@ contract JobBoard is EIP712 {
     event Committed(bytes32 indexed jobId, uint16 round, uint256 seat, bytes32 idEnd, bytes32 stepsRoot);
     event Abstained(bytes32 indexed jobId, uint16 round, uint256 seat);
     event Left(bytes32 indexed jobId, uint16 round, uint256 seat);
+    event Drawn(bytes32 indexed jobId, uint16 round, bytes32 seed, uint256 selected);
+    event Proven(bytes32 indexed jobId, uint16 round, uint256 seat, uint256 slot, uint256 segment);
     event Delivered(bytes32 indexed jobId, uint16 round, uint256 attesters, uint256 delivered);
     event Merged(bytes32 indexed jobId, uint16 round, bytes32 idNext, uint256 included, address prover, uint256 fee);
     event RoundEnded(bytes32 indexed jobId, uint16 round, uint256 paidCompute, uint256 paidDelivery);
@@ -67,7 +74,7 @@ contract JobBoard is EIP712 {
     event HoldClaimed(bytes32 indexed jobId, uint256 seat, address payout, uint256 amount);
     event Released(bytes32 indexed jobId, uint256 seat, uint256 stake);
 
-    error ProofModeUnavailable();
+    error WrongMode();
     error NotToken();
     error BadMeta();
     error BadLength();
@@ -80,6 +87,7 @@ contract JobBoard is EIP712 {
     constructor() EIP712("SkyNet", "1") {
         ledger = ILedger(Siblings.addressOf(msg.sender, Siblings.LEDGER));
         workerRegistry = IWorkerRegistry(Siblings.addressOf(msg.sender, Siblings.WORKER_REGISTRY));
+        verifierRegistry = IVerifierRegistry(Siblings.addressOf(msg.sender, Siblings.VERIFIER_REGISTRY));
         minWindow = block.chainid == 31337 ? 1 : 15 minutes;
     }
 
@@ -88,12 +96,12 @@ contract JobBoard is EIP712 {
     /// @notice Escrows the budget from the requester's Ledger balance. `meta` is published; the terms bind its hash.
     function post(Spec calldata spec, bytes calldata meta) external returns (bytes32 jobId) {
         require(spec.requester == msg.sender, JobMachine.NotRequester());
-        require(spec.mode != JobRules.PROOF_MODE, ProofModeUnavailable());
         require(spec.token.code.length > 0, NotToken());
         require(keccak256(meta) == spec.metaHash, BadMeta());
         jobId = JobHashes.jobId(msg.sender, nonces[msg.sender]++, JobHashes.spec(spec));
         Job storage job = jobs[jobId];
         JobMachine.post(job, specs, jobId, spec, block.timestamp, minWindow);
+        if (spec.mode == JobRules.PROOF_MODE) JobProofs.checkTerms(spec, verifierRegistry);
         ledger.pull(spec.token, msg.sender, jobId, job.escrow);
         emit JobPosted(jobId, msg.sender, spec, meta);
     }
@@ -234,6 +242,7 @@ contract JobBoard is EIP712 {
         Job storage job = jobs[jobId];
         Spec storage spec = specs[jobId];
         JobMachine.requirePhase(job, spec, JobMachine.MERGE, block.timestamp);
+        require(spec.mode == JobRules.QUORUM_MODE, WrongMode());
         uint16 round = job.round;
         uint256 included = JobMachine.includedSeats(job);
         bytes32 digest = _hashTypedDataV4(JobHashes.attestation(jobId, round, included, idNext));
@@ -244,15 +253,47 @@ contract JobBoard is EIP712 {
         }
         uint256 quorum = Bitmap.quorum(Bitmap.count(job.committed));
         require(seats.length >= quorum, JobMachine.TooFewAttestations());
-        uint256 mark = before(jobId);
-        Effects memory fx = JobMachine.merge(job, spec, block.timestamp);
-        job.modelId = idNext;
-        ledger.move(spec.token, jobId, Accounts.user(msg.sender), fx.paid);
-        emit Merged(jobId, round, idNext, included, msg.sender, fx.paid);
-        conclude(jobId, mark, fx);
+        adopt(jobId, idNext, included);
+    }
+
+    /// @notice Proof mode: the id of the next model is computed from the points of the included seats. The fee goes to
+    /// the sender.
+    function mergeProven(bytes32 jobId, bytes calldata basePoints, Update[] calldata updates) external {
+        Job storage job = jobs[jobId];
+        Spec storage spec = specs[jobId];
+        JobMachine.requirePhase(job, spec, JobMachine.MERGE, block.timestamp);
+        require(spec.mode == JobRules.PROOF_MODE, WrongMode());
+        uint256 included = JobMachine.includedSeats(job);
+        adopt(jobId, JobMerge.nextId(job, spec, verifierRegistry, included, basePoints, updates), included);
     }
 
     // ---- Anybody.
+
+    /// @notice Proof mode: decides which seats are audited, as soon as the beacon has a value.
+    function draw(bytes32 jobId) external {
+        Job storage job = jobs[jobId];
+        Spec storage spec = specs[jobId];
+        JobMachine.requirePhase(job, spec, JobMachine.DRAW, block.timestamp);
+        uint256 mark = before(jobId);
+        (bytes32 seed, uint256 selected) = JobProofs.draw(job, spec, jobId);
+        JobMachine.draw(job, spec, block.timestamp, selected);
+        emit Drawn(jobId, job.round, seed, selected);
+        Effects memory none;
+        conclude(jobId, mark, none);
+    }
+
+    /// @notice Proof mode: answers one audit slot of a seat. A bad answer reverts and changes nothing.
+    function prove(bytes32 jobId, Answer calldata answer) external {
+        Job storage job = jobs[jobId];
+        uint16 round = job.round;
+        uint256 mark = before(jobId);
+        // phase, seat and slot first; the proof only says whether this transition stands
+        Effects memory fx = JobMachine.prove(job, specs[jobId], block.timestamp, answer.seat, answer.slot);
+        uint256 segment = JobProofs.check(job, specs[jobId], verifierRegistry, jobId, round, answer);
+        workerRegistry.recordProof(job.worker[answer.seat]);
+        emit Proven(jobId, round, answer.seat, answer.slot, segment);
+        conclude(jobId, mark, fx);
+    }
 
     /// @notice The timeout exit of the present phase.
     function tick(bytes32 jobId) external {
@@ -304,7 +345,21 @@ contract JobBoard is EIP712 {
     /// @notice Index of the batch that a seat trains on in a step of a round.
     function batchFor(bytes32 jobId, uint256 seat, uint256 round, uint256 step) external view returns (uint256) {
         Job storage job = jobs[jobId];
-        return uint256(keccak256(abi.encode(job.batchSeed, job.worker[seat], round, step))) % specs[jobId].nBatches;
+        return Audit.batchIndex(job, specs[jobId], job.worker[seat], round, step);
+    }
+
+    /// @notice What a proof of a seat's step in this round must be made for, and the batch of the step.
+    function statementFor(bytes32 jobId, uint256 seat, uint256 step)
+        external
+        view
+        returns (bytes32 context, uint256 batch)
+    {
+        return JobProofs.statement(jobs[jobId], specs[jobId], jobId, seat, step);
+    }
+
+    /// @notice Segments that a seat has to prove in this round, by slot; empty when it is not selected.
+    function drawnSegments(bytes32 jobId, uint256 seat) external view returns (uint256[] memory) {
+        return JobProofs.drawn(jobs[jobId], specs[jobId], seat);
     }
 
     // ---- Inside.
@@ -351,7 +406,9 @@ contract JobBoard is EIP712 {
         Job storage job = jobs[jobId];
         uint16 round = job.round;
         uint256 mark = before(jobId);
-        Effects memory fx = JobMachine.commit(job, specs[jobId], block.timestamp, seat);
+        Spec storage spec = specs[jobId];
+        Effects memory fx = JobMachine.commit(job, spec, block.timestamp, seat);
+        if (spec.mode == JobRules.PROOF_MODE) JobProofs.noteCommit(job, spec, round, idEnd, stepsRoot);
         job.commitHash[seat] = keccak256(abi.encode(round, idEnd, stepsRoot));
         emit Committed(jobId, round, seat, idEnd, stepsRoot);
         conclude(jobId, mark, fx);
@@ -375,6 +432,19 @@ contract JobBoard is EIP712 {
         conclude(jobId, mark, fx);
     }
 
+    /// @dev The next model of a merged round.
+    function adopt(bytes32 jobId, bytes32 idNext, uint256 included) private {
+        Job storage job = jobs[jobId];
+        Spec storage spec = specs[jobId];
+        uint16 round = job.round;
+        uint256 mark = before(jobId);
+        Effects memory fx = JobMachine.merge(job, spec, block.timestamp);
+        job.modelId = idNext;
+        ledger.move(spec.token, jobId, Accounts.user(msg.sender), fx.paid);
+        emit Merged(jobId, round, idNext, included, msg.sender, fx.paid);
+        conclude(jobId, mark, fx);
+    }
+
     /// @dev Phase and round before an event, to see what it changed.
     function before(bytes32 jobId) private view returns (uint256) {
         return uint256(jobs[jobId].phase) << 16 | jobs[jobId].round;
@@ -388,8 +458,10 @@ contract JobBoard is EIP712 {
         if (job.round != round) emit RoundEnded(jobId, round, job.paidCompute[round], job.paidDelivery[round]);
         if (mark == before(jobId)) return;
         emit PhaseChanged(jobId, job.phase, job.round, job.active);
-        if (job.phase != JobMachine.SETTLED) return;
         Spec storage spec = specs[jobId];
+        // in the transaction that closes the commits: while any is accepted, nobody knows the value of the ticket
+        if (job.phase == JobMachine.DRAW) JobProofs.takeTicket(job, spec);
+        if (job.phase != JobMachine.SETTLED) return;
         if (fx.holdBurned > 0) ledger.move(spec.token, jobId, Accounts.BURN, fx.holdBurned);
         if (fx.refund > 0) ledger.move(spec.token, jobId, Accounts.user(spec.requester), fx.refund);
         emit Settled(jobId, job.outcome, fx.refund, fx.holdBurned);

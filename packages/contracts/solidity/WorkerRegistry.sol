@@ -22,7 +22,7 @@ contract WorkerRegistry is IWorkerRegistry, EIP712 {
     struct Score {
         uint32 roundsPaid;
         uint32 roundsMissed;
-        uint32 proofs;
+        uint32 proofs; // audit slots that were answered
         uint16 slashes;
         uint16 jobs;
     }
@@ -196,6 +196,10 @@ contract WorkerRegistry is IWorkerRegistry, EIP712 {
     function recordPaid(address worker, uint32 rounds) external onlyJobBoard returns (address payout) {
         scores[worker].roundsPaid += rounds;
         return workers[worker].payout;
+    }
+
+    function recordProof(address worker) external onlyJobBoard {
+        scores[worker].proofs += 1;
     }
 
     function enroll(address worker, bytes calldata publicKey, address payout, bytes calldata capabilities) private {

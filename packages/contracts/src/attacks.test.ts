@@ -18,7 +18,7 @@ import type { JobMessages } from "./chain/signatures.ts";
 import { createSender } from "./chain/transactions.ts";
 import type { Call } from "./chain/transactions.ts";
 import type { Chain } from "./chain/types.ts";
-import { startTestChain, testKey, testMeta, testSpec } from "./test-chain.ts";
+import { startTestChain, testKey } from "./test-chain.ts";
 import type { TestChain } from "./test-chain.ts";
 import { fundParties, keyRef, modelAfter, postTestJob } from "./test-job.ts";
 
@@ -353,13 +353,5 @@ describe("signatures", () => {
     expect(await parties[0]!.recoverCommit(message, signature)).toBe(worker.address);
     expect(await parties[0]!.recoverCommit({ ...message, round: 4 }, signature)).not.toBe(worker.address);
     await expect(parties[0]!.recoverCommit(message, "0x00")).rejects.toMatchObject({ code: "BadSignature" });
-  });
-
-  test("proof mode is refused in words", async () => {
-    const [requester] = parties as [Chain];
-    await expect(requester.post(testSpec(requester, { mode: 1 }), testMeta)).rejects.toMatchObject({
-      code: "ProofModeUnavailable",
-      hint: "post the job with mode 0",
-    });
   });
 });

@@ -92,7 +92,8 @@ function errorName(selector: Hex): string {
 
 function readStep({ failure, state, flows }: RawStep): HarnessStep {
   if (failure !== "0x00000000") return { error: errorName(failure) };
-  const { modelId: _model, batchSeed: _seed, ...view } = state;
+  // the machine knows nothing of these
+  const { modelId: _model, batchSeed: _batches, ticket: _ticket, seed: _seed, ...view } = state;
   return { after: lowerAddresses({ ...view, ...flows }) as unknown as JobState };
 }
 

@@ -1,9 +1,10 @@
 export { startAnvil } from "./anvil.ts";
 export type { Anvil, AnvilOptions } from "./anvil.ts";
-export { jobBoardAbi, ledgerAbi, tokenAbi, workerRegistryAbi } from "./chain/abi.ts";
+export { beaconAbi, jobBoardAbi, ledgerAbi, tokenAbi, verifierRegistryAbi, workerRegistryAbi } from "./chain/abi.ts";
 export { addressOfPublicKey, createChain } from "./chain/create.ts";
 export type { ChainOptions } from "./chain/create.ts";
 export type { ChainJobEvent, JobMoney } from "./chain/events.ts";
+export type { BoardCall } from "./chain/proofs.ts";
 export { hashJobMessage, jobMessageTypes, recoverJobMessage, signJobMessage } from "./chain/signatures.ts";
 export type { JobDomain, JobMessageKind, JobMessages } from "./chain/signatures.ts";
 export type { WriteOptions } from "./chain/transactions.ts";
@@ -12,11 +13,16 @@ export type {
   Chain,
   ChainBalances,
   ChainJob,
+  ChainVerifier,
   ChainWorker,
+  ProofStatement,
+  SeatUpdate,
   SignedAcceptance,
   SignedBitmap,
   SignedCommitment,
   SignedSeat,
+  SlotAnswer,
+  StepProof,
   WatchOptions,
 } from "./chain/types.ts";
 export { skynetAddresses } from "./deployment/addresses.ts";

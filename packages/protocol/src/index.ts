@@ -1,3 +1,4 @@
+export * from "./audit.ts";
 export * from "./bytes.ts";
 export * from "./cid.ts";
 export * from "./encoding.ts";

@@ -10,4 +10,5 @@ interface IWorkerRegistry {
     function slash(bytes32 jobId, address token, address[] calldata workers, uint128[] calldata amounts, bool audit)
         external;
     function recordPaid(address worker, uint32 rounds) external returns (address payout);
+    function recordProof(address worker) external;
 }

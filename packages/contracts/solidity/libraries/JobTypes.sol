@@ -80,10 +80,12 @@ struct Job {
     uint256 holdClaimed;
     bytes32 modelId; // id(W_round)
     bytes32 batchSeed; // fixed in the assigning transaction
+    bytes32 seed; // of the latest draw; proof mode
     mapping(uint256 seat => address) worker;
     mapping(address worker => uint256) seatPlusOne;
     mapping(uint256 seat => Seat) seat;
     mapping(uint256 seat => bytes32) commitHash; // keccak256(round, idEnd, stepsRoot), reused every round
+    mapping(bytes32 id => uint256) idRound; // round + 1 in which an id was committed; proof mode
     mapping(uint256 round => uint256) paidCompute;
     mapping(uint256 round => uint256) paidDelivery;
 }
@@ -102,4 +104,33 @@ struct Effects {
 struct Row {
     uint16 seat;
     uint256 received;
+}
+
+/// @notice One proven step of a segment.
+struct StepProof {
+    bytes32 idEnd; // id of the model after the step
+    bytes32 batchLeaf; // id of the batch
+    bytes32[] batchPath;
+    bytes proof;
+}
+
+/// @notice Everything that answers one audit slot: the drawn segment and the proofs of its steps.
+struct Answer {
+    uint256 seat;
+    uint256 slot;
+    bytes32 idEnd; // as committed
+    bytes32 stepsRoot; // as committed
+    bytes32 idFrom;
+    bytes32[] pathFrom; // in stepsRoot; empty for the first segment
+    bytes32 idTo;
+    bytes32[] pathTo; // in stepsRoot; empty for the last segment
+    StepProof[] steps;
+}
+
+/// @notice The committed end of a seat's round, with the points that its id hashes.
+struct Update {
+    uint256 seat;
+    bytes32 idEnd;
+    bytes32 stepsRoot;
+    bytes points;
 }

@@ -33,6 +33,8 @@ struct JobView {
     uint256 holdClaimed;
     bytes32 modelId;
     bytes32 batchSeed;
+    uint64 ticket;
+    bytes32 seed;
     address[] workers;
     uint128[] stakes;
     uint16[] claimedTo;
@@ -86,6 +88,8 @@ library JobViews {
         v.held = job.held;
         v.modelId = job.modelId;
         v.batchSeed = job.batchSeed;
+        v.ticket = job.ticket;
+        v.seed = job.seed;
     }
 
     function readSets(Job storage job, JobView memory v) private view {

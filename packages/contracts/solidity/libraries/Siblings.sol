@@ -6,6 +6,7 @@ library Siblings {
     uint8 internal constant LEDGER = 1;
     uint8 internal constant WORKER_REGISTRY = 2;
     uint8 internal constant JOB_BOARD = 3;
+    uint8 internal constant VERIFIER_REGISTRY = 4;
 
     /// @notice CREATE address: keccak256(rlp([deployer, nonce])) for a nonce from 1 to 127.
     function addressOf(address deployer, uint8 nonce) internal pure returns (address) {

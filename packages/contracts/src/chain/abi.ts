@@ -1,11 +1,16 @@
 import type { Abi, AbiParameter } from "viem";
+import { abi as beaconAbi } from "../../generated/BlockhashBeacon.ts";
 import { abi as jobBoardAbi } from "../../generated/JobBoard.ts";
 import { abi as jobMachineAbi } from "../../generated/JobMachine.ts";
+import { abi as jobMergeAbi } from "../../generated/JobMerge.ts";
+import { abi as jobProofsAbi } from "../../generated/JobProofs.ts";
 import { abi as ledgerAbi } from "../../generated/Ledger.ts";
+import { abi as testBeaconAbi } from "../../generated/TestBeacon.ts";
 import { abi as tokenAbi } from "../../generated/TestToken.ts";
+import { abi as verifierRegistryAbi } from "../../generated/VerifierRegistry.ts";
 import { abi as workerRegistryAbi } from "../../generated/WorkerRegistry.ts";
 
-export { jobBoardAbi, jobMachineAbi, ledgerAbi, tokenAbi, workerRegistryAbi };
+export { beaconAbi, jobBoardAbi, jobMachineAbi, ledgerAbi, tokenAbi, verifierRegistryAbi, workerRegistryAbi };
 
 interface AbiError {
   readonly type: "error";
@@ -19,7 +24,11 @@ const isError = (item: { readonly type: string }): item is AbiError => item.type
 export const errorsAbi: Abi = [
   ...jobBoardAbi,
   ...jobMachineAbi,
+  ...jobMergeAbi,
+  ...jobProofsAbi,
   ...ledgerAbi,
   ...workerRegistryAbi,
+  ...verifierRegistryAbi,
   ...tokenAbi,
+  ...testBeaconAbi,
 ].filter(isError);

@@ -9,6 +9,7 @@ import { ChainError, InsufficientBalance } from "../errors.ts";
 import { jobBoardAbi, ledgerAbi, tokenAbi, workerRegistryAbi } from "./abi.ts";
 import { connect } from "./connection.ts";
 import { depositCalls } from "./deposit.ts";
+import { createProofReads, createVerifierWrites } from "./proofs.ts";
 import { createReads } from "./reads.ts";
 import type { ReadContext } from "./reads.ts";
 import { recoverJobMessage, signJobMessage } from "./signatures.ts";
@@ -120,6 +121,9 @@ type WorkerWrites = Pick<
   | "leave"
   | "leaveFor"
   | "attest"
+  | "draw"
+  | "prove"
+  | "mergeProven"
   | "merge"
   | "tick"
   | "claim"
@@ -150,6 +154,9 @@ function createWorkerWrites({ board }: WriteContext): WorkerWrites {
       const columns = [rows.map(({ seat }) => seat), rows.map(({ received }) => received)];
       return board("attest", [jobId, ...columns, rows.map(({ signature }) => signature)], options);
     },
+    draw: (jobId, options) => board("draw", [jobId], options),
+    prove: (jobId, answer, options) => board("prove", [jobId, answer], options),
+    mergeProven: (jobId, basePoints, updates, options) => board("mergeProven", [jobId, basePoints, updates], options),
     merge: (jobId, idNext, seats, options) =>
       board("merge", [jobId, idNext, seats.map(({ seat }) => seat), seats.map(({ signature }) => signature)], options),
     tick: (jobId, options) => board("tick", [jobId], options),
@@ -220,6 +227,8 @@ export async function createChain({ rpcUrl, privateKey, firstBlock = 0n }: Chain
     assertDeployed: () => connection.reach(() => assertDeployed(connection.publicClient)),
     watch: (options) => watchEvents(reads, options),
     ...reads,
+    ...createProofReads(reading),
+    ...createVerifierWrites(reading, send),
     ...createMoneyWrites(writing),
     ...createRequesterWrites(writing),
     ...createWorkerWrites(writing),

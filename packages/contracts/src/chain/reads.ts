@@ -44,8 +44,8 @@ async function readJob({ connection, addresses }: ReadContext, jobId: Hex): Prom
     }),
   );
   if (view.phase === 0) throw new ChainError("UnknownJob", [jobId]);
-  const { modelId, batchSeed, ...state } = lowerAddresses(view);
-  return { jobId, spec: lowerAddresses(spec) as JobSpec, state: state as JobView, modelId, batchSeed };
+  const { modelId, batchSeed, ticket, seed, ...state } = lowerAddresses(view);
+  return { jobId, spec: lowerAddresses(spec) as JobSpec, state: state as JobView, modelId, batchSeed, ticket, seed };
 }
 
 async function readWorker(context: ReadContext, worker: Hex): Promise<ChainWorker> {

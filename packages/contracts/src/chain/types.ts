@@ -1,7 +1,8 @@
-import type { Hex, JobSpec, JobView } from "@skynet/protocol";
+import type { Hex, JobSpec, JobView, VerifierDescription } from "@skynet/protocol";
 import type { TransactionReceipt } from "viem";
 import type { SkyNetAddresses } from "../deployment/addresses.ts";
 import type { ChainJobEvent, JobMoney } from "./events.ts";
+import type { BoardCall } from "./proofs.ts";
 import type { JobMessages } from "./signatures.ts";
 import type { WriteOptions } from "./transactions.ts";
 
@@ -14,6 +15,66 @@ export interface ChainJob {
   readonly modelId: Hex;
   /** Decides which batch a worker trains on; zero until the seats are assigned. */
   readonly batchSeed: Hex;
+  /** Of the beacon, for the latest draw; 0 before the first one, or when the beacon failed. */
+  readonly ticket: bigint;
+  /** Of the latest draw; zero before the first one. */
+  readonly seed: Hex;
+}
+
+/** An entry of the VerifierRegistry. Nodes trust the code hash of a verifier that they have compiled themselves. */
+export interface ChainVerifier extends VerifierDescription {
+  readonly verifierId: Hex;
+  /** Address of the verifier contract. */
+  readonly at: Hex;
+  /** Block of the registration. */
+  readonly since: bigint;
+  /** keccak256 of the runtime code. */
+  readonly codehash: Hex;
+  readonly registrar: Hex;
+}
+
+/** What a proof of a step shows. */
+export interface ProofStatement {
+  /** See `stepContext`. */
+  readonly context: Hex;
+  /** Id of the model before the step. */
+  readonly idIn: Hex;
+  readonly idOut: Hex;
+  /** Id of the batch. */
+  readonly idData: Hex;
+}
+
+/** One proven step. */
+export interface StepProof {
+  /** Id of the model after the step. */
+  readonly idEnd: Hex;
+  /** Id of the batch, and its Merkle path in the data. */
+  readonly batchLeaf: Hex;
+  readonly batchPath: readonly Hex[];
+  readonly proof: Hex;
+}
+
+/** The answer to one audit slot: the proofs of all steps of the drawn segment. */
+export interface SlotAnswer {
+  readonly seat: number;
+  readonly slot: number;
+  /** As committed. */
+  readonly idEnd: Hex;
+  readonly stepsRoot: Hex;
+  /** Ids at the ends of the segment; the paths are empty at the ends of the round. */
+  readonly idFrom: Hex;
+  readonly pathFrom: readonly Hex[];
+  readonly idTo: Hex;
+  readonly pathTo: readonly Hex[];
+  readonly steps: readonly StepProof[];
+}
+
+/** An update that enters a merge: what its seat committed, and the points behind `idEnd`, 64 bytes each. */
+export interface SeatUpdate {
+  readonly seat: number;
+  readonly idEnd: Hex;
+  readonly stepsRoot: Hex;
+  readonly points: Hex;
 }
 
 export interface ChainWorker {
@@ -126,6 +187,25 @@ export interface Chain {
   /** Polls for events until the signal aborts; resolves then. Survives an unreachable endpoint. */
   watch(options: WatchOptions): Promise<void>;
   money(jobId: Hex): Promise<JobMoney>;
+  /** @throws ChainError `UnknownVerifier` */
+  verifierEntry(verifierId: Hex): Promise<ChainVerifier>;
+  /** Asks a verifier, without a transaction; false for whatever is not a clear yes. */
+  verify(verifierId: Hex, statement: ProofStatement, proof: Hex): Promise<boolean>;
+  /** What a proof of a seat's step in the present round must be made for, and the batch of the step. */
+  statementFor(jobId: Hex, seat: number, step: number): Promise<{ context: Hex; batchIndex: bigint }>;
+  /** Segments that a seat has to prove in the present round, by slot; empty when it is not selected. */
+  drawnSegments(jobId: Hex, seat: number): Promise<number[]>;
+  /** "blockhash" or "test", or what another beacon says of itself. */
+  beaconKind(beacon: Hex): Promise<string>;
+  /** Value of a ticket; undefined when it is not there yet, or gone. */
+  beaconValue(beacon: Hex, ticket: bigint): Promise<Hex | undefined>;
+  /**
+   * What a transaction (of an event) asked of the JobBoard, to verify proofs and merges again; undefined when it called
+   * another contract, which called the JobBoard. @throws ChainError `UnknownTransaction`
+   */
+  transactionInput(hash: Hex): Promise<BoardCall | undefined>;
+  /** Gas of a transaction, for example of the one that proved a slot. @throws ChainError `UnknownTransaction` */
+  gasUsed(hash: Hex): Promise<bigint>;
 
   /** Development chains only. */
   mint(amount: bigint, to?: Hex, options?: WriteOptions): Promise<TransactionReceipt>;
@@ -148,6 +228,25 @@ export interface Chain {
   finishUnstake(token: Hex, worker?: Hex, options?: WriteOptions): Promise<TransactionReceipt>;
   /** Cancels all Accept signatures of the worker. */
   bumpEpoch(worker?: Hex, options?: WriteOptions): Promise<TransactionReceipt>;
+
+  /**
+   * Creates a verifier contract at an address that follows from its code, and registers it. Nothing is sent when it is
+   * there. `source` says where the model can be fetched; it is only published.
+   * @throws ChainError `CreationFailed`, `BadCode`
+   */
+  deployVerifier(
+    description: VerifierDescription,
+    initcode: Hex,
+    parameters?: { source?: string },
+    options?: WriteOptions,
+  ): Promise<{ verifierId: Hex; at: Hex; receipt: TransactionReceipt | undefined }>;
+  /** Registers a verifier contract that exists. @throws ChainError `BadCode` */
+  registerVerifier(
+    description: VerifierDescription,
+    at: Hex,
+    parameters?: { source?: string },
+    options?: WriteOptions,
+  ): Promise<{ verifierId: Hex; receipt: TransactionReceipt }>;
 
   /**
    * Escrows the budget from the Ledger balance and opens the job.
@@ -174,6 +273,18 @@ export interface Chain {
   leave(jobId: Hex, options?: WriteOptions): Promise<TransactionReceipt>;
   leaveFor(jobId: Hex, seat: SignedSeat, options?: WriteOptions): Promise<TransactionReceipt>;
   attest(jobId: Hex, rows: readonly SignedBitmap[], options?: WriteOptions): Promise<TransactionReceipt>;
+  /** Proof mode: decides which seats are audited. @throws ChainError `BeaconNotReady` */
+  draw(jobId: Hex, options?: WriteOptions): Promise<TransactionReceipt>;
+  /** Proof mode: answers one audit slot, of any seat. @throws ChainError `ProofRejected`; nothing has changed then */
+  prove(jobId: Hex, answer: SlotAnswer, options?: WriteOptions): Promise<TransactionReceipt>;
+  /** Proof mode: averages the included updates. `basePoints` are those of the round's model. */
+  mergeProven(
+    jobId: Hex,
+    basePoints: Hex,
+    updates: readonly SeatUpdate[],
+    options?: WriteOptions,
+  ): Promise<TransactionReceipt>;
+  /** Quorum mode. */
   merge(jobId: Hex, idNext: Hex, seats: readonly SignedSeat[], options?: WriteOptions): Promise<TransactionReceipt>;
   /** The timeout exit of the present phase. */
   tick(jobId: Hex, options?: WriteOptions): Promise<TransactionReceipt>;

@@ -1,11 +1,16 @@
 import { concat, encodeDeployData, getContractAddress, keccak256, zeroHash } from "viem";
 import type { Hex } from "@skynet/protocol";
+import * as BlockhashBeacon from "../../generated/BlockhashBeacon.ts";
 import * as Deployer from "../../generated/Deployer.ts";
 import * as JobBoard from "../../generated/JobBoard.ts";
 import * as JobMachine from "../../generated/JobMachine.ts";
+import * as JobMerge from "../../generated/JobMerge.ts";
+import * as JobProofs from "../../generated/JobProofs.ts";
 import * as JobViews from "../../generated/JobViews.ts";
 import * as Ledger from "../../generated/Ledger.ts";
+import * as TestBeacon from "../../generated/TestBeacon.ts";
 import * as TestToken from "../../generated/TestToken.ts";
+import * as VerifierRegistry from "../../generated/VerifierRegistry.ts";
 import * as WorkerRegistry from "../../generated/WorkerRegistry.ts";
 import { CREATE2_PROXY } from "./create2.ts";
 
@@ -15,8 +20,14 @@ export interface SkyNetAddresses {
   readonly ledger: Hex;
   readonly workerRegistry: Hex;
   readonly jobBoard: Hex;
+  readonly verifierRegistry: Hex;
   readonly jobMachine: Hex;
+  readonly jobMerge: Hex;
+  readonly jobProofs: Hex;
   readonly jobViews: Hex;
+  readonly blockhashBeacon: Hex;
+  /** Development chains only. */
+  readonly testBeacon: Hex;
   /** Development chains only. */
   readonly testToken: Hex;
 }
@@ -28,6 +39,7 @@ export const children = [
   { name: "ledger", bytecode: Ledger.bytecode },
   { name: "workerRegistry", bytecode: WorkerRegistry.bytecode },
   { name: "jobBoard", bytecode: JobBoard.bytecode },
+  { name: "verifierRegistry", bytecode: VerifierRegistry.bytecode },
 ] as const satisfies readonly { name: keyof SkyNetAddresses; bytecode: Hex }[];
 
 /** The Deployer's constructor binds the code of its children. */
@@ -39,11 +51,22 @@ export const deployerInitcode: Hex = encodeDeployData({
 
 /** What the CREATE2 proxy creates, libraries first. */
 export const roots = [
-  { name: "jobMachine", bytecode: JobMachine.bytecode as Hex },
-  { name: "jobViews", bytecode: JobViews.bytecode as Hex },
+  { name: "jobMachine", bytecode: JobMachine.bytecode },
+  { name: "jobMerge", bytecode: JobMerge.bytecode },
+  { name: "jobProofs", bytecode: JobProofs.bytecode },
+  { name: "jobViews", bytecode: JobViews.bytecode },
+  { name: "blockhashBeacon", bytecode: BlockhashBeacon.bytecode },
   { name: "deployer", bytecode: deployerInitcode },
-  { name: "testToken", bytecode: TestToken.bytecode as Hex },
 ] as const satisfies readonly { name: keyof SkyNetAddresses; bytecode: Hex }[];
+
+/** What the CREATE2 proxy creates on development chains only. */
+export const developmentRoots = [
+  { name: "testBeacon", bytecode: TestBeacon.bytecode },
+  { name: "testToken", bytecode: TestToken.bytecode },
+] as const satisfies readonly { name: keyof SkyNetAddresses; bytecode: Hex }[];
+
+/** What a chain has when SkyNet of this version is on it. */
+export const contractNames: readonly (keyof SkyNetAddresses)[] = [...roots, ...children].map(({ name }) => name);
 
 /** Calldata that makes the CREATE2 proxy create a contract. */
 export function create2Calldata(bytecode: Hex): Hex {
@@ -69,8 +92,13 @@ export function skynetAddresses(): SkyNetAddresses {
     ledger: child(1n),
     workerRegistry: child(2n),
     jobBoard: child(3n),
+    verifierRegistry: child(4n),
     jobMachine: create2Address(JobMachine.bytecode),
+    jobMerge: create2Address(JobMerge.bytecode),
+    jobProofs: create2Address(JobProofs.bytecode),
     jobViews: create2Address(JobViews.bytecode),
+    blockhashBeacon: create2Address(BlockhashBeacon.bytecode),
+    testBeacon: create2Address(TestBeacon.bytecode),
     testToken: create2Address(TestToken.bytecode),
   };
   return cached;

@@ -1,8 +1,9 @@
 import type { Account, Chain as ViemChain, Hex, PublicClient, Transport, WalletClient } from "viem";
-import { encodeFunctionData } from "viem";
+import { encodeFunctionData, keccak256 } from "viem";
+import * as BlockhashBeacon from "../../generated/BlockhashBeacon.ts";
 import * as Deployer from "../../generated/Deployer.ts";
 import { NotDeployedError } from "../errors.ts";
-import { children, create2Calldata, roots, skynetAddresses } from "./addresses.ts";
+import { children, contractNames, create2Calldata, developmentRoots, roots, skynetAddresses } from "./addresses.ts";
 import type { SkyNetAddresses } from "./addresses.ts";
 import { CREATE2_PROXY } from "./create2.ts";
 
@@ -34,8 +35,7 @@ async function missingCreations(client: PublicClient<Transport, ViemChain>): Pro
   const addresses = skynetAddresses();
   const development = (await client.getChainId()) === DEVELOPMENT_CHAIN_ID;
   const creations: Creation[] = [];
-  for (const { name, bytecode } of roots) {
-    if (name === "testToken" && !development) continue;
+  for (const { name, bytecode } of development ? [...roots, ...developmentRoots] : roots) {
     if (await exists(client, addresses[name])) continue;
     creations.push({ to: CREATE2_PROXY, data: create2Calldata(bytecode), gas: gasFor(bytecode) });
   }
@@ -49,8 +49,8 @@ async function missingCreations(client: PublicClient<Transport, ViemChain>): Pro
 
 /**
  * Puts the contracts on the chain. Anybody may call it, again and again: what is there is left alone, and an
- * interrupted deployment goes on. The test token is created on development chains only.
- * @throws NotDeployedError `NoCreate2Proxy`, `DeploymentFailed`
+ * interrupted deployment goes on. Test token and test beacon are created on development chains only.
+ * @throws NotDeployedError `NoCreate2Proxy`, `DeploymentFailed`, `FalseBlockhash`
  */
 export async function deploySkyNet({ publicClient, walletClient }: DeployClients): Promise<SkyNetAddresses> {
   if (!(await exists(publicClient, CREATE2_PROXY)))
@@ -70,16 +70,43 @@ export async function deploySkyNet({ publicClient, walletClient }: DeployClients
     throw new NotDeployedError("DeploymentFailed", "some contracts could not be created", {
       hint: "run the deployment again: it goes on where it stopped",
     });
+  await assertBlockhash(publicClient);
   return skynetAddresses();
 }
 
-/** @throws NotDeployedError `NotDeployed` unless all contracts of this version are on the chain */
+/**
+ * Compares what the blockhash beacon sees with the chain. Some chains have answered BLOCKHASH with the hash of the
+ * number, which everybody can compute in advance: audits drawn from it would audit nothing.
+ */
+async function assertBlockhash(client: PublicClient<Transport, ViemChain>): Promise<void> {
+  const latest = await client.getBlockNumber({ cacheTime: 0 });
+  if (latest === 0n) return;
+  const [{ hash }, value] = await Promise.all([
+    client.getBlock({ blockNumber: latest - 1n }),
+    client.readContract({
+      address: skynetAddresses().blockhashBeacon,
+      abi: BlockhashBeacon.abi,
+      functionName: "value",
+      args: [latest - 1n],
+    }),
+  ]);
+  if (value === keccak256(hash)) return;
+  throw new NotDeployedError("FalseBlockhash", "contracts on this chain do not see the hashes of its blocks", {
+    hint: "audits cannot be drawn here: use a chain whose BLOCKHASH is the hash of the block",
+  });
+}
+
+/**
+ * @throws NotDeployedError `NotDeployed` unless all contracts of this version are on the chain, `FalseBlockhash` when
+ * contracts cannot draw audits there
+ */
 export async function assertDeployed(publicClient: PublicClient<Transport, ViemChain>): Promise<void> {
   const addresses = skynetAddresses();
-  for (const name of ["ledger", "workerRegistry", "jobBoard", "jobMachine", "jobViews"] as const) {
+  for (const name of contractNames) {
     if (await exists(publicClient, addresses[name])) continue;
     throw new NotDeployedError("NotDeployed", `the chain has no ${name} of this version at ${addresses[name]}`, {
       hint: "deploy the contracts (anybody may), or connect to the chain that has them",
     });
   }
+  await assertBlockhash(publicClient);
 }
