@@ -28,6 +28,17 @@ export {
   weightTensors,
   type Widths,
 } from "./program.ts";
+export { createDevelopmentString, DEVELOPMENT_SEED, type DevelopmentOptions } from "./srs/development.ts";
+export { importPtau, type PtauOptions, type PtauSource } from "./srs/ptau.ts";
+export {
+  assertUsable,
+  decodeReferenceString,
+  encodeReferenceString,
+  MOST_BLOCK_BITS,
+  type Origin,
+  prefixOf,
+  type ReferenceString,
+} from "./srs/reference-string.ts";
 export { type Committer, type CommitOptions, createCommitter, type CommitterOptions } from "./vectors/committer.ts";
 export { FieldVectors, type Term, type Vector } from "./vectors/field-vectors.ts";
 export type { Scalars } from "./vectors/multiexp.ts";
