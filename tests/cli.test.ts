@@ -30,6 +30,9 @@ describe("help and usage", () => {
     "wallet import",
     "wallet balance",
     "wallet withdraw",
+    "srs create",
+    "srs import",
+    "srs show",
     "doctor",
   ])("%s --help shows options and an example", async (command) => {
     const { code, stdout } = await skynet([...command.split(" "), "--help"], { env: env() });

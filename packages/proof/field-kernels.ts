@@ -89,11 +89,8 @@ const signedLoad = (pointer: string, i: number): string => `<i64>load<u32>(${poi
 const data = (name: string, value: bigint, comment: string): string =>
   `/** ${comment} */\nexport const ${name} = memory.data<u32>([${limbsOf(value).join(", ")}]);\n`;
 
-/** The 32-bit words of p - 2, the exponent of Fermat's inverse. */
-function exponent(modulus: bigint): string {
-  const words = Array.from({ length: 8 }, (_, i) => ((modulus - 2n) >> BigInt(32 * i)) & 0xffffffffn);
-  return `memory.data<u32>([${words.join(", ")}])`;
-}
+const words = (value: bigint): string =>
+  `memory.data<u32>([${Array.from({ length: 8 }, (_, i) => (value >> BigInt(32 * i)) & 0xffffffffn).join(", ")}])`;
 
 function field(prefix: string, modulus: bigint): string {
   const p = limbsOf(modulus);
@@ -105,7 +102,9 @@ function field(prefix: string, modulus: bigint): string {
   return `
 ${data(`${constant}_ONE`, R % modulus, "R mod p: the Montgomery form of 1.")}
 ${data(`${constant}_R2`, (R * R) % modulus, "R^2 mod p: multiplying by it turns an integer into its Montgomery form.")}
-const ${constant}_EXPONENT = ${exponent(modulus)};
+/** p as 32-bit words, and p - 2, the exponent of Fermat's inverse. */
+export const ${constant}_WORDS = ${words(modulus)};
+const ${constant}_EXPONENT = ${words(modulus - 2n)};
 const ${constant}_POWERS = memory.data(${16 * 36});
 
 /** z = x y / R */

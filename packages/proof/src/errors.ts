@@ -11,8 +11,16 @@ export class CompileError extends InvalidInputError {
   }
 }
 
-/** Why data handed to the executor or to the merge is refused. */
-export type DataErrorCode = "BadWeights" | "BadBatch" | "BadSeed" | "BadDelta" | "NotLoaded" | "BadKernels";
+/** Why data handed to the executor, to the merge or to the proof system is refused. */
+export type DataErrorCode =
+  | "BadWeights"
+  | "BadBatch"
+  | "BadSeed"
+  | "BadDelta"
+  | "NotLoaded"
+  | "BadKernels"
+  | "BadReferenceString"
+  | "BadPtau";
 
 export class DataError extends InvalidInputError {
   declare readonly code: DataErrorCode;
@@ -38,7 +46,7 @@ export class OverflowError extends SkyNetError {
 }
 
 /** Why an operation of the proof system stops. */
-export type ProofErrorCode = "OutOfMemory" | "WorkerFailed" | "BadPoint" | "BadVector";
+export type ProofErrorCode = "OutOfMemory" | "WorkerFailed" | "BadPoint" | "BadVector" | "InsecureReferenceString";
 
 export class ProofError extends SkyNetError {
   declare readonly code: ProofErrorCode;

@@ -46,6 +46,17 @@ export { CHECKS, Rejection } from "./script/rejection.ts";
 export type { StatementHeader } from "./script/statement.ts";
 export { type CompiledVerifier, compileVerifier } from "./solidity/compile.ts";
 export { generateVerifier } from "./solidity/generate.ts";
+export { createDevelopmentString, DEVELOPMENT_SEED, type DevelopmentOptions } from "./srs/development.ts";
+export { importPtau, type PtauOptions, type PtauSource } from "./srs/ptau.ts";
+export {
+  assertUsable,
+  decodeReferenceString,
+  encodeReferenceString,
+  MOST_BLOCK_BITS,
+  type Origin,
+  prefixOf,
+  type ReferenceString,
+} from "./srs/reference-string.ts";
 export { type Committer, type CommitOptions, createCommitter, type CommitterOptions } from "./vectors/committer.ts";
 export { FieldVectors, type Term, type Vector } from "./vectors/field-vectors.ts";
 export type { Scalars } from "./vectors/multiexp.ts";

@@ -5,7 +5,8 @@ import { randomIntegers } from "../testing.ts";
 import { createCommitter } from "./committer.ts";
 import { FieldVectors } from "./field-vectors.ts";
 import { instantiateProofKernels } from "./kernels.ts";
-import { kernelPoints, Multiexp, planIntegers, planWords, type Scalars, scalarCount } from "./multiexp.ts";
+import { Multiexp, planIntegers, planWords, type Scalars, scalarCount } from "./multiexp.ts";
+import { kernelPoints } from "./points.ts";
 
 const random = randomIntegers(3);
 

@@ -4,7 +4,8 @@ import { add, INFINITY, type Point } from "../field/curve.ts";
 import type { KernelSource } from "../kernels.ts";
 import type { FieldVectors, Vector } from "./field-vectors.ts";
 import { instantiateProofKernels, type ProofInstance } from "./kernels.ts";
-import { Multiexp, POINT_WORDS, SCALAR_WORDS, type Scalars, scalarCount } from "./multiexp.ts";
+import { Multiexp, SCALAR_WORDS, type Scalars, scalarCount } from "./multiexp.ts";
+import { POINT_WORDS } from "./points.ts";
 import { canShare, type Piece, Thread } from "./threads.ts";
 
 export interface CommitterOptions {

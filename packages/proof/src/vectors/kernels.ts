@@ -38,7 +38,7 @@ export interface ProofKernels {
     scratch: number,
   ): void;
 
-  pointsFromWords(points: number, words: number, n: number): void;
+  pointsFromWords(points: number, words: number, factor: number, n: number): number;
   pointsToWords(z: number, points: number, n: number): void;
   firstOffCurve(points: number, n: number): number;
   toAffineWords(z: number, point: number): void;
@@ -47,6 +47,9 @@ export interface ProofKernels {
   integerDigits(digits: number, x: number, n: number, doubles: boolean, windows: number, count: number): void;
   wordDigits(digits: number, x: number, n: number, windows: number, count: number): void;
   multiexpBytes(n: number, windows: number, buckets: number): number;
+  multiplesTable(table: number, windows: number): void;
+  multiplesBytes(n: number, windows: number): number;
+  multiples(points: number, table: number, digits: number, n: number, windows: number, scratch: number): void;
   multiexp(out: number, points: number, n: number, windows: number, count: number, scratch: number): void;
 }
 

@@ -1,12 +1,9 @@
 // Multi-scalar multiplication against a fixed list of points, on one thread.
 import { ProofError } from "../errors.ts";
 import { INFINITY, type Point } from "../field/curve.ts";
-import { Q } from "../field/fr.ts";
 import type { ProofInstance, ProofKernels } from "./kernels.ts";
 import { Stack } from "./memory.ts";
-
-/** 32-bit words of a point in kernel form: x, y, 9 limbs of 29 bits each, Montgomery form with R = 2^261. */
-export const POINT_WORDS = 18;
+import { POINT_WORDS } from "./points.ts";
 
 /** 32-bit words of a scalar. */
 export const SCALAR_WORDS = 8;
@@ -15,24 +12,6 @@ export const SCALAR_WORDS = 8;
 export type Scalars =
   | { readonly integers: Int8Array | Int16Array | Int32Array | Float64Array }
   | { readonly words: Uint32Array };
-
-/** Points in kernel form, one after the other. For long lists the reference string has a faster way. */
-export function kernelPoints(points: readonly Point[]): Uint32Array<ArrayBuffer> {
-  const words = new Uint32Array(points.length * POINT_WORDS);
-  points.forEach(({ x, y }, i) => {
-    writeLimbs(words, i * POINT_WORDS, x);
-    writeLimbs(words, i * POINT_WORDS + POINT_WORDS / 2, y);
-  });
-  return words;
-}
-
-function writeLimbs(words: Uint32Array, at: number, coordinate: bigint): void {
-  let rest = (coordinate << 261n) % Q;
-  for (let i = 0; i < POINT_WORDS / 2; i++) {
-    words[at + i] = Number(rest & 0x1fffffffn);
-    rest >>= 29n;
-  }
-}
 
 export function scalarCount(scalars: Scalars): number {
   return "integers" in scalars ? scalars.integers.length : scalars.words.length / SCALAR_WORDS;

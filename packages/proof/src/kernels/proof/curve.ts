@@ -2,7 +2,7 @@
 // point is two elements x, y (72 bytes) and infinity is x = y = 0. A Jacobian point is three elements X, Y, Z (108 bytes)
 // with x = X / Z^2, y = Y / Z^3, and Z = 0 at infinity.
 // Formulas: Cohen, Frey et al., "Handbook of Elliptic and Hyperelliptic Curve Cryptography" (2005), section 13.2.
-import { fqMultiply, fqSquare, fqAdd, fqSubtract, fqReduce, fqIsZero, fqInverse, FQ_ONE, FQ_R2 } from "../../../build/field";
+import { fqMultiply, fqSquare, fqAdd, fqSubtract, fqReduce, fqIsZero, fqInverse, FQ_ONE, FQ_WORDS } from "../../../build/field";
 import { E, copyElement, packWords, unpackWords } from "./vector";
 
 /** Bytes of an affine point, of a Jacobian point. */
@@ -130,14 +130,31 @@ export function pointsToWords(z: usize, points: usize, n: i32): void {
   }
 }
 
-/** Coordinates below q as 16 u32 words per point -> affine points. Regions must not overlap. */
-export function pointsFromWords(points: usize, words: usize, n: i32): void {
+/**
+ * 2n coordinates of 8 u32 words -> n affine points, all below q: z = words factor / R. The factor R^2 mod q takes plain
+ * coordinates, R^2 / 2^256 those in Montgomery form with 2^256. Regions must not overlap.
+ * @returns the index of the first coordinate that is not below q, or 2n
+ */
+export function pointsFromWords(points: usize, words: usize, factor: usize, n: i32): i32 {
   for (let i = 0; i < 2 * n; i++) {
+    if (!isReduced(words)) return i;
     unpackWords(points, words);
-    fqMultiply(points, points, FQ_R2);
+    fqMultiply(points, points, factor);
+    fqReduce(points, points);
     points += E;
     words += 32;
   }
+  return 2 * n;
+}
+
+/** Whether 8 u32 words are below q. */
+function isReduced(words: usize): bool {
+  for (let i: usize = 32; i > 0; i -= 4) {
+    const word = load<u32>(words + i - 4);
+    const limit = load<u32>(FQ_WORDS + i - 4);
+    if (word != limit) return word < limit;
+  }
+  return false;
 }
 
 /** The index of the first of n affine points that is not on the curve (infinity is), or n. */

@@ -6,6 +6,7 @@ export * from "./integers";
 export * from "./sumcheck";
 export * from "./curve";
 export * from "./multiexp";
+export * from "./fixed-base";
 
 /** The first byte that the host may use: static data of the kernels lies below. */
 export function heapStart(): usize {
