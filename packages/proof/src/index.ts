@@ -30,6 +30,7 @@ export {
   weightTensors,
   type Widths,
 } from "./program.ts";
+export type { CommittedBatch } from "./prove/batch-check.ts";
 export type { Interference, ProveOptions } from "./prove/prover.ts";
 export {
   createProofSystem,

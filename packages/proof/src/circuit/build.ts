@@ -116,6 +116,8 @@ class Builder {
     this.#place("weights", "statement", weights, blockBits);
     if (step) this.#tensors.push({ ...this.#tensors[0]!, name: "next" });
     if (step || settings.input === "committed") this.#place("batch", "statement", batch, blockBits);
+    // public inputs are laid out in the same way, but nobody commits to them
+    else this.#slots.set("input", placeSlots("batch", batch).slots[0]![1]);
     if (!step && settings.output === "committed")
       this.#place("output", "statement", [{ name: "output", vars: this.#cellVars(this.#classes) }], blockBits);
     if (step) this.#place("exponentials", "key", [{ name: "exponentials", vars: this.#pairBits() }], blockBits);

@@ -1,15 +1,26 @@
 import { type Hex, SkyNetError } from "@skynet/protocol";
 import type { Circuit, TensorName } from "../circuit/circuit.ts";
+import { DataError } from "../errors.ts";
 import type { Inputs, StepTrace } from "../executor.ts";
 import { add, type Point as CurvePoint, type PointG2 } from "../field/curve.ts";
 import type { KernelSource } from "../kernels.ts";
 import { makeKey, type ProofKey } from "../script/key.ts";
-import { pointsId, type Statement, type StatementHeader } from "../script/statement.ts";
+import { inputId, outputId, pointsId, type Statement, type StatementHeader } from "../script/statement.ts";
 import { type Committer, createCommitter } from "../vectors/committer.ts";
 import { FieldVectors } from "../vectors/field-vectors.ts";
 import { verify } from "../verify/verify.ts";
+import { BatchCheck, type CommittedBatch } from "./batch-check.ts";
 import { prove, type ProveOptions } from "./prover.ts";
-import { columnsOf, layOut, layOutBatch, layOutWeights } from "./witness.ts";
+import {
+  columnsOf,
+  layOut,
+  layOutBatch,
+  layOutInput,
+  layOutWeights,
+  logitCells,
+  logitsOf,
+  type Witness,
+} from "./witness.ts";
 
 /** The part of a reference string that a circuit needs: 2^blockBits points. */
 export interface StringPart {
@@ -34,6 +45,14 @@ export interface StepWitness {
   readonly labels: Uint8Array;
   readonly batchPoints: readonly CurvePoint[];
   /** What the executor computed from `before`. */
+  readonly trace: StepTrace;
+}
+
+/** What an inference proves: `points` are the commitments of `weights`, `trace` comes from an executor with them. */
+export interface InferenceWitness {
+  readonly weights: readonly Int32Array[];
+  readonly points: readonly CurvePoint[];
+  readonly x: Inputs;
   readonly trace: StepTrace;
 }
 
@@ -83,6 +102,8 @@ export class ProofSystem {
   readonly key: ProofKey;
   readonly #committer: Committer;
   readonly #vectors: FieldVectors;
+  /** Ends when the last of the calls so far that use the vectors has ended. */
+  #idle: Promise<unknown> = Promise.resolve();
 
   constructor(key: ProofKey, committer: Committer, vectors: FieldVectors) {
     this.key = key;
@@ -92,6 +113,13 @@ export class ProofSystem {
 
   get circuit(): Circuit {
     return this.key.circuit;
+  }
+
+  /** Vectors are a stack, so their users take turns. */
+  #exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#idle.then(work);
+    this.#idle = result.catch(() => undefined);
+    return result;
   }
 
   /** Commitments of weights, one tensor [inputs + 1, outputs] per layer. */
@@ -127,6 +155,25 @@ export class ProofSystem {
     return this.#committer.commit(blocksOf(this.circuit, name, cells));
   }
 
+  /**
+   * Checks plaintext batches against their commitments, all at once.
+   * @throws DataError `BadBatch` when one does not open its commitments
+   */
+  checkBatches(batches: Iterable<CommittedBatch> | AsyncIterable<CommittedBatch>): Promise<void> {
+    return this.#exclusively(() => this.#checkBatches(batches));
+  }
+
+  async #checkBatches(batches: Iterable<CommittedBatch> | AsyncIterable<CommittedBatch>): Promise<void> {
+    const { used, blocks } = this.circuit.tensors.find(({ name }) => name === "batch")!;
+    const check = new BatchCheck(this.#vectors, used, (bytes) => crypto.getRandomValues(new Uint8Array(bytes)));
+    for await (const { x, labels, points } of batches) {
+      if (points.length !== blocks)
+        throw new DataError("BadBatch", `${points.length} commitments instead of ${blocks}`);
+      check.add(layOutBatch(this.circuit, x, labels), points);
+    }
+    await check.finish(this.#committer, 2 ** this.circuit.settings.blockBits);
+  }
+
   weightsId(points: readonly CurvePoint[]): Hex {
     return pointsId(this.key.weightsTag, points);
   }
@@ -156,15 +203,48 @@ export class ProofSystem {
     cells.set("weights", layOutWeights(this.circuit, witness.before));
     cells.set("next", layOutWeights(this.circuit, witness.after));
     cells.set("batch", layOutBatch(this.circuit, witness.x, witness.labels));
-    const proof = await prove(
-      { vectors: this.#vectors, committer: this.#committer },
-      this.key,
-      statement,
-      cells,
-      options,
-    );
+    return this.#prove(statement, cells, options);
+  }
+
+  /**
+   * Proves an inference: the logits of the model on `x`, which become public or are committed to, as the circuit says.
+   * @throws OverflowError, Rejection
+   */
+  async proveInference(header: Header, witness: InferenceWitness, options: ProveOptions = {}): Promise<InferenceProof> {
+    const { circuit, key } = this;
+    if (circuit.statement !== "inference") throw new SkyNetError("WrongCircuit", "this circuit proves training steps");
+    const { weights, points, x, trace } = witness;
+    const columns = columnsOf(circuit, trace);
+    const cells = layOut(circuit, columns);
+    cells.set("weights", layOutWeights(circuit, weights));
+    const logits = logitsOf(circuit, columns);
+    const tensors = new Map<TensorName, readonly CurvePoint[]>([["weights", points]]);
+    const publicInput = Int8Array.from(x);
+    if (circuit.settings.input === "committed") {
+      cells.set("batch", layOutBatch(circuit, x));
+      tensors.set("batch", await this.#commit("batch", cells.get("batch") as Int32Array));
+    } else cells.set("batch", layOutInput(circuit, x));
+    if (circuit.settings.output === "committed") {
+      cells.set("output", logitCells(circuit, logits));
+      tensors.set("output", await this.#commit("output", cells.get("output") as Int32Array));
+    }
+    const statement: Statement = {
+      ...header,
+      idIn: this.weightsId(points),
+      idOut: outputId(key, tensors, logits),
+      idData: inputId(key, tensors, publicInput),
+      points: tensors,
+      publicInput,
+      publicOutput: logits,
+    };
+    return { ...(await this.#prove(statement, cells, options)), logits };
+  }
+
+  async #prove(statement: Statement, cells: Witness, options: ProveOptions): Promise<StepProof> {
+    const modules = { vectors: this.#vectors, committer: this.#committer };
+    const proof = await this.#exclusively(() => prove(modules, this.key, statement, cells, options));
     await this.verify(statement, proof);
-    return { statement: statement, proof };
+    return { statement: headerOf(statement), proof };
   }
 
   /** @throws Rejection */
@@ -177,7 +257,17 @@ export class ProofSystem {
   }
 }
 
+function headerOf({ chainId, verifier, context, idIn, idOut, idData }: Statement): StatementHeader {
+  return { chainId, verifier, context, idIn, idOut, idData };
+}
+
+/** A proof with its public part in front, and what it is about. */
 export interface StepProof {
   readonly statement: StatementHeader;
   readonly proof: Uint8Array;
+}
+
+/** `logits` are [batch, classes] at the scale of the program's logits. */
+export interface InferenceProof extends StepProof {
+  readonly logits: Int32Array;
 }

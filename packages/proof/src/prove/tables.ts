@@ -19,7 +19,8 @@ export class Tables {
       this.#witness.set("exponentials", table);
     }
     // all at once: what is made between a mark and its release would be lost
-    for (const [name, cells] of this.#witness) this.#made.set(name, this.#make(name, cells));
+    for (const { name } of circuit.tensors)
+      if (this.#witness.has(name)) this.#made.set(name, this.#make(name, this.cells(name)));
   }
 
   cells(name: TensorName): TensorCells {

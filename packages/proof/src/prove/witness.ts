@@ -1,6 +1,6 @@
 import type { Cells, Circuit, Division, TensorName } from "../circuit/circuit.ts";
 import { OverflowError } from "../errors.ts";
-import type { StepTrace } from "../executor.ts";
+import type { Inputs, StepTrace } from "../executor.ts";
 
 /** Cells of a tensor up to its last used one; only tests of malicious provers use field elements. */
 export type TensorCells = Int32Array | readonly bigint[];
@@ -219,16 +219,41 @@ export function layOutWeights({ layers, slots, tensors }: Circuit, weights: read
 }
 
 /** A batch in the layout of its tensor: inputs b + 2^batchVars i, and for steps the labels as one-hot rows. */
-export function layOutBatch(circuit: Circuit, x: Int8Array | Int16Array, labels?: Uint8Array): Int32Array {
-  const { batch, batchVars, layers, slots, tensors } = circuit;
+export function layOutBatch(circuit: Circuit, x: Inputs, labels?: Uint8Array): Int32Array {
+  const { batchVars, slots, tensors } = circuit;
   const cells = new Int32Array(tensors.find(({ name }) => name === "batch")!.used);
-  const { inputs } = layers[0]!;
-  const { offset: start } = slots.get("input")!;
-  for (let b = 0; b < batch; b++)
-    for (let i = 0; i < inputs; i++) cells[start + b + i * 2 ** batchVars] = x[b * inputs + i]!;
+  cells.set(layOutInput(circuit, x), slots.get("input")!.offset);
   if (labels !== undefined) {
     const { offset: first } = slots.get("label")!;
     labels.forEach((label, b) => (cells[first + b + label * 2 ** batchVars] = 1));
   }
   return cells;
+}
+
+/** Inputs [batch, features] as cells b + 2^batchVars i. */
+export function layOutInput({ batch, batchVars, layers }: Circuit, x: Inputs): Int32Array {
+  const { inputs } = layers[0]!;
+  const cells = new Int32Array(inputs * 2 ** batchVars);
+  for (let b = 0; b < batch; b++) for (let i = 0; i < inputs; i++) cells[b + i * 2 ** batchVars] = x[b * inputs + i]!;
+  return cells;
+}
+
+/** The integer logits [batch, classes] that the columns of an inference hold. */
+export function logitsOf(circuit: Circuit, columns: Columns): Int32Array {
+  const { batch, batchVars, layers, settings, program } = circuit;
+  const { quotientDigits } = layers.at(-1)!.forward;
+  const { classes } = program.loss;
+  const half = 2 ** (quotientDigits * settings.tableBits - 1);
+  return Int32Array.from({ length: batch * classes }, (_, i) => {
+    const at = Math.floor(i / classes) + (i % classes) * 2 ** batchVars;
+    let value = -half;
+    for (let j = 0; j < quotientDigits; j++)
+      value += Number(columns.get(`o.logit.${j}`)![at]) * 2 ** (j * settings.tableBits);
+    return value;
+  });
+}
+
+/** Logits [batch, classes] in the layout of the output's tensor. */
+export function logitCells(circuit: Circuit, logits: Int32Array): Int32Array {
+  return Int32Array.from(transposed(circuit, cellsOf(circuit, circuit.layers.length - 1), logits));
 }

@@ -38,6 +38,26 @@ export function pointsId(tag: Uint8Array, points: readonly CurvePoint[]): Hex {
   return toHex(keccak256(tag, ...points.map(encodePoint)));
 }
 
+/** id of an inference's input: of its commitments, or of the bytes [batch, features] themselves. */
+export function inputId(
+  { circuit, dataTag }: ProofKey,
+  points: ReadonlyMap<TensorName, readonly CurvePoint[]>,
+  input: Int8Array,
+): Hex {
+  if (circuit.settings.input === "committed") return pointsId(dataTag, points.get("batch")!);
+  return toHex(keccak256(dataTag, new Uint8Array(input.buffer, input.byteOffset, input.length)));
+}
+
+/** id of an inference's output: of its commitments, or of the logits as field elements. */
+export function outputId(
+  { circuit, outputTag }: ProofKey,
+  points: ReadonlyMap<TensorName, readonly CurvePoint[]>,
+  logits: Int32Array,
+): Hex {
+  if (circuit.settings.output === "committed") return pointsId(outputTag, points.get("output")!);
+  return toHex(keccak256(outputTag, ...[...logits].map((value) => word(mod(BigInt(value))))));
+}
+
 /** Tensors of the statement that are in the proof as points, in their order. */
 export function statementTensors({ tensors }: Circuit): TensorName[] {
   return tensors.filter(({ source }) => source === "statement").map(({ name }) => name);

@@ -295,8 +295,9 @@ class Generator implements Backend<Expression> {
     const start =
       PROOF_AT + publicBytes(this.circuit) - outputBytes(this.circuit) - (input ? inputBytes(this.circuit) : 0);
     const table = this.#allocate(2 ** unitVars);
-    const places = `${(a as MemoryPoint).place(batchFrom)}, ${batchVars}, ${(b as MemoryPoint).place(unitFrom)}, ${unitVars}`;
-    const call = `publicTensor(${hex(start)}, ${input ? 1 : 32}, ${batch}, ${units}, ${places}, ${hex(table)})`;
+    const samples = `${(a as MemoryPoint).place(batchFrom)}, ${batchVars}`;
+    this.#put(`equalityTable(${hex(table)}, ${(b as MemoryPoint).place(unitFrom)}, ${unitVars})`);
+    const call = `publicTensor(${hex(start)}, ${input ? 1 : 32}, ${batch}, ${units}, ${samples}, ${hex(table)})`;
     return this.keep({ code: call });
   }
 

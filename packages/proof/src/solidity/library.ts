@@ -141,7 +141,7 @@ export function library({ curve, checks, tau2, publicInput, publicOutput }: Libr
       mstore(out, even) mstore(add(out, 32), odd) mstore(add(out, 64), square) mstore(add(out, 96), v)
     }`,
     pairing(curve, checks, tau2),
-    ...(publicInput || publicOutput ? [publicTensor()] : []),
+    ...(publicInput || publicOutput ? publicTensor() : []),
   ];
   return parts.join("\n    ");
 }
@@ -165,30 +165,37 @@ function pairing(curve: number, checks: LibraryOptions["checks"], { x, y }: Poin
 }
 
 /**
- * Value of a public tensor at (a, b): sum over samples s and units u of value(s, u) eq(a, s) eq(b, u). `bytesEach` 1:
- * signed bytes, one after the other; 32: field elements. `table` is room for eq(b, .).
+ * Value of a public tensor: sum over samples s and units u of value(s, u) eq(a, s) table(u). `each` 1: signed bytes, one
+ * after the other; 32: field elements.
  */
-function publicTensor(): string {
-  return `function publicTensor(o, bytesEach, samples, units, a, na, b, nb, table) -> total {
-      let p := ${MODULUS}
-      mstore(table, 1)
-      for { let k := 0 } lt(k, nb) { k := add(k, 1) } {
+function publicTensor(): string[] {
+  return [
+    `function equalityTable(table, b, n) {
+      let p := ${MODULUS} mstore(table, 1)
+      for { let k := 0 } lt(k, n) { k := add(k, 1) } {
         let half := shl(add(k, 5), 1) let x := mload(add(b, shl(5, k)))
-        for { let i := 0 } lt(i, half) { i := add(i, 32) } {
-          let low := mload(add(table, i)) let high := mulmod(low, x, p)
-          mstore(add(add(table, half), i), high)
-          mstore(add(table, i), addmod(low, sub(p, high), p))
+        for { let i := add(table, half) } gt(i, table) { } {
+          i := sub(i, 32)
+          let low := mload(i) let high := mulmod(low, x, p)
+          mstore(add(i, half), high)
+          mstore(i, addmod(low, sub(p, high), p))
         }
       }
+    }`,
+    `function publicRow(o, each, units, table) -> row {
+      let p := ${MODULUS}
+      for { let e := add(table, shl(5, units)) } lt(table, e) { table := add(table, 32) o := add(o, each) } {
+        let v := calldataload(o)
+        if eq(each, 1) { v := signextend(0, shr(248, v)) if slt(v, 0) { v := add(v, p) } }
+        row := addmod(row, mulmod(v, mload(table), p), p)
+      }
+    }`,
+    `function publicTensor(o, each, samples, units, a, n, table) -> total {
+      let p := ${MODULUS}
       for { let s := 0 } lt(s, samples) { s := add(s, 1) } {
-        let row := 0
-        for { let u := 0 } lt(u, units) { u := add(u, 1) } {
-          let v := calldataload(o)
-          if eq(bytesEach, 1) { v := signextend(0, shr(248, v)) if slt(v, 0) { v := add(v, p) } }
-          row := addmod(row, mulmod(v, mload(add(table, shl(5, u))), p), p)
-          o := add(o, bytesEach)
-        }
-        total := addmod(total, mulmod(row, bits(a, na, s), p), p)
+        total := addmod(total, mulmod(publicRow(o, each, units, table), bits(a, n, s), p), p)
+        o := add(o, mul(each, units))
       }
-    }`;
+    }`,
+  ];
 }
