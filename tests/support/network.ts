@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { startChild, startDevnet, type Devnet, type SkyNetChild } from "@skynet/node";
 
-const silentUi = {
+export const silentUi = {
   line: () => undefined,
   progress: () => undefined,
   status: () => undefined,

@@ -3,5 +3,12 @@ export { parseJobFile, readJobFile, type JobFile } from "./job-file.ts";
 export { reportHtml } from "./report/html.ts";
 export { summaryJson, type Summary } from "./report/summary.ts";
 export { startChild, type SkyNetChild } from "./runtime/children.ts";
+export {
+  checkBeacon,
+  compareVerifier,
+  ensureVerifier,
+  generateOwnVerifier,
+  type OwnVerifier,
+} from "./roles/verifier.ts";
 export { startTrainer } from "./trainer/trainer.ts";
 export { createKeystore, keystoreAddress, openKeystore } from "./wallet/keystore.ts";

@@ -25,6 +25,8 @@ export interface Devnet {
   readonly requester: { readonly keystore: string; readonly passphraseFile: string };
   readonly workers: readonly SkyNetChild[];
   requesterKey(): Promise<Uint8Array>;
+  /** Starts the worker of this number (from 0) again, in its folder and with its wallet. */
+  startWorker(index: number): SkyNetChild;
   stop(): Promise<void>;
 }
 
@@ -82,17 +84,19 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     progress(3);
     // The workers share the cores of this machine.
     const threads = String(Math.max(1, Math.floor(availableParallelism() / Math.max(options.workers, 1))));
-    const workers = names.slice(2).map((name) => {
+    const startWorker = (index: number) => {
+      const name = names[2 + index]!;
       const args = ["--data", path.join(dataDir, name), "--rpc", rpcUrl, "--relay", relay, "--threads", threads];
       return startNode(children, "worker", wallet(name), args);
-    });
+    };
+    const workers = names.slice(2).map((_, index) => startWorker(index));
     await Promise.all(workers.map((worker) => worker.event("ready")));
     await rpc(anvil.rpcUrl, "evm_setIntervalMining", [BLOCK_SECONDS]);
     progress(steps);
     const requester = { keystore: wallet("requester").keystore, passphraseFile: wallet("requester").passphraseFile };
     const info = { pid: process.pid, rpcUrl, relay, requester };
     await writeFileAtomic(path.join(dataDir, "devnet.json"), `${JSON.stringify(info, null, 2)}\n`);
-    return { rpcUrl, relay, requester, workers, requesterKey: () => openWith(requester), stop };
+    return { rpcUrl, relay, requester, workers, requesterKey: () => openWith(requester), startWorker, stop };
   } catch (error) {
     await stop();
     throw error;
