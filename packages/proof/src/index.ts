@@ -12,6 +12,7 @@ export {
 } from "./errors.ts";
 export { createExecutor, type Executor, type Inputs, type StepTrace } from "./executor.ts";
 export { exportModel } from "./export.ts";
+export { decodePoint, encodePoint, type Point, type PointG2 } from "./field/curve.ts";
 export { initialWeights } from "./initial-weights.ts";
 export type { KernelSource } from "./kernels.ts";
 export { average, decodeDelta, deltaBytes, encodeDelta } from "./merge.ts";
