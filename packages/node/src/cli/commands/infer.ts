@@ -155,11 +155,7 @@ async function check(
       hint: "Make one with --out FILE.",
     });
   const { statement, inputMode, outputMode, proof } = parsed.data;
-  const system = await open(
-    model,
-    inferenceCircuit(model.program, 1, { input: inputMode, output: outputMode }),
-    options,
-  );
+  const system = await open(inferenceCircuit(model.program, 1, { input: inputMode, output: outputMode }), options);
   try {
     const modelId = system.weightsId(await system.commitWeights(model.weights));
     if (modelId !== statement.idIn)
