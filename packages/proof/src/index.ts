@@ -16,7 +16,7 @@ export { exportModel } from "./export.ts";
 export { initialWeights } from "./initial-weights.ts";
 export { type InferenceModel, readInferenceModel } from "./inference-model.ts";
 export type { KernelSource } from "./kernels.ts";
-export { average, decodeDelta, deltaBytes, encodeDelta } from "./merge.ts";
+export { average, averageCommitments, decodeDelta, deltaBytes, encodeDelta } from "./merge.ts";
 export {
   defaultScales,
   defaultWidths,
