@@ -23,7 +23,7 @@ import {
   verifierIdOf,
   word,
 } from "@skynet/protocol";
-import type { JobMetadata } from "@skynet/swarm";
+import { circuitOf, type JobMetadata } from "@skynet/swarm";
 import { loadReferenceString } from "../trainer/reference-string.ts";
 import { Audit, type RoundEvents, VerificationError } from "./audit.ts";
 import { checkMerge } from "./merge.ts";
@@ -106,7 +106,7 @@ async function openSystem(
   const { batchSize, learningRate } = metadata;
   const circuit = stepCircuit(
     compileTraining(parseModel(model), { batchSize, learningRate, workers }),
-    metadata.circuit,
+    circuitOf(metadata.circuit ?? {}),
   );
   const string = await loadReferenceString(srs, circuit.settings.blockBits, chain.chainId);
   return createProofSystem(circuit, string, { threads: threads ?? 2 });
