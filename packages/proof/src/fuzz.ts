@@ -1,5 +1,6 @@
 import { ModelBuilder, OnnxError, parseModel } from "@skynet/onnx";
 import { attackFuzzers } from "./attacks/fuzz.ts";
+import { shapeFuzzers } from "./attacks/shapes-fuzz.ts";
 import { compileTraining } from "./compile.ts";
 import { CompileError, OverflowError } from "./errors.ts";
 import { createExecutor, type Executor } from "./executor.ts";
@@ -183,4 +184,4 @@ function randomModel(random: Random): Uint8Array {
 }
 
 /** Run by `npm run fuzz -- NAME`. */
-export const fuzzers = { executor: fuzzExecutor, compile: fuzzCompile, ...attackFuzzers };
+export const fuzzers = { executor: fuzzExecutor, compile: fuzzCompile, ...attackFuzzers, ...shapeFuzzers };

@@ -1,4 +1,5 @@
 import type { Hex } from "@skynet/protocol";
+import type { ProofKey } from "../script/key.ts";
 import { CHECKS, Rejection } from "../script/rejection.ts";
 import { TABLE_ID } from "../script/script.ts";
 import { compileVerifier } from "../solidity/compile.ts";
@@ -38,8 +39,8 @@ export async function verdict({ key }: Subject, { header, proof, omitted }: Forg
 /** Generated contracts on a chain, all at the address that the tests' proofs name. */
 export class Contracts {
   readonly #chain: VerifierChain;
-  readonly #code = new Map<string, Hex>();
-  #installed = "";
+  readonly #code = new Map<string, Promise<Hex>>();
+  #installed: { id: string; ready: Promise<void> } | undefined;
 
   constructor(chain: VerifierChain) {
     this.#chain = chain;
@@ -48,14 +49,20 @@ export class Contracts {
   /** What the contract of a subject says, without the checks that the forgery leaves out. */
   async verdict(name: SubjectName, { key }: Subject, { header, proof, omitted }: Forgery): Promise<string> {
     const id = [name, ...omitted].join("/");
-    if (!this.#code.has(id)) {
-      const { source } = await generateVerifier(key, { omitted });
-      this.#code.set(id, (await compileVerifier(source)).runtime);
-    }
-    if (this.#installed !== id) await this.#chain.install(HEADER.verifier, this.#code.get(id)!);
-    this.#installed = id;
+    if (!this.#code.has(id)) this.#code.set(id, codeOf(key, omitted));
+    if (this.#installed?.id !== id)
+      this.#installed = {
+        id,
+        ready: this.#code.get(id)!.then((code) => this.#chain.install(HEADER.verifier, code)),
+      };
+    await this.#installed.ready;
     return this.#chain.verdict(HEADER.verifier, header, proof);
   }
+}
+
+async function codeOf(key: ProofKey, omitted: ReadonlySet<string>): Promise<Hex> {
+  const { source } = await generateVerifier(key, { omitted });
+  return (await compileVerifier(source)).runtime;
 }
 
 /** Everything is false about a proof whose header or transcript differs, so there is nothing to compare. */

@@ -198,7 +198,13 @@ export async function createSubject(circuit: Circuit, seed = 1): Promise<Subject
   return new Subject(key, inputs, publicInput, points, await createCommitter({ points }), await FieldVectors.create());
 }
 
-function inputsOf(circuit: Circuit, weights: readonly Int32Array[], x: Int8Array, labels?: Uint8Array): StepInputs {
+/** The layout of weights and a batch. */
+export function inputsOf(
+  circuit: Circuit,
+  weights: readonly Int32Array[],
+  x: Int8Array,
+  labels?: Uint8Array,
+): StepInputs {
   const layout = circuit.tensors.find(({ name }) => name === "batch");
   const cells = layout ? layOutBatch(circuit, x, labels) : layOutInput(circuit, x);
   return {
