@@ -58,12 +58,29 @@ const jobFileSchema = z.strictObject({
     deliveryPercent: z.number().min(0).max(100).default(20),
     holdPercent: z.number().min(0).max(100).default(5),
   }),
+  verification: z
+    .strictObject({
+      /** Proof: every worker proves drawn steps on chain. Quorum: the workers vouch for each other. */
+      mode: z.enum(["proof", "quorum"]).default("proof"),
+      segment: count(4).default(4),
+      auditSegments: count(16).default(1),
+      auditPercent: z.number().min(0.01).max(100).multipleOf(0.01).default(100),
+      beacon: z.enum(["blockhash", "test"]).default("blockhash"),
+      circuit: z
+        .strictObject({
+          blockBits: z.number().int().min(1).max(16).optional(),
+          tableBits: z.number().int().min(3).max(16).optional(),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
   windows: z
     .strictObject({
       join: seconds.default(120),
       ready: seconds.default(120),
       commit: seconds.default(120),
-      prove: seconds.default(60),
+      draw: seconds.default(60),
+      prove: seconds.default(120),
       merge: seconds.default(60),
       deliver: seconds.default(120),
     })
@@ -102,10 +119,24 @@ export function parseJobFile(text: string, file = "JOB.yaml"): JobFile {
   if (syntax) throw badJobFile(file, [syntax.message.split("\n")[0] ?? "not YAML"]);
   const parsed = jobFileSchema.safeParse(document.toJS({ maxAliasCount: 0 }));
   if (!parsed.success) throw badJobFile(file, parsed.error.issues.flatMap(explainIssue));
-  const { workers } = parsed.data;
-  if (workers.minimum !== undefined && workers.minimum > workers.count)
-    throw badJobFile(file, ["workers.minimum is larger than workers.count"]);
+  const problems = contradictionsIn(parsed.data);
+  if (problems.length > 0) throw badJobFile(file, problems);
   return parsed.data;
+}
+
+/** What no single value of the file shows. */
+function contradictionsIn({ workers, training, verification }: JobFile): string[] {
+  const problems: string[] = [];
+  if (workers.minimum !== undefined && workers.minimum > workers.count)
+    problems.push("workers.minimum is larger than workers.count");
+  if (verification.mode === "quorum") return problems;
+  const { segment, auditSegments } = verification;
+  const segments = training.localSteps / segment;
+  if (!Number.isInteger(segments))
+    problems.push(`verification.segment: ${training.localSteps} local steps do not divide into segments of ${segment}`);
+  else if (segments % auditSegments !== 0)
+    problems.push(`verification.auditSegments: ${segments} segments do not divide into ${auditSegments} equal parts`);
+  return problems;
 }
 
 function badJobFile(file: string, problems: string[]): InvalidInputError {

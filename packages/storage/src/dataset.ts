@@ -3,7 +3,7 @@ import { decryptBlock, encryptBlock } from "./age.ts";
 import { batchLeaf, INPUT_SCALE, type Batch } from "./batches.ts";
 import type { BlockStore } from "./block-store.ts";
 import { StorageError } from "./errors.ts";
-import { encodeManifest, parseManifest, type Manifest } from "./manifest.ts";
+import { committedLeaves, encodeManifest, parseManifest, type BatchCommitments, type Manifest } from "./manifest.ts";
 
 export interface PublishDatasetOptions {
   readonly name: string;
@@ -15,6 +15,8 @@ export interface PublishDatasetOptions {
   readonly blockStore: BlockStore;
   /** age recipient that the batches are encrypted to. */
   readonly recipient: string;
+  /** Of jobs that are proven: the leaves are those of the commitments. */
+  readonly commitments?: BatchCommitments | undefined;
   readonly onProgress?: (progress: { batches: number; total: number }) => void;
   readonly signal?: AbortSignal;
 }
@@ -27,22 +29,24 @@ export interface PublishedDataset {
 }
 
 /**
- * Encrypts and stores each batch (inputs, then labels) and a manifest that commits to them.
+ * Encrypts and stores each batch (inputs, then labels) and a manifest that commits to them. Commitments are not
+ * checked: they are the caller's.
  * @throws StorageError `BadDataset`, `BadKey`, `DiskFull`, `StoreFailed`
  */
 export async function publishDataset(options: PublishDatasetOptions): Promise<PublishedDataset> {
   const { name, batches, classes, scale = INPUT_SCALE, blockStore, recipient, onProgress, signal } = options;
+  const { commitments } = options;
   const { batchSize, features } = sizesOf(batches, classes);
-  const leaves: Uint8Array[] = [];
+  const leaves = commitments ? committedLeaves(commitments) : batches.map((b) => batchLeaf(b, features, scale));
   const cids: string[] = [];
   for (const batch of batches) {
     signal?.throwIfAborted();
-    leaves.push(batchLeaf(batch, features, scale));
     cids.push(await blockStore.put(await encryptBlock(batchBytes(batch), [recipient])));
     onProgress?.({ batches: cids.length, total: batches.length });
   }
   const root = merkleRoot(leaves);
-  const manifest: Manifest = { version: 1, name, batchSize, features, classes, scale, leaves, cids, root };
+  const plain: Manifest = { version: 1, name, batchSize, features, classes, scale, leaves, cids, root };
+  const manifest: Manifest = commitments ? { ...plain, commitments } : plain;
   const manifestBytes = encodeManifest(manifest);
   parseManifest(manifestBytes, toHex(root));
   return { manifest, manifestBytes, manifestCid: await blockStore.put(manifestBytes, "dag-cbor"), root: toHex(root) };
@@ -66,7 +70,8 @@ export interface Dataset {
   readonly manifest: Manifest;
   readonly batchCount: number;
   /**
-   * A batch, from the store or fetched, decrypted and checked against the manifest.
+   * A batch, from the store or fetched, decrypted and checked against the manifest. Commitments are opened elsewhere,
+   * for all batches at once: until then the content is only what the manifest's CID says.
    * @throws StorageError `BadBatch`, `CorruptBlock`, `CannotDecrypt`, and whatever `fetch` throws
    */
   batch(index: number, options?: { signal?: AbortSignal }): Promise<Batch>;
@@ -130,13 +135,13 @@ function batchBytes({ x, y }: Batch): Uint8Array {
 }
 
 function parseBatch(bytes: Uint8Array, index: number, manifest: Manifest): Batch {
-  const { batchSize, features, classes, scale, leaves } = manifest;
+  const { batchSize, features, classes, scale, leaves, commitments } = manifest;
   const inputs = batchSize * features;
   const bad = (reason: string) =>
     new StorageError("BadBatch", `batch ${index} ${reason}`, { hint: "the requester published a wrong dataset" });
   if (bytes.length !== inputs + batchSize) throw bad(`has ${bytes.length} bytes instead of ${inputs + batchSize}`);
   const batch = { x: new Int8Array(bytes.slice(0, inputs).buffer), y: bytes.slice(inputs) };
-  if (!equalBytes(batchLeaf(batch, features, scale), leaves[index]!)) throw bad("is not the one committed to");
+  if (!commitments && !equalBytes(batchLeaf(batch, features, scale), leaves[index]!)) throw bad("is not the one committed to");
   if (batch.y.some((label) => label >= classes)) throw bad(`has a label that is not below ${classes}`);
   return batch;
 }

@@ -12,4 +12,4 @@ export {
 } from "./dataset.ts";
 export { StorageError, type StorageErrorCode } from "./errors.ts";
 export { readIdx, type IdxArray } from "./idx.ts";
-export { parseManifest, type Manifest } from "./manifest.ts";
+export { parseManifest, type BatchCommitments, type Manifest } from "./manifest.ts";

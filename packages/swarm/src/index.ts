@@ -2,7 +2,7 @@ export { batchesOfRound, distinct, ZERO_32 } from "./dataset-plan.ts";
 export { SwarmError } from "./errors.ts";
 export { openSecrets, type JobSecrets } from "./keys.ts";
 export type { BatchSource } from "./local-training.ts";
-export { decodeMetadata, encodeMetadata, type JobMetadata } from "./metadata.ts";
+export { circuitOf, decodeMetadata, encodeMetadata, type JobMetadata } from "./metadata.ts";
 export type * from "./ports.ts";
 export {
   runRequesterJob,

@@ -6,6 +6,7 @@ import type {
   BlockPort,
   ChannelMessage,
   Clock,
+  CommittedWeights,
   JobChain,
   JobFiles,
   JobNetwork,
@@ -14,6 +15,7 @@ import type {
   ModelShape,
   Trainer,
   Weights,
+  WeightsIdentity,
 } from "./ports.ts";
 import { decodeWeights, encodeWeights } from "./weights.ts";
 
@@ -29,9 +31,18 @@ export interface PeerModules {
 }
 
 /** An update that was checked against its commitment. */
-export interface HeldUpdate {
-  readonly weights: Weights;
+export interface HeldUpdate extends CommittedWeights {
   readonly cid: string;
+}
+
+/** Weights that a round starts from. */
+export interface RoundBase extends CommittedWeights {
+  readonly modelId: Hex;
+}
+
+/** The average of a set of updates. */
+export interface NextWeights extends WeightsIdentity {
+  readonly weights: Weights;
 }
 
 const STATE_FILE = "state.cbor";
@@ -50,12 +61,12 @@ export class JobPeer {
   readonly modules: PeerModules;
   shape: ModelShape | undefined;
   /** Weights W_r of the contract's modelId, when this node has them. */
-  base: { readonly modelId: Hex; readonly weights: Weights } | undefined;
+  base: RoundBase | undefined;
   /** Latest view of the chain. */
   snapshot: JobSnapshot | undefined;
   readonly #updates = new Map<number, HeldUpdate>();
   #updatesRound = -1;
-  #nextWeights: { key: string; id: Hex; weights: Weights } | undefined;
+  #nextWeights: (NextWeights & { readonly key: string; readonly round: number }) | undefined;
   /** Where updates can be had: seat -> holder -> cid. Both are members of the job, so this stays small. */
   readonly #sources = new Map<number, Map<Address, string>>();
   #offeredState: { modelId: Hex; cid: string } | undefined;
@@ -106,10 +117,10 @@ export class JobPeer {
   }
 
   /** @throws SwarmError `TooLate` when the round has ended in the meantime: the update must not count for the next */
-  async keepUpdate(round: number, seat: number, weights: Weights, bytes: Uint8Array): Promise<void> {
+  async keepUpdate(round: number, seat: number, update: CommittedWeights, bytes: Uint8Array): Promise<void> {
     const cid = await this.modules.blocks.put(bytes);
     if (round !== this.#updatesRound) throw new SwarmError("TooLate", `round ${round} is over`);
-    if (!this.#updates.has(seat)) this.#updates.set(seat, { weights, cid });
+    if (!this.#updates.has(seat)) this.#updates.set(seat, { ...update, cid });
   }
 
   noteUpdateSource(seat: number, cid: string, holder: Address): void {
@@ -123,12 +134,14 @@ export class JobPeer {
   }
 
   /** Like {@link applyUpdate}; the id must also be the one that the seat committed to. */
-  async decodeUpdate(seat: number, bytes: Uint8Array): Promise<Weights> {
+  async decodeUpdate(seat: number, bytes: Uint8Array): Promise<CommittedWeights> {
     const committed = this.#requireSnapshot().commits.get(seat);
+    const base = this.requireBase();
     const weights = await this.applyUpdate(bytes);
-    if ((await this.modules.trainer.id(weights)) !== committed)
+    const { id, points } = await this.modules.trainer.identify(weights, base);
+    if (id !== committed?.idEnd)
       throw new SwarmError("BadUpdate", `the update of seat ${seat} does not match its commitment`);
-    return weights;
+    return { weights, points };
   }
 
   /** Included updates that are still missing are fetched from members that attested to hold them. */
@@ -151,7 +164,7 @@ export class JobPeer {
   }
 
   /** W_(r+1) for this set of updates, once {@link computeNext} has made it. */
-  next(included: bigint): { id: Hex; weights: Weights } | undefined {
+  next(included: bigint): NextWeights | undefined {
     return this.#nextWeights?.key === this.#nextKey(included) ? this.#nextWeights : undefined;
   }
 
@@ -159,7 +172,7 @@ export class JobPeer {
    * Averages the included updates; those that are missing are fetched first.
    * @throws SwarmError `NoState` while one cannot be had
    */
-  async computeNext(included: bigint): Promise<{ id: Hex; weights: Weights }> {
+  async computeNext(included: bigint): Promise<NextWeights> {
     const known = this.next(included);
     if (known) return known;
     const key = this.#nextKey(included);
@@ -173,8 +186,10 @@ export class JobPeer {
       throw new SwarmError("NoState", "an included update is still missing");
     const updates = listSeats(included).map((seat) => this.#updates.get(seat)!.weights);
     const weights = await this.modules.trainer.average(base.weights, updates);
-    this.#nextWeights = { key, id: await this.modules.trainer.id(weights), weights };
-    return this.#nextWeights;
+    const round = this.#updatesRound;
+    const next = { key, round, weights, ...(await this.modules.trainer.identify(weights)) };
+    this.#nextWeights = next;
+    return next;
   }
 
   #nextKey(included: bigint): string {
@@ -185,7 +200,14 @@ export class JobPeer {
   async syncBase(): Promise<boolean> {
     const { modelId } = this.#requireSnapshot();
     if (this.base?.modelId === modelId) return true;
-    const candidate = this.#nextWeights?.id === modelId ? this.#nextWeights.weights : await this.#recoverState(modelId);
+    const next = this.#nextWeights;
+    if (next?.id === modelId) {
+      await this.#keepBase({ modelId, weights: next.weights, points: next.points });
+      return true;
+    }
+    if (next !== undefined && next.round + 1 === this.#updatesRound && this.base?.modelId !== modelId)
+      this.modules.log.warn({ modelId, own: next.id }, "the contract's next weights are not the average made here");
+    const candidate = await this.#recoverState(modelId);
     if (candidate === undefined) return false;
     await this.adoptBase(candidate);
     return true;
@@ -193,11 +215,20 @@ export class JobPeer {
 
   /** @throws SwarmError `WrongModel` when the weights are not those of the contract */
   async adoptBase(weights: Weights): Promise<void> {
-    const modelId = await this.modules.trainer.id(weights);
+    const { id: modelId, points } = await this.modules.trainer.identify(weights);
     if (modelId !== this.#requireSnapshot().modelId)
       throw new SwarmError("WrongModel", "these weights are not the ones that the contract holds");
-    await this.modules.files.write(STATE_FILE, encodeWeights(weights));
-    this.base = { modelId, weights };
+    await this.#keepBase({ modelId, weights, points });
+  }
+
+  /** On disk before they are used: a worker must be able to prove steps from them after a restart. */
+  async #keepBase(base: RoundBase): Promise<void> {
+    await this.modules.files.write(STATE_FILE, encodeWeights(base.weights));
+    this.base = base;
+  }
+
+  async #isModel(weights: Weights, modelId: Hex): Promise<boolean> {
+    return (await this.modules.trainer.identify(weights)).id === modelId;
   }
 
   async publish<Kind extends MessageKind>(kind: Kind, body: MessageBody<Kind>): Promise<void> {
@@ -209,12 +240,12 @@ export class JobPeer {
     const stored = await this.modules.files.read(STATE_FILE);
     if (stored) {
       const weights = decodeWeights(shape, stored);
-      if ((await this.modules.trainer.id(weights)) === modelId) return weights;
+      if (await this.#isModel(weights, modelId)) return weights;
     }
     for (const [peer, cid] of this.#stateSources.get(modelId) ?? []) {
       try {
         const weights = decodeWeights(shape, await this.modules.network.fetchBlock(peer, cid, this.modules.signal));
-        if ((await this.modules.trainer.id(weights)) === modelId) return weights;
+        if (await this.#isModel(weights, modelId)) return weights;
       } catch (error) {
         this.modules.log.debug({ peer, error: String(error) }, "weights not fetched");
       }
@@ -247,8 +278,7 @@ export class JobPeer {
       const seat = this.seatOf(from);
       if (snapshot && seat >= 0 && snapshot.round === round) {
         if (snapshot.commits.has(seat) && this.base?.modelId === snapshot.modelId) {
-          const weights = await this.decodeUpdate(seat, bytes);
-          await this.keepUpdate(round, seat, weights, bytes);
+          await this.keepUpdate(round, seat, await this.decodeUpdate(seat, bytes), bytes);
           return;
         }
       }
@@ -272,7 +302,7 @@ export class JobPeer {
   }
 
   /** @throws SwarmError `NotYet` while the weights of the round are not here */
-  requireBase(): { readonly modelId: Hex; readonly weights: Weights } {
+  requireBase(): RoundBase {
     if (!this.base) throw new SwarmError("NotYet", "the weights of this round are not here yet");
     return this.base;
   }

@@ -1,18 +1,21 @@
-import { decode, encode, fromHex, toHex } from "@skynet/protocol";
+import { decode, encode, fromHex, toHex, type Hex } from "@skynet/protocol";
 import { z } from "zod";
-import { batchesOfRound } from "./dataset-plan.ts";
+import { batchesOfRound, distinct } from "./dataset-plan.ts";
+import { SwarmError } from "./errors.ts";
 import type { JobPeer, PeerModules } from "./job-peer.ts";
-import type { JobSnapshot, Weights } from "./ports.ts";
+import type { CommittedWeights, JobSnapshot, TrainingBatch } from "./ports.ts";
 import { bytes, bytesOf } from "./schemas.ts";
 
 /** Batches of the dataset, decrypted and checked against the dataset's root. */
 export interface BatchSource {
-  batch(index: number, signal?: AbortSignal): Promise<{ x: Int8Array; y: Uint8Array }>;
+  batch(index: number, signal?: AbortSignal): Promise<TrainingBatch>;
+  /** Proof mode: the points of a batch, and its Merkle path in the dataset. */
+  readonly commitments?: { points(index: number): Uint8Array; path(index: number): readonly Hex[] } | undefined;
 }
 
 /** What a worker made of its round. */
-export interface LocalResult {
-  readonly weights: Weights;
+export interface LocalResult extends CommittedWeights {
+  readonly id: Hex;
   /** Ids of the weights between the segments. */
   readonly interior: readonly Uint8Array[];
   /** The change as it travels to the others. */
@@ -29,7 +32,7 @@ const REPORT_EVERY = 16;
 /** H local steps from W_r. The result is on disk before it is returned, so nothing is committed that could be lost. */
 export async function trainRound(
   { trainer, clock, files, chain }: PeerModules,
-  base: Weights,
+  base: CommittedWeights,
   snapshot: JobSnapshot,
   batches: BatchSource,
   signal: AbortSignal,
@@ -39,7 +42,7 @@ export async function trainRound(
   const plan = batchesOfRound(snapshot, chain.self, snapshot.round);
   await trainer.setWeights(base);
   const interior: Uint8Array[] = [];
-  const pending = new Map<number, Promise<{ x: Int8Array; y: Uint8Array }>>();
+  const pending = new Map<number, Promise<TrainingBatch>>();
   let lossSum = 0;
   for (const [step, index] of plan.entries()) {
     signal.throwIfAborted();
@@ -54,15 +57,16 @@ export async function trainRound(
     if (!plan.slice(step + 1, step + PREFETCH).includes(index)) pending.delete(index);
     const done = step + 1;
     if (done % snapshot.segment === 0 && done < plan.length)
-      interior.push(fromHex(await trainer.id(await trainer.weights())));
+      interior.push(fromHex((await trainer.checkpoint()).id));
     if (done % REPORT_EVERY === 0 || done === plan.length) onProgress(done, plan.length);
   }
+  const end = await trainer.checkpoint();
   const weights = await trainer.weights();
   signal.throwIfAborted();
-  const update = await trainer.encodeUpdate(base, weights);
+  const update = await trainer.encodeUpdate(base.weights, weights);
   await files.write(fileOf(snapshot.round), encode({ modelId: fromHex(snapshot.modelId), update, interior }));
   return {
-    result: { weights, interior, update },
+    result: { weights, ...end, interior, update },
     trainMs: clock.nowMs() - startedMs,
     trainLoss: lossSum / plan.length,
   };
@@ -70,15 +74,37 @@ export async function trainRound(
 
 /** Result of this round from before a restart, if there is one for the present weights. */
 export async function storedRound(
-  { files }: PeerModules,
+  { files, trainer }: PeerModules,
   peer: JobPeer,
   round: number,
 ): Promise<LocalResult | undefined> {
   const stored = await files.read(fileOf(round));
   if (stored === undefined) return undefined;
   const { modelId, update, interior } = storedSchema.parse(decode(stored));
-  if (toHex(modelId) !== peer.base?.modelId) return undefined;
-  return { weights: await peer.applyUpdate(update), interior, update };
+  const { base } = peer;
+  if (base === undefined || toHex(modelId) !== base.modelId) return undefined;
+  const weights = await trainer.applyUpdate(base.weights, update);
+  return { weights, ...(await trainer.identify(weights, base)), interior, update };
+}
+
+/**
+ * Proof mode: fetches the batches of all rounds and checks that they are those behind the points, all at once: a worker
+ * that could not prove a step must know before it is ready.
+ */
+export async function checkAllBatches(
+  { trainer, chain, signal }: PeerModules,
+  snapshot: JobSnapshot,
+  source: BatchSource,
+): Promise<void> {
+  const { commitments } = source;
+  if (commitments === undefined) throw new SwarmError("BadMetadata", "the dataset has no commitments");
+  const rounds = Array.from({ length: snapshot.rounds }, (_, round) => batchesOfRound(snapshot, chain.self, round));
+  const indices = distinct(rounds.flat());
+  await prefetchBatches(source, indices, signal);
+  const batches: (TrainingBatch & { points: Uint8Array })[] = [];
+  for (const index of indices)
+    batches.push({ ...(await source.batch(index, signal)), points: commitments.points(index) });
+  await trainer.checkBatches(batches);
 }
 
 /** Fetches these batches, a few at a time, so that the first round starts from the disk. */

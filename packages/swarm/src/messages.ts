@@ -25,10 +25,11 @@ export const bodies = {
     round,
     received: bytes32,
     signature,
+    stats: statsSchema,
     updates: z.array(z.tuple([z.number().int().min(0).max(255), cid])).max(256),
   }),
-  /** "The average of the included updates has this id." */
-  merge: z.strictObject({ round, included: bytes32, idNext: bytes32, signature, stats: statsSchema }),
+  /** Quorum mode: "The average of the included updates has this id." */
+  merge: z.strictObject({ round, included: bytes32, idNext: bytes32, signature }),
   /** "Who has the weights with this id?" and its answer. */
   "need-state": z.strictObject({ modelId: bytes32 }),
   "have-state": z.strictObject({ modelId: bytes32, cid }),

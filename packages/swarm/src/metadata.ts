@@ -1,6 +1,7 @@
 import { decode, encode } from "@skynet/protocol";
 import { z } from "zod";
 import { SwarmError } from "./errors.ts";
+import type { CircuitChoices } from "./ports.ts";
 import { bytesOf } from "./schemas.ts";
 
 const metadataSchema = z.strictObject({
@@ -8,7 +9,14 @@ const metadataSchema = z.strictObject({
   name: z.string().min(1).max(100),
   /** Arithmetic and verification, said plainly wherever the job is shown. */
   arithmetic: z.literal("fixed"),
-  verification: z.literal("quorum"),
+  verification: z.enum(["quorum", "proof"]),
+  /** Of jobs that are proven: choices of the circuit, from which every node generates the same verifier. */
+  circuit: z
+    .strictObject({
+      blockBits: z.number().int().min(1).max(16).optional(),
+      tableBits: z.number().int().min(3).max(16).optional(),
+    })
+    .optional(),
   modelCid: z.string().min(1).max(100),
   manifestCid: z.string().min(1).max(100),
   batchSize: z.number().int().min(1).max(4096),
@@ -21,6 +29,11 @@ const metadataSchema = z.strictObject({
  * `metaHash` in the job's terms, so it cannot change afterwards.
  */
 export type JobMetadata = z.output<typeof metadataSchema>;
+
+/** Only the choices that were made: absent fields do not exist in the encoding. */
+export function circuitOf({ blockBits, tableBits }: CircuitChoices): CircuitChoices {
+  return { ...(blockBits === undefined ? {} : { blockBits }), ...(tableBits === undefined ? {} : { tableBits }) };
+}
 
 export function encodeMetadata(metadata: JobMetadata): Uint8Array {
   return encode(metadataSchema.parse(metadata));

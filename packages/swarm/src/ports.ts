@@ -6,11 +6,21 @@ export type Address = Hex;
 /** Exact integer weights, one tensor per layer. */
 export type Weights = readonly Int32Array[];
 
-export type JobPhase = "OPEN" | "READY" | "COMMIT" | "PROVE" | "MERGE" | "DELIVER" | "SETTLED";
+export type JobPhase = "OPEN" | "READY" | "COMMIT" | "DRAW" | "PROVE" | "MERGE" | "DELIVER" | "SETTLED";
 export type JobOutcome = "NONE" | "CANCELLED" | "EXPIRED" | "ABORTED" | "COMPLETED" | "HALTED" | "STOPPED";
+
+/** How the steps of a job are checked: by the signatures of a quorum, or by proofs. */
+export type Verification = "quorum" | "proof";
+
+/** What a seat committed to: the id of its weights at the end of the round, and the root over those in between. */
+export interface Commitment {
+  readonly idEnd: Hex;
+  readonly stepsRoot: Hex;
+}
 
 /** What the contract says about one job at one block. Bitmaps have bit i for seat i. */
 export interface JobSnapshot {
+  readonly verification: Verification;
   readonly phase: JobPhase;
   readonly outcome: JobOutcome;
   readonly requester: Address;
@@ -18,8 +28,10 @@ export interface JobSnapshot {
   readonly rounds: number;
   /** Local steps per round. */
   readonly steps: number;
-  /** Steps between two interior ids. */
+  /** Steps between two interior ids; what one audit asks for. */
   readonly segment: number;
+  /** Audited segments of a selected seat. */
+  readonly auditSteps: number;
   /** Divisor of the average: a power of two, fixed for the whole job. */
   readonly averaging: number;
   readonly minSeats: number;
@@ -28,6 +40,13 @@ export interface JobSnapshot {
   readonly active: bigint;
   readonly ready: bigint;
   readonly committed: bigint;
+  /** Seats that are audited in this round, those that have answered every slot, and the answered slots of each. */
+  readonly selected: bigint;
+  readonly proven: bigint;
+  readonly proofMasks: readonly number[];
+  readonly slashed: bigint;
+  /** Of the latest draw. */
+  readonly seed: Hex;
   readonly attested: bigint;
   readonly delivered: bigint;
   /** Seats whose updates the merge of this round averages (known from MERGE on). */
@@ -43,8 +62,8 @@ export interface JobSnapshot {
   readonly claimedTo: readonly number[];
   /** Whether there is a hold-back that was released to the workers. */
   readonly holdReleased: boolean;
-  /** Ids that the seats committed to in this round. */
-  readonly commits: ReadonlyMap<number, Hex>;
+  /** What the seats committed to in this round. */
+  readonly commits: ReadonlyMap<number, Commitment>;
   readonly jobSeed: Hex;
   readonly modelId: Hex;
   readonly dataRoot: Hex;
@@ -75,6 +94,18 @@ export interface JobChain {
   commit(round: number, seat: number, idEnd: Hex, stepsRoot: Hex): Promise<void>;
   abstain(round: number): Promise<void>;
   attest(seats: readonly number[], received: readonly bigint[], signatures: readonly Hex[]): Promise<void>;
+  /** Proof mode: whether the beacon has the value that decides this round's audits. */
+  isDrawReady(): Promise<boolean>;
+  draw(): Promise<void>;
+  /** What the proof of a step of this node must be made for; `batchIndex` follows from the job's seed. */
+  stepHeader(round: number, step: number, batchIndex: number): Promise<StepHeader>;
+  /** A refusal costs nothing: the call is simulated first. */
+  prove(answer: SlotAnswer): Promise<void>;
+  /** Proof mode: what the workers proved in a round, for people. */
+  proofsOf(round: number): Promise<RoundProofs[]>;
+  /** Proof mode: the contract adds the points and computes the next id itself. */
+  mergeProven(basePoints: Uint8Array, updates: readonly MergedUpdate[]): Promise<void>;
+  /** Quorum mode. */
   merge(idNext: Hex, seats: readonly number[], signatures: readonly Hex[]): Promise<void>;
   tick(): Promise<void>;
   stop(): Promise<void>;
@@ -138,9 +169,39 @@ export interface TrainingSettings {
   readonly learningRate: number;
   /** Divisor of the average (see {@link JobSnapshot.averaging}). */
   readonly averaging: number;
+  /** Of jobs that are proven. */
+  readonly proof?: ProofSettings | undefined;
+}
+
+export interface ProofSettings {
+  /** The chain that the proofs are for: a development reference string is refused on any other. */
+  readonly chainId: number;
+  readonly circuit: CircuitChoices;
+}
+
+/** Choices of the circuit that a job makes; what is absent the compiler chooses. */
+export interface CircuitChoices {
+  /** log2 of the length of a block of a commitment. */
+  readonly blockBits?: number | undefined;
+  /** log2 of the table of range checks. */
+  readonly tableBits?: number | undefined;
+}
+
+/** What the contracts and the data of a proven job must agree on with this model. */
+export interface ProofShape {
+  readonly circuitHash: Hex;
+  readonly srsHash: Hex;
+  /** Tags under which points of weights and of batches are hashed. */
+  readonly weightsTag: Hex;
+  readonly batchTag: Hex;
+  /** Points of a commitment to weights, and to a batch. */
+  readonly weightBlocks: number;
+  readonly batchBlocks: number;
 }
 
 export interface ModelShape {
+  /** Of jobs that are proven. */
+  readonly proof?: ProofShape | undefined;
   /** Shape and scale (fraction bits) of each weight tensor. */
   readonly tensors: readonly { readonly shape: readonly number[]; readonly scale: number }[];
   readonly features: number;
@@ -154,18 +215,97 @@ export interface Evaluation {
   readonly loss: number;
 }
 
+/** A batch as the executor takes it. */
+export interface TrainingBatch {
+  readonly x: Int8Array;
+  readonly y: Uint8Array;
+}
+
+/** Id of weights as the contract holds it, and in proof mode the points behind it, 64 bytes each. */
+export interface WeightsIdentity {
+  readonly id: Hex;
+  readonly points: Uint8Array;
+}
+
+/** Weights with the points of their commitment; no points in quorum mode. */
+export interface CommittedWeights {
+  readonly weights: Weights;
+  readonly points: Uint8Array;
+}
+
+/** What a proof of a step is made for: chain, verifier contract, and the context that binds job, worker and step. */
+export interface StepHeader {
+  readonly chainId: number;
+  readonly verifier: Address;
+  readonly context: Hex;
+}
+
+/** One proven step. */
+export interface ProvenStep {
+  /** Id of the weights after the step. */
+  readonly idEnd: Hex;
+  /** Id of the batch: its leaf in the dataset. */
+  readonly batchLeaf: Hex;
+  readonly proof: Uint8Array;
+}
+
+/** The answer to one audit slot: the proofs of all steps of the drawn segment, as the contract takes them. */
+export interface SlotAnswer extends Commitment {
+  readonly seat: number;
+  readonly slot: number;
+  /** Ids at the ends of the segment; the paths are empty at the ends of the round. */
+  readonly idFrom: Hex;
+  readonly pathFrom: readonly Hex[];
+  readonly idTo: Hex;
+  readonly pathTo: readonly Hex[];
+  readonly steps: readonly (ProvenStep & { readonly batchPath: readonly Hex[] })[];
+}
+
+/** Steps that a worker proved on chain in one round, and the gas of its transactions. */
+export interface RoundProofs {
+  readonly worker: Address;
+  readonly steps: number;
+  readonly gas: number;
+}
+
+/** An update that enters a merge. */
+export interface MergedUpdate extends Commitment {
+  readonly seat: number;
+  readonly points: Uint8Array;
+}
+
+/** The contract that verifies the steps of a model, as this node has generated and compiled it. */
+export interface VerifierCode {
+  readonly source: string;
+  readonly initcode: Hex;
+  readonly runtime: Hex;
+}
+
 /** Executes a model's training; weights live in the trainer between the steps. */
 export interface Trainer {
   load(model: Uint8Array, settings: TrainingSettings): Promise<ModelShape>;
   initialWeights(seed: Uint8Array): Promise<Weights>;
   /** Bytes of samples as the integers that the model takes. */
   quantise(bytes: Uint8Array): Promise<Int8Array>;
-  setWeights(weights: Weights): Promise<void>;
+  setWeights(start: CommittedWeights): Promise<void>;
   /** One local step; returns the mean loss of the batch before the step. */
-  step(batch: { x: Int8Array; y: Uint8Array }): Promise<number>;
+  step(batch: TrainingBatch): Promise<number>;
   weights(): Promise<Weights>;
-  /** Id of weights as the contract holds it. */
-  id(weights: Weights): Promise<Hex>;
+  /** Identity of the weights in training; in proof mode made from the changes since the last call. */
+  checkpoint(): Promise<WeightsIdentity>;
+  /**
+   * Proof mode: one step of the weights in training, with a proof that was verified here.
+   * @throws SkyNetError `Overflow` when a value leaves its width: such a step cannot be proven
+   */
+  proveStep(header: StepHeader, batch: TrainingBatch): Promise<ProvenStep>;
+  /** Identity of any weights; in proof mode faster when they are a few local steps from `near`. */
+  identify(weights: Weights, near?: CommittedWeights): Promise<WeightsIdentity>;
+  /** Proof mode: points of each batch, 64 bytes each. */
+  commitBatches(batches: readonly TrainingBatch[]): Promise<Uint8Array[]>;
+  /** Proof mode. @throws SkyNetError `BadBatch` when a batch is not the one behind its points */
+  checkBatches(batches: readonly (TrainingBatch & { readonly points: Uint8Array })[]): Promise<void>;
+  /** Proof mode: generates and compiles the model's verifier; takes seconds. */
+  verifier(): Promise<VerifierCode>;
   /** What `updated` changed in `base`, as it travels: one encoding for one change. */
   encodeUpdate(base: Weights, updated: Weights): Promise<Uint8Array>;
   /** The weights that an update makes of `base`; wrong lengths and ranges are refused. */

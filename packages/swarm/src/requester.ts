@@ -37,6 +37,8 @@ const reportSchema = z.strictObject({
   /** Workers that are paid for their steps, and those whose update was merged. */
   committed: z.number().int(),
   included: z.number().int(),
+  /** Proof mode: steps that each worker proved on chain in this round, and the gas of its transactions. */
+  proofs: z.array(z.strictObject({ worker: z.string(), steps: z.number().int(), gas: z.number() })),
   /** Mean training loss over the workers' local steps, as they say. */
   trainLoss: z.number(),
 });
@@ -107,7 +109,7 @@ class RequesterJob {
         modules.log.debug({ error: String(error) }, "not published");
       });
     });
-    this.#peer.on("merge", (from, { round, stats }) => {
+    this.#peer.on("attest", (from, { round, stats }) => {
       if (this.#peer.seatOf(from) >= 0) this.#stats.set(`${round}/${from}`, stats);
     });
   }
@@ -189,14 +191,14 @@ class RequesterJob {
   async #keepWeights(snapshot: JobSnapshot): Promise<boolean> {
     if (this.#peer.base?.modelId === snapshot.modelId) return true;
     const { initialWeights } = this.#options;
-    if ((await this.#m.trainer.id(initialWeights)) === snapshot.modelId) {
+    if (snapshot.merged === 0) {
       await this.#peer.adoptBase(initialWeights);
       return true;
     }
     if (this.#secrets !== undefined && (await this.#peer.syncBase())) return true;
     const rank = STATE_PATIENCE_MS / 2500;
     if (
-      ["COMMIT", "PROVE", "MERGE"].includes(snapshot.phase) &&
+      ["COMMIT", "DRAW", "PROVE", "MERGE"].includes(snapshot.phase) &&
       this.#turns.isMine(`stop/${snapshot.modelId}`, rank, this.#m.clock.nowMs())
     )
       this.#tasks.once(`stop/${snapshot.modelId}`, () => this.#m.chain.stop());
@@ -214,13 +216,14 @@ class RequesterJob {
     const nowMs = this.#m.clock.nowMs();
     const report: RoundReport = {
       round,
-      // In quorum mode a round that was not merged pays nobody.
-      merged: (paidCompute[round - 1] ?? 0n) > 0n,
+      // Without a merge nobody is paid for delivering.
+      merged: (paidDelivery[round - 1] ?? 0n) > 0n,
       ...evaluation,
       seconds: (nowMs - this.#roundStartedMs) / 1000,
       sentBytes: Math.max(sent, 0),
       committed: countSeats(paidCompute[round - 1] ?? 0n),
       included: countSeats(paidDelivery[round - 1] ?? 0n),
+      proofs: snapshot.verification === "proof" ? await this.#m.chain.proofsOf(round - 1) : [],
       trainLoss: stats.reduce((sum, { trainLoss }) => sum + trainLoss, 0) / Math.max(stats.length, 1),
     };
     this.#roundStartedMs = nowMs;
@@ -271,8 +274,8 @@ class RequesterJob {
 }
 
 /** Changes whenever there is something new to show. */
-function progressOf({ phase, round, workers, ready, committed, attested }: JobSnapshot): string {
-  return [phase, round, workers.length, ready, committed, attested].join();
+function progressOf({ phase, round, workers, ready, committed, attested, proven }: JobSnapshot): string {
+  return [phase, round, workers.length, ready, committed, attested, proven].join();
 }
 
 function isClaimed(snapshot: JobSnapshot, seat: number): boolean {

@@ -1,6 +1,7 @@
 import {
   HoldResult,
   includedSeats,
+  JobMode,
   JobOutcome,
   JobPhase,
   phaseEnd,
@@ -19,7 +20,7 @@ export function nameOf<Name extends string>(table: Readonly<Record<Name, number>
 }
 
 /** What a chain shows of a job beside its terms and its state. */
-export interface ChainFacts extends Pick<JobSnapshot, "commits" | "keys"> {
+export interface ChainFacts extends Pick<JobSnapshot, "commits" | "keys" | "seed"> {
   /** id(W_round). */
   readonly modelId: Hex;
   readonly jobSeed: Hex;
@@ -32,12 +33,14 @@ export function makeSnapshot(spec: JobSpec, state: JobView, facts: ChainFacts): 
   return {
     ...state,
     ...facts,
+    verification: spec.mode === JobMode.PROOF ? "proof" : "quorum",
     phase: nameOf(JobPhase, state.phase) as PhaseName,
     outcome: nameOf(JobOutcome, state.outcome) as OutcomeName,
     requester: spec.requester,
     rounds: spec.rounds,
     steps: spec.steps,
     segment: spec.segment,
+    auditSteps: spec.auditSteps,
     averaging: spec.averaging,
     minSeats: spec.minSeats,
     dataRoot: spec.dataRoot,

@@ -12,16 +12,25 @@ import {
   toHex,
 } from "@skynet/protocol";
 import { z } from "zod";
+import { Audits } from "./audits.ts";
 import { batchesOfRound, distinct, ZERO_32 } from "./dataset-plan.ts";
 import { SwarmError } from "./errors.ts";
 import { JobPeer, type PeerModules } from "./job-peer.ts";
-import { prefetchBatches, storedRound, trainRound, type BatchSource, type LocalResult } from "./local-training.ts";
+import {
+  checkAllBatches,
+  prefetchBatches,
+  storedRound,
+  trainRound,
+  type BatchSource,
+  type LocalResult,
+} from "./local-training.ts";
 import { bitmapBytes, bitmapFrom, type RoundStats } from "./messages.ts";
 import type { JobSnapshot, ModelShape } from "./ports.ts";
 import { bytesOf } from "./schemas.ts";
 import { SignatureBoard } from "./signature-board.ts";
 import { TaskSet } from "./tasks.ts";
 import { collectSignatures, keyRefOf } from "./signature-intake.ts";
+import { TrainerUse } from "./trainer-use.ts";
 import { rankOf, Turns } from "./turns.ts";
 
 export interface WorkerModules extends PeerModules {
@@ -37,7 +46,8 @@ export interface WorkerOptions {
 
 export type WorkerProgress =
   | { readonly type: "training"; readonly round: number; readonly step: number; readonly steps: number }
-  | { readonly type: "phase"; readonly round: number; readonly phase: string };
+  | { readonly type: "phase"; readonly round: number; readonly phase: string }
+  | { readonly type: "abstained"; readonly round: number; readonly code: string; readonly reason: string };
 
 export interface WorkerResult {
   readonly outcome: string;
@@ -45,6 +55,8 @@ export interface WorkerResult {
   readonly modelId: Hex;
 }
 
+/** Failures that trying again does not mend: the round cannot be worked on, or could not be proven. */
+const HOPELESS = ["Overflow", "BadBatch", "OutOfMemory", "WorkerFailed", "TrainerFailed"];
 /** Part of the commit window after which a worker that is not done abstains instead of risking the penalty. */
 const ABSTAIN_SHARE = 0.9;
 const POLL_MS = 300;
@@ -73,8 +85,12 @@ class WorkerJob {
   #stats: RoundStats = { trainMs: 0, trainLoss: 0, sentBytes: 0, receivedBytes: 0 };
   #lastPhase = "";
   #finalHeard = false;
-  /** Local steps in progress. */
-  #training: { readonly round: number; readonly abort: AbortController } | undefined;
+  readonly #trainerUse = new TrainerUse();
+  readonly #audits: Audits;
+  /** What this worker made of its latest round. */
+  #own: { readonly round: number; readonly modelId: Hex; readonly result: LocalResult } | undefined;
+  /** Why the steps of the round are not done yet. */
+  #trouble = "";
   #abstained = -1;
   #settledMs = Number.POSITIVE_INFINITY;
 
@@ -84,6 +100,7 @@ class WorkerJob {
     this.#peer = new JobPeer(modules);
     this.#peer.shape = options.shape;
     this.#tasks = new TaskSet(modules.clock, modules.log);
+    this.#audits = new Audits(modules, { tasks: this.#tasks, turns: this.#turns, trainerUse: this.#trainerUse });
     collectSignatures(this.#peer, this.#board);
     this.#peer.on("final-heard", (from, { worker }) => {
       if (from === this.#peer.snapshot?.requester && worker === modules.chain.self) this.#finalHeard = true;
@@ -119,13 +136,20 @@ class WorkerJob {
       this.#lastPhase = snapshot.phase;
       this.#options.onProgress?.({ type: "phase", round: snapshot.round, phase: snapshot.phase });
     }
-    this.#stopOldTraining(snapshot);
+    this.#trainerUse.stopOld(snapshot);
     const active = hasSeat(snapshot.active, seat);
     if (snapshot.keys && active) this.#openKeys(snapshot.keys);
     if (active && snapshot.phase === "READY") this.#becomeReady(snapshot, seat);
     if (active && snapshot.phase === "COMMIT") this.#train(snapshot, seat);
-    if (active && snapshot.phase === "PROVE" && hasSeat(snapshot.committed, seat)) this.#exchange(snapshot, seat);
-    if (active && snapshot.phase === "MERGE") this.#merge(snapshot, seat);
+    if (active && snapshot.phase === "DRAW") this.#audits.draw(snapshot, seat);
+    if (active && snapshot.phase === "PROVE" && hasSeat(snapshot.selected, seat)) this.#prove(snapshot, seat);
+    // Updates travel while the draw is awaited: commitments are on chain by then.
+    if (active && ["DRAW", "PROVE"].includes(snapshot.phase) && hasSeat(snapshot.committed, seat))
+      this.#exchange(snapshot, seat);
+    if (active && snapshot.phase === "MERGE") {
+      if (snapshot.verification === "proof") this.#mergeProven(snapshot, seat);
+      else this.#merge(snapshot, seat);
+    }
     if (snapshot.phase === "DELIVER" || snapshot.phase === "SETTLED") this.#finish(snapshot);
     if (snapshot.phase === "SETTLED") this.#settle(snapshot, seat);
     else if (!active && snapshot.phase !== "OPEN" && snapshot.phase !== "READY" && !hasSeat(snapshot.released, seat))
@@ -146,8 +170,11 @@ class WorkerJob {
     const keyRef = keyRefOf(snapshot.keys.cid);
     this.#tasks.once(`prepare/${keyRef}`, async () => {
       await this.#ensureInitialWeights(snapshot);
-      const wanted = distinct(batchesOfRound(snapshot, this.#m.chain.self, 0));
-      await prefetchBatches(batches, wanted, this.#m.signal);
+      if (snapshot.verification === "proof") await checkAllBatches(this.#m, snapshot, batches);
+      else {
+        const wanted = distinct(batchesOfRound(snapshot, this.#m.chain.self, 0));
+        await prefetchBatches(batches, wanted, this.#m.signal);
+      }
       const signature = await this.#m.chain.signReady(keyRef);
       this.#board.add("ready", seat, { statement: keyRef, signature, received: 0n });
     });
@@ -167,9 +194,11 @@ class WorkerJob {
     if (this.#peer.base?.modelId === snapshot.modelId) return;
     if (snapshot.round === 0) {
       const initial = await this.#m.trainer.initialWeights(this.#options.initialSeed);
-      if ((await this.#m.trainer.id(initial)) === snapshot.modelId) return this.#peer.adoptBase(initial);
-      if (snapshot.phase === "READY")
-        throw new SwarmError("WrongModel", "the initial weights from the job's seed are not those of the contract");
+      try {
+        return await this.#peer.adoptBase(initial);
+      } catch (error) {
+        if (snapshot.phase === "READY" || !(error instanceof SwarmError && error.code === "WrongModel")) throw error;
+      }
     }
     if (!(await this.#peer.syncBase())) throw new SwarmError("NoState", "no member has answered with the weights yet");
   }
@@ -179,51 +208,71 @@ class WorkerJob {
     this.#board.keepOnly([`attest/${round}`, `merge/${round}`]);
     if (hasSeat(snapshot.committed, seat) || this.#abstained === round) return;
     const share = (snapshot.nowMs - snapshot.phaseAtMs) / (snapshot.phaseEndMs - snapshot.phaseAtMs);
-    if (share > ABSTAIN_SHARE) return this.#abstain(round, "the round's batches or steps are not done in time");
-    // The trainer holds one set of weights: a round that was given up must have stopped before the next begins.
-    if (this.#batches === undefined || this.#training !== undefined) return;
+    if (share > ABSTAIN_SHARE)
+      return this.#abstain(round, "TooSlow", `the round's batches or steps are not done in time${this.#trouble}`);
+    if (this.#batches === undefined || this.#trainerUse.busy) return;
     const batches = this.#batches.source;
     this.#tasks.once(`train/${round}`, async () => {
+      this.#trouble = "";
       await this.#ensureInitialWeights(snapshot);
-      const training = { round, abort: new AbortController() };
-      this.#training = training;
       try {
-        const signal = AbortSignal.any([training.abort.signal, this.#m.signal]);
-        const { weights, interior } =
-          (await storedRound(this.#m, this.#peer, round)) ?? (await this.#localSteps(snapshot, batches, signal));
-        signal.throwIfAborted();
-        await this.#m.chain.commit(round, seat, await this.#m.trainer.id(weights), toHex(merkleRoot(interior)));
+        const { id, interior } = await this.#trainerUse.run(snapshot, this.#m.signal, async (signal) => {
+          const result = (await this.#stored(round)) ?? (await this.#localSteps(snapshot, batches, signal));
+          signal.throwIfAborted();
+          return result;
+        });
+        await this.#m.chain.commit(round, seat, id, toHex(merkleRoot(interior)));
       } catch (error) {
-        if (!(error instanceof SkyNetError && error.code === "Overflow")) throw error;
-        this.#abstain(round, error.message);
-      } finally {
-        this.#training = undefined;
+        if (!(error instanceof SkyNetError)) throw error;
+        this.#trouble = `: ${error.message}`;
+        if (!HOPELESS.includes(error.code)) throw error;
+        this.#abstain(round, error.code, error.message);
       }
     });
   }
 
-  /** No pay and no penalty for this round: it could not be worked on honestly. */
-  #abstain(round: number, reason: string): void {
-    this.#training?.abort.abort(new SwarmError("TooLate", reason));
+  /** No pay and no penalty for this round: it could not be worked on honestly, or not be proven. */
+  #abstain(round: number, code: string, reason: string): void {
+    this.#trainerUse.stop(reason);
     this.#tasks.once(`abstain/${round}`, async () => {
-      this.#m.log.warn({ round, reason }, "abstaining");
+      this.#m.log.warn({ round, code, reason }, "abstaining");
+      this.#options.onProgress?.({ type: "abstained", round, code, reason });
       await this.#m.chain.abstain(round);
       this.#abstained = round;
     });
   }
 
-  /** Steps for a round that is over are of no use. */
-  #stopOldTraining({ round, phase }: JobSnapshot): void {
-    if (this.#training && (this.#training.round !== round || phase !== "COMMIT"))
-      this.#training.abort.abort(new SwarmError("TooLate", `round ${this.#training.round} is over`));
+  /** The own result of this round, from memory or from before a restart. */
+  async #stored(round: number): Promise<LocalResult | undefined> {
+    const { modelId } = this.#peer.requireBase();
+    if (this.#own?.round === round && this.#own.modelId === modelId) return this.#own.result;
+    const result = await storedRound(this.#m, this.#peer, round);
+    if (result) this.#own = { round, modelId, result };
+    return result;
   }
 
   async #localSteps(snapshot: JobSnapshot, batches: BatchSource, signal: AbortSignal): Promise<LocalResult> {
     const report = (step: number, steps: number) =>
       this.#options.onProgress?.({ type: "training", round: snapshot.round, step, steps });
-    const { weights } = this.#peer.requireBase();
-    const { result, ...stats } = await trainRound(this.#m, weights, snapshot, batches, signal, report);
+    const base = this.#peer.requireBase();
+    const { result, ...stats } = await trainRound(this.#m, base, snapshot, batches, signal, report);
     this.#stats = { ...this.#stats, ...stats };
+    this.#own = { round: snapshot.round, modelId: base.modelId, result };
+    return result;
+  }
+
+  #prove(snapshot: JobSnapshot, seat: number): void {
+    const batches = this.#batches?.source;
+    if (batches === undefined) return;
+    this.#audits.answer(snapshot, seat, async () => {
+      await this.#ensureInitialWeights(snapshot);
+      return { base: this.#peer.requireBase(), result: await this.#requireOwn(snapshot.round), batches };
+    });
+  }
+
+  async #requireOwn(round: number): Promise<LocalResult> {
+    const result = await this.#stored(round);
+    if (!result) throw new SwarmError("NoState", "the committed update is not on this disk");
     return result;
   }
 
@@ -231,9 +280,8 @@ class WorkerJob {
     const { round } = snapshot;
     this.#tasks.once(`own/${round}`, async () => {
       await this.#ensureInitialWeights(snapshot);
-      const stored = await storedRound(this.#m, this.#peer, round);
-      if (!stored) throw new SwarmError("NoState", "the committed update is not on this disk");
-      await this.#peer.keepUpdate(round, seat, stored.weights, stored.update);
+      const own = await this.#requireOwn(round);
+      await this.#peer.keepUpdate(round, seat, own, own.update);
     });
     if (!this.#tasks.isDone(`own/${round}`)) return;
     const members = listSeats(snapshot.active)
@@ -241,19 +289,19 @@ class WorkerJob {
       .map((other) => snapshot.workers[other]!);
     for (const to of [...members, snapshot.requester]) this.#send(snapshot, to);
     const complete = (snapshot.committed & ~this.#peer.received()) === 0n;
-    const halfTime = snapshot.nowMs >= (snapshot.phaseAtMs + snapshot.phaseEndMs) / 2;
+    const proving = snapshot.phase === "PROVE";
+    const halfTime = proving && snapshot.nowMs >= (snapshot.phaseAtMs + snapshot.phaseEndMs) / 2;
     if (complete || halfTime) this.#tasks.once(`attest/${round}`, () => this.#signAttest(round, seat));
-    this.#submitAttest(snapshot, seat);
+    if (proving) this.#submitAttest(snapshot, seat);
   }
 
   #send(snapshot: JobSnapshot, to: Hex): void {
     const { round } = snapshot;
     this.#tasks.once(`send/${round}/${to}`, async () => {
-      const stored = await storedRound(this.#m, this.#peer, round);
-      if (!stored) return;
+      const own = await this.#requireOwn(round);
       const left = snapshot.phaseEndMs - snapshot.nowMs;
       const options = { deadlineMs: this.#m.clock.nowMs() + left, signal: this.#m.signal };
-      const receipt = await this.#m.network.sendUpdate(to, round, stored.update, options);
+      const receipt = await this.#m.network.sendUpdate(to, round, own.update, options);
       await this.#m.files.write(`receipt-${round}-${to}.cbor`, receipt);
     });
   }
@@ -290,6 +338,7 @@ class WorkerJob {
           round,
           received: bitmapBytes(received[own]!),
           signature: signatures[own]!,
+          stats: this.#ownStats(),
           updates,
         }),
       );
@@ -317,20 +366,39 @@ class WorkerJob {
     const { seats, signatures } = this.#board.collected(`merge/${round}`, `${included}/${next.id}`, snapshot.committed);
     const own = seats.indexOf(seat);
     if (own >= 0) {
-      const { sentBytes, receivedBytes } = this.#m.network.traffic();
       this.#repeat(`merge/${round}`, () =>
         this.#peer.publish("merge", {
           round,
           included: bitmapBytes(included),
           idNext: fromHex(next.id),
           signature: signatures[own]!,
-          stats: { ...this.#stats, sentBytes, receivedBytes },
         }),
       );
     }
     if (seats.length < quorumOf(countSeats(snapshot.committed))) return;
     if (this.#turns.isMine(`merge/${round}`, rankOf(snapshot, seat), snapshot.nowMs))
       this.#tasks.once(`merge/${round}/${seats.join()}`, () => this.#m.chain.merge(next.id, seats, signatures));
+  }
+
+  /** Proof mode: the contract averages the commitments itself, so one transaction by anybody is enough. */
+  #mergeProven(snapshot: JobSnapshot, seat: number): void {
+    const { round, included, commits } = snapshot;
+    this.#tasks.once(`next/${round}`, async () => {
+      await this.#ensureInitialWeights(snapshot);
+      await this.#peer.computeNext(included);
+    });
+    if (!this.#peer.next(included)) return;
+    if (!this.#turns.isMine(`merge/${round}`, rankOf(snapshot, seat), snapshot.nowMs)) return;
+    this.#tasks.once(`merge/${round}`, () => {
+      const held = this.#peer.heldUpdates();
+      const updates = listSeats(included).map((s) => ({ seat: s, ...commits.get(s)!, points: held.get(s)!.points }));
+      return this.#m.chain.mergeProven(this.#peer.requireBase().points, updates);
+    });
+  }
+
+  #ownStats(): RoundStats {
+    const { sentBytes, receivedBytes } = this.#m.network.traffic();
+    return { ...this.#stats, sentBytes, receivedBytes };
   }
 
   #finish(snapshot: JobSnapshot): void {
@@ -343,7 +411,7 @@ class WorkerJob {
     const { weights } = this.#peer.base;
     // The id is computed anew, from the weights that this node really holds.
     this.#repeat("final", async () =>
-      this.#peer.publish("final", { modelId: fromHex(await this.#m.trainer.id(weights)) }),
+      this.#peer.publish("final", { modelId: fromHex((await this.#m.trainer.identify(weights)).id) }),
     );
   }
 

@@ -23,3 +23,9 @@ export function formatSeconds(seconds: number): string {
 }
 
 export const shortId = (hex: string): string => `${hex.slice(0, 10)}…${hex.slice(-4)}`;
+
+/** Gas in thousands or millions. */
+export function formatGas(gas: number | bigint): string {
+  const value = Number(gas);
+  return value < 999_500 ? `${Math.round(value / 1000)} k` : `${(value / 1e6).toFixed(2)} M`;
+}

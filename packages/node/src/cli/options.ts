@@ -33,6 +33,18 @@ export function addChainOptions(command: Command): Command {
     .addOption(jsonOption());
 }
 
+/** Options of nodes that make proofs. */
+export interface ProofOptions {
+  readonly threads?: number;
+  readonly srs?: string;
+}
+
+export function addProofOptions(command: Command): Command {
+  return command
+    .option("--threads <n>", "threads for commitments and proofs", integer(1, 64))
+    .option("--srs <file>", "reference string of the proofs, see skynet srs (default: the one of development chains)");
+}
+
 const several = (value: string, before: string[] = []): string[] => [...before, value];
 
 export function addWalletOptions(command: Command): Command {

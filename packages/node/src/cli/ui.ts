@@ -4,7 +4,7 @@ import { createLogUpdate } from "log-update";
 import { colours as pc } from "./colours.ts";
 import type { RoundReport } from "@skynet/swarm";
 import type { Summary } from "../report/summary.ts";
-import { formatAmount, formatBytes, formatSeconds } from "./format.ts";
+import { formatAmount, formatBytes, formatGas, formatSeconds } from "./format.ts";
 
 /** Where a command tells the user what happens. One implementation per kind of output. */
 export interface Ui {
@@ -139,9 +139,9 @@ function bar(done: number, total: number): string {
 
 function roundTable(reports: readonly RoundReport[], rounds: number): string {
   const table = new Table({
-    head: ["round", "test loss", "accuracy", "seconds", "sent", "merged"].map((title) => pc.bold(title)),
+    head: ["round", "test loss", "accuracy", "seconds", "sent", "merged", "proven"].map((title) => pc.bold(title)),
     style: { head: [], border: pc.isColorSupported ? ["gray"] : [] },
-    colAligns: ["right", "right", "right", "right", "right", "right"],
+    colAligns: ["right", "right", "right", "right", "right", "right", "right"],
   });
   for (const report of reports) {
     const merged = report.merged ? `${report.included} of ${report.committed}` : pc.red("no");
@@ -153,6 +153,7 @@ function roundTable(reports: readonly RoundReport[], rounds: number): string {
       report.seconds.toFixed(1),
       formatBytes(report.sentBytes),
       merged,
+      provenText(report),
     ]);
   }
   return table.toString();
@@ -160,7 +161,24 @@ function roundTable(reports: readonly RoundReport[], rounds: number): string {
 
 function roundLine(report: RoundReport, rounds: number): string {
   const merged = report.merged ? `${report.included} of ${report.committed} updates merged` : "not merged";
-  return `round ${report.round}/${rounds}: loss ${report.loss.toFixed(4)}, accuracy ${(100 * report.accuracy).toFixed(2)} %, ${report.seconds.toFixed(1)} s, ${formatBytes(report.sentBytes)} sent, ${merged}`;
+  return `round ${report.round}/${rounds}: loss ${report.loss.toFixed(4)}, accuracy ${(100 * report.accuracy).toFixed(2)} %, ${report.seconds.toFixed(1)} s, ${formatBytes(report.sentBytes)} sent, ${merged}${report.proofs.length === 0 ? "" : `, proven: ${provenText(report)}`}`;
+}
+
+/** For example "4 x 2 steps, 1.65 M gas each". */
+function provenText({ proofs }: RoundReport): string {
+  if (proofs.length === 0) return "none";
+  const steps = proofs.reduce((sum, proven) => sum + proven.steps, 0);
+  const gas = proofs.reduce((sum, proven) => sum + proven.gas, 0);
+  const each = steps / proofs.length;
+  return `${proofs.length} x ${Number.isInteger(each) ? each : each.toFixed(1)} steps, ${formatGas(gas / proofs.length)} gas each`;
+}
+
+function verificationText(summary: Summary): string {
+  if (summary.mode === "quorum")
+    return "quorum of the workers' signatures (every worker holds every update); nothing was proven";
+  const { proofs, provenWorkerRounds, gas, slashed } = summary;
+  const lost = slashed === 0 ? "" : `; ${slashed} slashed`;
+  return `${proofs} steps of ${provenWorkerRounds} worker-rounds proven on chain, ${formatGas(gas.prove.mean)} gas an answer${lost}`;
 }
 
 /** The end of a run in a few lines. */
@@ -181,7 +199,7 @@ export function summaryText(summary: Summary): string {
     ...model,
     `${pc.bold("Money")}          budget ${amount(summary.budget)} = paid ${amount(summary.paid)} + refunded ${amount(summary.refunded)} + burned ${amount(summary.burned)}`,
     `${pc.bold("Time")}           ${formatSeconds(summary.trainSeconds)}`,
-    `${pc.bold("Verification")}   quorum of the workers' signatures (every worker holds every update); no proofs yet`,
+    `${pc.bold("Verification")}   ${verificationText(summary)}`,
     `${pc.bold("Report")}         ${summary.reportFile}`,
   ].join("\n");
 }

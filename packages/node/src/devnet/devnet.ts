@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import fs from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import path from "node:path";
 import { createChain, startAnvil, type Anvil } from "@skynet/contracts";
 import type { Hex } from "@skynet/protocol";
@@ -79,8 +80,10 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     const { multiaddrs } = await relayChild.event("listening");
     const relay = (multiaddrs as string[])[0]!;
     progress(3);
+    // The workers share the cores of this machine.
+    const threads = String(Math.max(1, Math.floor(availableParallelism() / Math.max(options.workers, 1))));
     const workers = names.slice(2).map((name) => {
-      const args = ["--data", path.join(dataDir, name), "--rpc", rpcUrl, "--relay", relay];
+      const args = ["--data", path.join(dataDir, name), "--rpc", rpcUrl, "--relay", relay, "--threads", threads];
       return startNode(children, "worker", wallet(name), args);
     });
     await Promise.all(workers.map((worker) => worker.event("ready")));

@@ -12,6 +12,10 @@ const round = (n: number) => ({
   committed: 4,
   included: 4,
   trainLoss: 0.5,
+  proofs: [
+    { worker: "0xaa", steps: 2, gas: 1_700_000 },
+    { worker: "0xbb", steps: 2, gas: 1_600_000 },
+  ],
 });
 
 const summary: Summary = {
@@ -30,6 +34,19 @@ const summary: Summary = {
   trainSeconds: 12.3,
   perRound: [1, 2, 3].map(round),
   token: { decimals: 6, symbol: "TEST" },
+  mode: "proof",
+  proofs: 12,
+  provenWorkerRounds: 6,
+  segment: 2,
+  steps: 256,
+  gas: {
+    prove: { count: 6, mean: 1_650_000, total: 9_900_000 },
+    commit: { count: 6, mean: 70_000, total: 420_000 },
+    draw: { count: 3, mean: 60_000, total: 180_000 },
+    merge: { count: 3, mean: 300_000, total: 900_000 },
+  },
+  slashed: 0,
+  workerIds: ["0xaa", "0xbb"],
   modelId: "0x34",
   modelFile: "model.onnx",
   reportFile: "report.html",
@@ -47,6 +64,13 @@ describe("report", () => {
     expect(html.match(/<circle/g)).toHaveLength(6);
     expect(html).toContain("Budget 162 TEST = paid 100 TEST + refunded 60 TEST + burned 2 TEST");
     expect(html).toContain("1970-01-01 00:00:00 UTC");
+  });
+
+  it("shows who proved what in which round, and says what is proven and what is not", () => {
+    expect(html.match(/2 proofs/g)).toHaveLength(6);
+    expect(html).toContain("1.70 M gas");
+    expect(html).toContain("not proven");
+    expect(reportHtml({ ...summary, mode: "quorum" }, new Date(0))).not.toContain("1.70 M gas");
   });
 
   it("is made for a job without a finished round, too", () => {

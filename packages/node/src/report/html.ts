@@ -1,5 +1,5 @@
 import type { RoundReport } from "@skynet/swarm";
-import { formatAmount, formatBytes, formatSeconds } from "../cli/format.ts";
+import { formatAmount, formatBytes, formatGas, formatSeconds, shortId } from "../cli/format.ts";
 import type { Summary } from "./summary.ts";
 
 /** Self-contained page about one run: figures, curves as inline SVG, a table; no script, no network. */
@@ -13,6 +13,7 @@ export function reportHtml(summary: Summary, finishedAt: Date): string {
     ["Weights on all workers", summary.statesIdentical ? "bit-identical" : "NOT identical"],
     ["Time", formatSeconds(summary.trainSeconds)],
     ["Outcome", summary.outcome.toLowerCase()],
+    ...(summary.mode === "proof" ? [["Steps proven on chain", String(summary.proofs)] as [string, string]] : []),
   ];
   const rows = summary.perRound.map((report) => roundRow(report)).join("\n");
   return `<!doctype html>
@@ -64,12 +65,37 @@ th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(
 <tbody>
 ${rows}
 </tbody></table></section>
-<p class="sub">Trained in exact integers; every worker checked every update against the commitment on chain and the average was
-accepted by a quorum of signatures. Training loss and bytes are as the workers report them; accuracy and test loss were measured by the requester.<br>Final weights ${escape(summary.modelId)}</p>
+${summary.mode === "proof" ? proofSection(summary) : ""}
+<p class="sub">Trained in exact integers; every worker checked every update against the commitment on chain${
+    summary.mode === "proof"
+      ? ", and the contract averaged the commitments itself"
+      : " and the average was accepted by a quorum of signatures"
+  }. Training loss and bytes are as the workers report them; accuracy and test loss were measured by the requester.<br>Final weights ${escape(summary.modelId)}</p>
 </main>
 </body>
 </html>
 `;
+}
+
+/** Workers by rounds: proven steps and their gas; and what that means. */
+function proofSection({ perRound, workerIds, steps, segment, gas, slashed, provenWorkerRounds }: Summary): string {
+  const head = perRound.map(({ round }) => `<th>round ${round}</th>`).join("");
+  const rows = workerIds.map((worker) => {
+    const cells = perRound.map(({ proofs }) => {
+      const own = proofs.find((proven) => proven.worker === worker);
+      return own ? `<td>${own.steps} proofs, ${formatGas(own.gas)} gas</td>` : "<td>none</td>";
+    });
+    return `<tr><th title="${escape(worker)}">${escape(shortId(worker))}</th>${cells.join("")}</tr>`;
+  });
+  const lost = slashed === 0 ? "" : ` ${slashed} drawn worker(s) did not prove and lost their stake.`;
+  return `<section><h2>Proofs</h2><table><thead><tr><th>worker</th>${head}</tr></thead><tbody>
+${rows.join("\n")}
+</tbody></table>
+<p>Proven on chain: in ${provenWorkerRounds} worker-rounds, the segments of ${segment} of ${steps} steps that were drawn after all workers had
+committed to every segment; each drawn step has a proof that it is exactly the step of this model on the batch that the contract
+prescribes. The start, the end and the average of every round are bound to the contract by commitments. On average ${formatGas(gas.prove.mean)} gas for an answer.${lost}</p>
+<p>not proven: steps that were not drawn (faking them costs more on average than the round pays, by the stake rule), and that the data is
+good or honest. The reference string of a development chain is public, so its proofs show nothing to strangers.</p></section>`;
 }
 
 function roundRow(report: RoundReport): string {

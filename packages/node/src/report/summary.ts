@@ -1,7 +1,32 @@
 import type { RoundReport } from "@skynet/swarm";
 
+/** Gas of one kind of transaction. */
+export interface GasFigures {
+  readonly count: number;
+  readonly mean: number;
+  readonly total: number;
+}
+
+/** How a job was verified. */
+export interface ProofFigures {
+  readonly mode: "proof" | "quorum";
+  /** Steps that were proven on chain. */
+  readonly proofs: number;
+  /** Pairs of a worker and a round in which every drawn segment was proven. */
+  readonly provenWorkerRounds: number;
+  /** Steps of a segment; 0 in quorum mode. */
+  readonly segment: number;
+  /** Local steps of a round. */
+  readonly steps: number;
+  readonly gas: Readonly<Record<"prove" | "commit" | "draw" | "merge", GasFigures>>;
+  /** Workers that lost their stake. */
+  readonly slashed: number;
+  /** Addresses by seat. */
+  readonly workerIds: readonly string[];
+}
+
 /** What a finished job amounts to. Money in the token's smallest unit: budget = paid + refunded + burned. */
-export interface Summary {
+export interface Summary extends ProofFigures {
   readonly jobId: string;
   readonly name: string;
   readonly outcome: string;

@@ -1,6 +1,6 @@
 import type { Chain, ChainJobEvent } from "@skynet/contracts";
-import { fromHex, SkyNetError, type Hex } from "@skynet/protocol";
-import { makeSnapshot, type JobChain, type JobSnapshot } from "@skynet/swarm";
+import { fromHex, SkyNetError, stepContext, toHex, type Hex, type JobSpec } from "@skynet/protocol";
+import { makeSnapshot, type Commitment, type JobChain, type JobSnapshot } from "@skynet/swarm";
 
 /** Blocks below the head that are read again, because a reorganisation may have changed them. */
 const REORG_BLOCKS = 12n;
@@ -40,6 +40,7 @@ export function createJobChain(chain: Chain, jobId: Hex): JobChain {
           signedSeats(seats, signatures).map((row, i) => ({ ...row, received: received[i]! })),
         ),
       ),
+    ...proofCalls(chain, jobId, events),
     merge: (idNext, seats, signatures) => done(chain.merge(jobId, idNext, signedSeats(seats, signatures))),
     tick: () => done(chain.tick(jobId)),
     stop: () => done(chain.stop(jobId)),
@@ -48,6 +49,67 @@ export function createJobChain(chain: Chain, jobId: Hex): JobChain {
     claim: (seat, toRound) => done(chain.claim(jobId, seat, toRound)),
     claimHold: (seat) => done(chain.claimHold(jobId, seat)),
     release: (seat) => done(chain.release(jobId, seat)),
+  };
+}
+
+type ProofCalls = Pick<JobChain, "isDrawReady" | "draw" | "stepHeader" | "prove" | "proofsOf" | "mergeProven">;
+
+/** What only jobs in proof mode need. */
+function proofCalls(chain: Chain, jobId: Hex, events: () => Promise<readonly ChainJobEvent[]>): ProofCalls {
+  let known: Promise<{ spec: JobSpec; verifier: Hex }> | undefined;
+  const terms = async () => {
+    const { spec } = await chain.job(jobId);
+    return { spec, verifier: (await chain.verifierEntry(spec.stepVerifier)).at };
+  };
+  return {
+    isDrawReady: async () => {
+      const { spec, ticket } = await chain.job(jobId);
+      return (await chain.beaconValue(spec.beacon, ticket)) !== undefined;
+    },
+    draw: () => done(chain.draw(jobId)),
+    stepHeader: async (round, step, batchIndex) => {
+      known ??= terms();
+      known.catch(() => (known = undefined));
+      const { spec, verifier } = await known;
+      const context = stepContext({
+        chainId: chain.chainId,
+        jobBoard: chain.addresses.jobBoard,
+        verifierId: spec.stepVerifier,
+        jobId,
+        worker: chain.address,
+        round,
+        step,
+        dataRoot: spec.dataRoot,
+        batchIndex: BigInt(batchIndex),
+      });
+      return { chainId: chain.chainId, verifier, context };
+    },
+    prove: (answer) =>
+      done(
+        chain.prove(jobId, {
+          ...answer,
+          steps: answer.steps.map((step) => ({ ...step, proof: toHex(step.proof) })),
+        }),
+      ),
+    proofsOf: async (round) => {
+      const { spec, state } = await chain.job(jobId);
+      const slots = (await events()).filter((event) => event.name === "Proven" && event.args.round === round);
+      const all = new Map<Hex, { steps: number; gas: number }>();
+      for (const { args, transactionHash } of slots as Extract<ChainJobEvent, { name: "Proven" }>[]) {
+        const worker = state.workers[Number(args.seat)]!;
+        const { steps, gas } = all.get(worker) ?? { steps: 0, gas: 0 };
+        all.set(worker, { steps: steps + spec.segment, gas: gas + Number(await chain.gasUsed(transactionHash)) });
+      }
+      return [...all].map(([worker, proven]) => ({ worker, ...proven }));
+    },
+    mergeProven: (basePoints, updates) =>
+      done(
+        chain.mergeProven(
+          jobId,
+          toHex(basePoints),
+          updates.map((update) => ({ ...update, points: toHex(update.points) })),
+        ),
+      ),
   };
 }
 
@@ -73,21 +135,22 @@ function createEventCache(chain: Chain, jobId: Hex): () => Promise<readonly Chai
 }
 
 async function snapshotOf(chain: Chain, jobId: Hex, events: readonly ChainJobEvent[]): Promise<JobSnapshot> {
-  const [{ spec, state, modelId, batchSeed }, now] = await Promise.all([chain.job(jobId), chain.now()]);
+  const [{ spec, state, modelId, batchSeed, seed }, now] = await Promise.all([chain.job(jobId), chain.now()]);
   return makeSnapshot(spec, state, {
     commits: commitsOf(events, state.round),
     keys: newestKeys(events),
     modelId,
+    seed,
     jobSeed: batchSeed,
     nowMs: now * 1000,
   });
 }
 
-function commitsOf(events: readonly ChainJobEvent[], round: number): Map<number, Hex> {
-  const commits = new Map<number, Hex>();
+function commitsOf(events: readonly ChainJobEvent[], round: number): Map<number, Commitment> {
+  const commits = new Map<number, Commitment>();
   for (const event of events)
     if (event.name === "Committed" && event.args.round === round)
-      commits.set(Number(event.args.seat), event.args.idEnd);
+      commits.set(Number(event.args.seat), { idEnd: event.args.idEnd, stepsRoot: event.args.stepsRoot });
   return commits;
 }
 

@@ -14,6 +14,10 @@ export interface NodeOptions {
   readonly dataDir: string;
   readonly listen: readonly string[];
   readonly signal: AbortSignal;
+  /** Threads for commitments and proofs; a job's own choice by default. */
+  readonly threads?: number | undefined;
+  /** File of the reference string; the development string by default, which only development chains take. */
+  readonly referenceString?: string | undefined;
 }
 
 const RELAY_TIMEOUT_MS = 15_000;

@@ -1,8 +1,19 @@
-import { buildBatches, publishDataset, readIdx, type BlockStore, type PublishedDataset } from "@skynet/storage";
-import { keccak256, SkyNetError, word } from "@skynet/protocol";
-import type { ModelShape, Trainer } from "@skynet/swarm";
+import {
+  batchLeaf,
+  buildBatches,
+  publishDataset,
+  readIdx,
+  type Batch,
+  type BatchCommitments,
+  type PublishedDataset,
+} from "@skynet/storage";
+import path from "node:path";
+import { concatBytes, fromHex, keccak256, merkleRoot, SkyNetError, toHex, word } from "@skynet/protocol";
+import type { ModelShape, ProofShape, Trainer } from "@skynet/swarm";
 import type { Ui } from "../cli/ui.ts";
 import type { JobFile } from "../job-file.ts";
+import { readFileIfThere, writeFileAtomic } from "../runtime/files.ts";
+import type { LocalNode } from "./local-node.ts";
 
 export interface TestSet {
   readonly x: Int8Array;
@@ -31,28 +42,75 @@ export async function readTestSet(job: JobFile, trainer: Trainer, shape: ModelSh
   return { x: await trainer.quantise(part.images), y: part.labels };
 }
 
-/** Cuts the training set into batches, encrypts them and puts them into the block store. */
+export interface DataModules {
+  readonly node: LocalNode;
+  readonly recipient: string;
+  readonly ui: Ui;
+  readonly signal: AbortSignal;
+  /** Folder that keeps commitments. */
+  readonly cacheDir: string;
+}
+
+/** Cuts the training set into batches, commits to them if the job is proven, encrypts and stores them. */
 export async function publishTrainingSet(
   job: JobFile,
   trainer: Trainer,
   shape: ModelShape,
-  modules: { blocks: BlockStore; recipient: string; ui: Ui; signal: AbortSignal },
+  modules: DataModules,
 ): Promise<PublishedDataset> {
   const part = await readPart(job.data.trainImages, job.data.trainLabels);
   checkShape(part, shape, job.data.trainImages);
   const { batchSize, seed } = job.training;
   const images = await trainer.quantise(part.images);
   const order = keccak256(new TextEncoder().encode("skynet/1/shuffle"), word(seed));
+  const batches = buildBatches({ images, labels: part.labels, batchSize, seed: order });
   return publishDataset({
     name: job.name,
-    batches: buildBatches({ images, labels: part.labels, batchSize, seed: order }),
+    batches,
+    commitments: shape.proof && (await commitTo(batches, shape, shape.proof, trainer, modules)),
     classes: shape.classes,
-    blockStore: modules.blocks,
+    blockStore: modules.node.blocks,
     recipient: modules.recipient,
     signal: modules.signal,
     onProgress: ({ batches, total }) =>
       modules.ui.progress(`Encrypting ${part.count.toLocaleString("en")} samples`, batches, total),
   });
+}
+
+/** Batches that travel to the training thread together. */
+const CHUNK = 8;
+const POINT_BYTES = 64;
+
+/** Points of every batch; taken from the cache when the same data was committed to with the same layout before. */
+async function commitTo(
+  batches: readonly Batch[],
+  { features }: ModelShape,
+  { batchTag, batchBlocks }: ProofShape,
+  trainer: Trainer,
+  { cacheDir, ui, signal }: DataModules,
+): Promise<BatchCommitments> {
+  const tag = fromHex(batchTag);
+  const content = merkleRoot(batches.map((batch) => batchLeaf(batch, features)));
+  const file = path.join(cacheDir, "commitments", `${toHex(keccak256(tag, content)).slice(2)}.bin`);
+  const size = batchBlocks * POINT_BYTES;
+  const cached = await readFileIfThere(file);
+  if (cached?.length === batches.length * size) {
+    const points = batches.map((_, i) => cached.slice(i * size, (i + 1) * size));
+    ui.status("checking the stored commitments of the data");
+    const good = await trainer.checkBatches(batches.map((batch, i) => ({ ...batch, points: points[i]! }))).then(
+      () => true,
+      () => false,
+    );
+    if (good) return { tag, points };
+  }
+  const points: Uint8Array[] = [];
+  for (let i = 0; i < batches.length; i += CHUNK) {
+    signal.throwIfAborted();
+    points.push(...(await trainer.commitBatches(batches.slice(i, i + CHUNK))));
+    ui.progress(`Committing to ${batches.length} batches`, points.length, batches.length);
+  }
+  await writeFileAtomic(file, concatBytes(...points));
+  return { tag, points };
 }
 
 function checkShape(

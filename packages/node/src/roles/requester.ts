@@ -1,69 +1,50 @@
 import path from "node:path";
 import { randomBytes } from "node:crypto";
+import { availableParallelism } from "node:os";
 import { ChainError, DEVELOPMENT_CHAIN_ID, type Chain } from "@skynet/contracts";
 import { MAX_BLOCK_BYTES } from "@skynet/network";
-import {
-  checkSpec,
-  countSeats,
-  fromHex,
-  JobMode,
-  keccak256,
-  SkyNetError,
-  toHex,
-  word,
-  type Hex,
-  type JobSpec,
-} from "@skynet/protocol";
+import { checkSpec, countSeats, fromHex, keccak256, SkyNetError, toHex, word, type Hex } from "@skynet/protocol";
 import { generateDataKey } from "@skynet/storage";
 import {
   encodeMetadata,
   runRequesterJob,
-  ZERO_32,
   type Address,
+  circuitOf,
   type JobSecrets,
   type JobSnapshot,
-  type ModelShape,
+  type ProofSettings,
   type RequesterProgress,
   type RequesterResult,
   type Trainer,
-  type Weights,
 } from "@skynet/swarm";
-import { parseUnits, zeroAddress } from "viem";
-import { formatAmount, formatBytes, shortId } from "../cli/format.ts";
+import { formatBytes, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import type { JobFile } from "../job-file.ts";
-import { reportHtml } from "../report/html.ts";
-import { summaryJson, type Summary } from "../report/summary.ts";
+import type { Summary } from "../report/summary.ts";
 import { systemClock } from "../runtime/clock.ts";
-import { readInputFile, writeFileAtomic } from "../runtime/files.ts";
+import { readInputFile } from "../runtime/files.ts";
 import { startTrainer } from "../trainer/trainer.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
 import { createJobNetwork, JOBS_TOPIC, weightBytes, type JobCircle } from "./job-network.ts";
+import { amountText, checkBalance, checkStake, specOf, type PreparedModel } from "./job-terms.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
-import { tokenInfo } from "./token.ts";
 import { findUnfinishedJob, savePostedJob, settingsHash, type PostedJob } from "./posted-job.ts";
 import { publishTrainingSet, readTestSet, type TestSet } from "./requester-data.ts";
+import { writeResults } from "./requester-results.ts";
+import { ensureVerifier, generateOwnVerifier } from "./verifier.ts";
 
 export interface RequesterOptions extends NodeOptions {
   readonly job: JobFile;
   /** Folder for the report and the model; the job's own folder by default. */
   readonly resultDir?: string;
+  /** Folder for commitments of data, which later jobs on the same data use again; in the data folder by default. */
+  readonly cacheDir?: string;
   readonly ui: Ui;
 }
 
 /** Shortest window on public chains, seconds. */
 const PUBLIC_MIN_WINDOW = 900;
-
-interface Prepared {
-  readonly shape: ModelShape;
-  readonly initialSeed: Uint8Array;
-  readonly initialWeights: Weights;
-  readonly averaging: number;
-  readonly model: Uint8Array;
-  /** id(W_0). */
-  readonly modelId: Hex;
-}
 
 /**
  * Posts the job, or finds the unfinished one with the same settings, leads it to its end and writes the results.
@@ -71,9 +52,10 @@ interface Prepared {
  */
 export async function runRequester(options: RequesterOptions): Promise<Summary> {
   const node = await openNode(options, "requester");
-  const trainer = startTrainer();
+  const { threads = availableParallelism(), referenceString } = options;
+  const trainer = startTrainer({ threads, referenceString });
   try {
-    const prepared = await prepareModel(trainer, options.job);
+    const prepared = await prepareModel(node, trainer, options);
     const test = await readTestSet(options.job, trainer, prepared.shape);
     const posted = await findOrPost(node, trainer, prepared, options);
     const result = await lead(node, trainer, prepared, test, posted, options);
@@ -88,11 +70,13 @@ export async function runRequester(options: RequesterOptions): Promise<Summary> 
 
 const powerOfTwoAbove = (value: number): number => 2 ** Math.ceil(Math.log2(value));
 
-async function prepareModel(trainer: Trainer, job: JobFile): Promise<Prepared> {
+async function prepareModel(node: LocalNode, trainer: Trainer, { job, ui }: RequesterOptions): Promise<PreparedModel> {
+  await checkStake(node, job);
   const model = await readInputFile(job.model, "the model");
   const averaging = powerOfTwoAbove(job.workers.count);
   const { batchSize, learningRate, seed } = job.training;
-  const shape = await trainer.load(model, { batchSize, learningRate, averaging });
+  const proof = job.verification.mode === "proof" ? proofSettingsOf(node, job) : undefined;
+  const shape = await trainer.load(model, { batchSize, learningRate, averaging, proof });
   const initialSeed = keccak256(new TextEncoder().encode("skynet/1/initial"), word(seed));
   const largest = Math.max(model.length, weightBytes(shape) + 1024);
   if (largest > MAX_BLOCK_BYTES)
@@ -102,13 +86,21 @@ async function prepareModel(trainer: Trainer, job: JobFile): Promise<Prepared> {
       { hint: "use fewer parameters (about a million), and leave stored weights out of the ONNX file" },
     );
   const initialWeights = await trainer.initialWeights(initialSeed);
-  return { shape, initialSeed, initialWeights, averaging, model, modelId: await trainer.id(initialWeights) };
+  const { id: modelId } = await trainer.identify(initialWeights);
+  if (shape.proof) ui.status("generating the model's verifier");
+  const verifier = shape.proof && (await generateOwnVerifier(trainer, shape.proof));
+  return { shape, initialSeed, initialWeights, averaging, model, modelId, verifier };
 }
+
+const proofSettingsOf = (node: LocalNode, { verification }: JobFile): ProofSettings => ({
+  chainId: node.chain.chainId,
+  circuit: circuitOf(verification.circuit),
+});
 
 async function findOrPost(
   node: LocalNode,
   trainer: Trainer,
-  prepared: Prepared,
+  prepared: PreparedModel,
   options: RequesterOptions,
 ): Promise<PostedJob> {
   const { job, dataDir, ui } = options;
@@ -121,14 +113,15 @@ async function findOrPost(
   }
   await checkBalance(node, job);
   const { identity, recipient } = await generateDataKey();
-  const modules = { blocks: node.blocks, recipient, ui, signal: options.signal };
+  const modules = { node, recipient, ui, signal: options.signal, cacheDir: options.cacheDir ?? dataDir };
   const dataset = await publishTrainingSet(job, trainer, prepared.shape, modules);
   const modelCid = await node.blocks.put(prepared.model);
   const metadata = encodeMetadata({
     version: 1,
     name: job.name,
     arithmetic: "fixed",
-    verification: "quorum",
+    verification: job.verification.mode,
+    ...(prepared.verifier ? { circuit: circuitOf(job.verification.circuit) } : {}),
     modelCid,
     manifestCid: dataset.manifestCid,
     batchSize: job.training.batchSize,
@@ -157,7 +150,7 @@ async function findOrPost(
 }
 
 /** Posts the job unless the chain has it already, and offers its public blocks. */
-async function post(node: LocalNode, prepared: Prepared, options: RequesterOptions, posted: PostedJob): Promise<void> {
+async function post(node: LocalNode, prepared: PreparedModel, options: RequesterOptions, posted: PostedJob): Promise<void> {
   const { chain } = node;
   for (const cid of [posted.modelCid, posted.manifestCid]) node.access.open(cid);
   if (!(await isPosted(chain, posted.jobId))) {
@@ -166,6 +159,7 @@ async function post(node: LocalNode, prepared: Prepared, options: RequesterOptio
       throw new SkyNetError("JobChanged", "another job was posted from this wallet before this one reached the chain", {
         hint: `delete ${path.join(options.dataDir, "jobs", posted.jobId)} and run the same command again`,
       });
+    if (prepared.verifier) await ensureVerifier(chain, prepared.verifier, posted.modelCid, options.ui);
     // The contract checks the same; here before any token has moved.
     checkSpec(spec, await chain.now(), chain.chainId === DEVELOPMENT_CHAIN_ID ? 1 : PUBLIC_MIN_WINDOW);
     const budget = await checkBalance(node, options.job);
@@ -188,94 +182,11 @@ async function isPosted(chain: Chain, jobId: Hex): Promise<boolean> {
   }
 }
 
-async function tokenOf(node: LocalNode, job: JobFile): Promise<Hex> {
-  if (job.payment.token !== undefined) return job.payment.token as Hex;
-  if (node.chain.chainId === DEVELOPMENT_CHAIN_ID) return node.chain.addresses.testToken;
-  throw new SkyNetError("NoToken", "the job file names no token to pay with", {
-    hint: "set payment.token to the address of an ERC-20 on this chain",
-  });
-}
-
-async function amountText(node: LocalNode, token: Hex, value: bigint): Promise<string> {
-  return formatAmount(value, await tokenInfo(node.chain.rpcUrl, token));
-}
-
-/** The job's terms as the contract takes them. */
-async function specOf(
-  node: LocalNode,
-  prepared: Prepared,
-  job: JobFile,
-  data: Pick<PostedJob, "metadata" | "dataRoot" | "nBatches">,
-): Promise<JobSpec> {
-  const { payment, training, windows, workers } = job;
-  const token = await tokenOf(node, job);
-  const { decimals } = await tokenInfo(node.chain.rpcUrl, token);
-  const amount = (text: string) => parseUnits(text, decimals);
-  const parameters = prepared.initialWeights.reduce((sum, { length }) => sum + length, 0);
-  return {
-    requester: node.chain.address,
-    seats: workers.count,
-    minSeats: workers.minimum ?? workers.count,
-    rounds: training.rounds,
-    maxFails: job.maxFailedRounds,
-    mode: JobMode.QUORUM,
-    auditSteps: 0,
-    steps: training.localSteps,
-    token,
-    auditBps: 0,
-    deliveryBps: Math.round(payment.deliveryPercent * 100),
-    holdBps: Math.round(payment.holdPercent * 100),
-    deadline: 0,
-    joinWindow: windows.join,
-    readyWindow: windows.ready,
-    commitWindow: windows.commit,
-    drawWindow: 0,
-    proveWindow: windows.prove,
-    mergeWindow: windows.merge,
-    deliverWindow: windows.deliver,
-    segment: training.localSteps,
-    averaging: prepared.averaging,
-    priceMin: amount(payment.pricePerRound),
-    priceMax: amount(payment.pricePerRound),
-    stake: amount(payment.stake),
-    missPenalty: amount(payment.missPenalty),
-    mergeFee: amount(payment.mergeFee),
-    nBatches: BigInt(data.nBatches),
-    workUnits: 3n * BigInt(parameters) * BigInt(training.batchSize) * BigInt(training.localSteps),
-    stepVerifier: ZERO_32,
-    modelId: prepared.modelId,
-    dataRoot: data.dataRoot,
-    admitter: zeroAddress,
-    beacon: zeroAddress,
-    metaHash: toHex(keccak256(fromHex(data.metadata))),
-  };
-}
-
-/** @throws SkyNetError `InsufficientBalance` naming both sums; returns the budget */
-async function checkBalance(node: LocalNode, job: JobFile): Promise<bigint> {
-  const token = await tokenOf(node, job);
-  const info = await tokenInfo(node.chain.rpcUrl, token);
-  const { payment, training, workers } = job;
-  const budget =
-    BigInt(workers.count * training.rounds) * parseUnits(payment.pricePerRound, info.decimals) +
-    BigInt(training.rounds) * parseUnits(payment.mergeFee, info.decimals);
-  const self = node.chain.address;
-  const { wallet, ledger } = await node.chain.balances(token);
-  const balance = wallet + ledger;
-  if (balance < budget)
-    throw new SkyNetError(
-      "InsufficientBalance",
-      `the budget is ${formatAmount(budget, info)}, the wallet ${self} has ${formatAmount(balance, info)}`,
-      { hint: "lower payment.pricePerRound, workers.count or training.rounds, or send tokens to the wallet" },
-    );
-  return budget;
-}
-
 /** Runs the job to its end. */
 async function lead(
   node: LocalNode,
   trainer: Trainer,
-  prepared: Prepared,
+  prepared: PreparedModel,
   test: TestSet,
   posted: PostedJob,
   options: RequesterOptions,
@@ -334,11 +245,15 @@ async function lead(
 }
 
 /** One line about what the job is waiting for. */
-function statusOf({ phase, round, rounds, active, ready, committed, attested }: JobSnapshot): string {
+function statusOf(snapshot: JobSnapshot): string {
+  const { phase, round, rounds, active, ready, committed, attested, selected, proven } = snapshot;
   const members = countSeats(active);
   const at = `round ${round + 1}/${rounds}`;
   if (phase === "READY") return `${countSeats(ready)} of ${members} workers have the data and are ready`;
   if (phase === "COMMIT") return `${at}: workers train, ${countSeats(committed)} of ${members} have committed`;
+  if (phase === "DRAW") return `${at}: waiting for the beacon that draws the audits; updates travel`;
+  if (phase === "PROVE" && snapshot.verification === "proof")
+    return `${at}: ${countSeats(proven)} of ${countSeats(selected)} drawn workers have proven, ${countSeats(attested)} attested`;
   if (phase === "PROVE") return `${at}: updates travel, ${countSeats(attested)} of ${countSeats(committed)} attested`;
   if (phase === "MERGE") return `${at}: waiting for the merge`;
   return phase === "DELIVER" || phase === "SETTLED" ? "settling" : "";
@@ -354,46 +269,4 @@ function showProgress(event: RequesterProgress, { ui, job }: RequesterOptions): 
     ui.line(`assigned ${workers.length} workers on chain`);
   }
   ui.status(statusOf(event.snapshot));
-}
-
-/** Model, report and figures of the finished job. */
-async function writeResults(
-  node: LocalNode,
-  trainer: Trainer,
-  posted: PostedJob,
-  result: RequesterResult,
-  options: RequesterOptions,
-): Promise<Summary> {
-  const folder = options.resultDir ?? path.join(options.dataDir, "jobs", posted.jobId);
-  const token = await tokenOf(node, options.job);
-  const money = await node.chain.money(posted.jobId);
-  const summary: Summary = {
-    jobId: posted.jobId,
-    name: options.job.name,
-    outcome: result.outcome,
-    testAccuracy: result.weights && result.accuracy,
-    rounds: result.rounds.filter(({ merged }) => merged).length,
-    workers: result.workers,
-    statesIdentical: result.statesIdentical,
-    budget: money.budget,
-    paid: money.paid,
-    refunded: money.refunded,
-    burned: money.burned,
-    stakeBurned: money.stakeBurned,
-    trainSeconds: (Date.now() - posted.startedMs) / 1000,
-    perRound: result.rounds,
-    token: await tokenInfo(node.chain.rpcUrl, token),
-    modelId: result.modelId,
-    modelFile: result.weights && path.join(folder, "model.onnx"),
-    reportFile: path.join(folder, "report.html"),
-  };
-  if (summary.modelFile !== undefined && result.weights !== undefined)
-    await writeFileAtomic(summary.modelFile, await trainer.exportModel(result.weights));
-  await writeFileAtomic(summary.reportFile, reportHtml(summary, new Date()));
-  await writeFileAtomic(
-    path.join(folder, "summary.json"),
-    `${JSON.stringify(summaryJson(summary), null, 2)}
-`,
-  );
-  return summary;
 }

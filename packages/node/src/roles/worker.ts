@@ -1,14 +1,28 @@
 import { parseUnits } from "viem";
-import { hasSeat, HoldResult, JobPhase, listSeats, SkyNetError, type Hex, type JobView } from "@skynet/protocol";
-import { fetchBlock } from "@skynet/network";
-import { openDataset } from "@skynet/storage";
 import {
+  hasSeat,
+  HoldResult,
+  JobMode,
+  JobPhase,
+  listSeats,
+  merklePath,
+  SkyNetError,
+  toHex,
+  type Hex,
+  type JobSpec,
+  type JobView,
+} from "@skynet/protocol";
+import { fetchBlock } from "@skynet/network";
+import { openDataset, type Dataset } from "@skynet/storage";
+import {
+  circuitOf,
   decodeMetadata,
   openSecrets,
   runWorkerJob,
   type BatchSource,
   type JobMetadata,
   type ModelShape,
+  type ProofShape,
   type Trainer,
 } from "@skynet/swarm";
 import { formatAmount, shortId } from "../cli/format.ts";
@@ -20,6 +34,7 @@ import { openJobFiles } from "./job-files.ts";
 import { createJobNetwork, JOBS_TOPIC, weightBytes, type JobCircle } from "./job-network.ts";
 import { tokenInfo } from "./token.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
+import { checkBeacon, compareVerifier, generateOwnVerifier } from "./verifier.ts";
 
 export interface WorkerOptions extends NodeOptions {
   /** Decimal tokens. */
@@ -34,6 +49,7 @@ export interface WorkerOptions extends NodeOptions {
 const POLL_MS = 3000;
 /** A round must fit into the commit window this many times: other programs and the fetching of data need theirs. */
 const HEADROOM = 2;
+const POINT_BYTES = 64;
 /** Pause before a job is tried again that could not be joined or worked on: a chain or a requester may come back. */
 const RETRY_MS = 15_000;
 
@@ -43,7 +59,7 @@ const RETRY_MS = 15_000;
  */
 export async function runWorker(options: WorkerOptions): Promise<void> {
   const node = await openNode(options, "worker");
-  const trainer = startTrainer();
+  const trainer = startTrainer({ threads: options.threads ?? 1, referenceString: options.referenceString });
   const { ui, signal } = options;
   try {
     await ensureRegistered(node);
@@ -157,6 +173,7 @@ async function joinJob(node: LocalNode, trainer: Trainer, jobId: Hex, options: W
       `the job asks for a stake of ${formatAmount(spec.stake, { decimals, symbol })}, more than --max-stake`,
     );
   const { metadata, shape } = await loadJob(node, trainer, jobId, options.signal);
+  await checkVerification(node, trainer, spec, metadata, shape);
   const stepMs = await measureStep(trainer, shape, metadata.batchSize);
   const needSeconds = (HEADROOM * stepMs * spec.steps) / 1000;
   if (needSeconds > spec.commitWindow)
@@ -201,13 +218,37 @@ async function loadJob(node: LocalNode, trainer: Trainer, jobId: Hex, signal: Ab
     batchSize: metadata.batchSize,
     learningRate: metadata.learningRate,
     averaging: spec.averaging,
+    proof:
+      metadata.verification === "proof"
+        ? { chainId: node.chain.chainId, circuit: circuitOf(metadata.circuit ?? {}) }
+        : undefined,
   });
   return { metadata, shape, manifest: await fetch(metadata.manifestCid) };
 }
 
+/**
+ * What a worker of a proven job must know before it locks a stake: that the contract on chain accepts exactly the proofs
+ * of this model, and that nobody chooses the audits.
+ * @throws SkyNetError `WrongVerifier`, `BadBeacon`, `BadTerms`
+ */
+async function checkVerification(
+  { chain }: LocalNode,
+  trainer: Trainer,
+  spec: JobSpec,
+  { verification }: JobMetadata,
+  { proof }: ModelShape,
+): Promise<void> {
+  if ((spec.mode === JobMode.PROOF) !== (verification === "proof"))
+    throw new SkyNetError("BadTerms", "the job's terms and its metadata disagree about how steps are verified");
+  if (!proof) return;
+  checkBeacon(chain, spec);
+  await compareVerifier(chain, await generateOwnVerifier(trainer, proof), spec.stepVerifier);
+}
+
 /** One real step of the real model; milliseconds. */
 async function measureStep(trainer: Trainer, shape: ModelShape, batchSize: number): Promise<number> {
-  await trainer.setWeights(await trainer.initialWeights(new Uint8Array(32)));
+  const weights = await trainer.initialWeights(new Uint8Array(32));
+  await trainer.setWeights({ weights, points: new Uint8Array() });
   const batch = { x: new Int8Array(batchSize * shape.features).fill(1), y: new Uint8Array(batchSize) };
   await trainer.step(batch);
   const startedMs = performance.now();
@@ -250,7 +291,10 @@ async function workOn(node: LocalNode, trainer: Trainer, jobId: Hex, options: Wo
         return fetchBlock(node.host, requester, cid, { signal: both });
       },
     });
-    return { batch: (index) => dataset.batch(index, { signal: both }) };
+    return {
+      batch: (index) => dataset.batch(index, { signal: both }),
+      commitments: shape.proof && commitmentsOf(dataset, shape.proof),
+    };
   };
   try {
     const result = await runWorkerJob(
@@ -271,4 +315,16 @@ async function workOn(node: LocalNode, trainer: Trainer, jobId: Hex, options: Wo
     stop.abort();
     node.access.removeJob(jobId);
   }
+}
+
+/**
+ * The dataset's commitments for the trainer.
+ * @throws SkyNetError `BadDataset` when they are not made for this model and reference string
+ */
+function commitmentsOf({ manifest }: Dataset, { batchTag, batchBlocks }: ProofShape): BatchSource["commitments"] {
+  const { commitments, leaves } = manifest;
+  const fits = commitments?.points.every((points) => points.length === batchBlocks * POINT_BYTES);
+  if (!commitments || !fits || toHex(commitments.tag) !== batchTag)
+    throw new SkyNetError("BadDataset", "the dataset is not committed to in the way that the job's model needs");
+  return { points: (index) => commitments.points[index]!, path: (index) => merklePath(leaves, index).map(toHex) };
 }

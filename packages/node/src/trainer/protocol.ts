@@ -1,23 +1,16 @@
-import type { Hex } from "@skynet/protocol";
-import type { Evaluation, ModelShape, TrainingSettings, Weights } from "@skynet/swarm";
+import type { Trainer } from "@skynet/swarm";
 
-/** Calls that the main thread makes into the training thread: method -> [arguments, result]. */
-export interface TrainerCalls {
-  load: [[model: Uint8Array, settings: TrainingSettings], ModelShape];
-  initialWeights: [[seed: Uint8Array], Weights];
-  quantise: [[bytes: Uint8Array], Int8Array];
-  setWeights: [[weights: Weights], void];
-  step: [[batch: { x: Int8Array; y: Uint8Array }], number];
-  weights: [[], Weights];
-  id: [[weights: Weights], Hex];
-  encodeUpdate: [[base: Weights, updated: Weights], Uint8Array];
-  applyUpdate: [[base: Weights, update: Uint8Array], Weights];
-  average: [[base: Weights, updates: readonly Weights[]], Weights];
-  evaluate: [[weights: Weights, x: Int8Array, y: Uint8Array], Evaluation];
-  exportModel: [[weights: Weights], Uint8Array];
+/** Calls that the main thread makes into the training thread. */
+export type TrainerMethods = Omit<Trainer, "close">;
+export type TrainerMethod = keyof TrainerMethods;
+
+/** How a training thread is set up. */
+export interface TrainerSetup {
+  /** Threads for commitments, the training thread included. */
+  readonly threads: number;
+  /** File of the reference string; without one, the development string. */
+  readonly referenceString?: string | undefined;
 }
-
-export type TrainerMethod = keyof TrainerCalls;
 
 export interface TrainerRequest {
   readonly id: number;

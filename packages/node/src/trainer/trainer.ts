@@ -1,11 +1,12 @@
 import { Worker } from "node:worker_threads";
 import { SkyNetError } from "@skynet/protocol";
 import type { Trainer } from "@skynet/swarm";
-import type { TrainerCalls, TrainerMethod, TrainerRequest, TrainerResponse } from "./protocol.ts";
+import type { TrainerMethod, TrainerMethods, TrainerRequest, TrainerResponse, TrainerSetup } from "./protocol.ts";
 
-/** Starts a training thread. Calls are executed one after the other. */
-export function startTrainer(): Trainer {
-  const worker = new Worker(new URL("thread.ts", import.meta.url));
+/** Starts a training thread. Its calls may overlap; whoever trains or proves does one thing at a time. */
+export function startTrainer(setup: Partial<TrainerSetup> = {}): Trainer {
+  const workerData: TrainerSetup = { threads: 1, ...setup };
+  const worker = new Worker(new URL("thread.ts", import.meta.url), { workerData });
   const pending = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   let nextId = 0;
   let failure: Error | undefined;
@@ -24,28 +25,36 @@ export function startTrainer(): Trainer {
   worker.on("error", (cause) => failAll(new SkyNetError("TrainerFailed", "the training thread failed", { cause })));
   worker.on("exit", () => failAll(new SkyNetError("TrainerFailed", "the training thread has ended")));
 
-  function call<Method extends TrainerMethod>(method: Method, ...args: TrainerCalls[Method][0]) {
-    if (failure) return Promise.reject(failure);
-    const id = nextId++;
-    return new Promise<TrainerCalls[Method][1]>((resolve, reject) => {
-      pending.set(id, { resolve: resolve as (value: unknown) => void, reject });
-      worker.postMessage({ id, method, args } satisfies TrainerRequest);
-    });
-  }
+  const call =
+    <Method extends TrainerMethod>(method: Method) =>
+    (...args: Parameters<TrainerMethods[Method]>): ReturnType<TrainerMethods[Method]> => {
+      const answer = new Promise<unknown>((resolve, reject) => {
+        if (failure) return reject(failure);
+        const id = nextId++;
+        pending.set(id, { resolve, reject });
+        worker.postMessage({ id, method, args } satisfies TrainerRequest);
+      });
+      return answer as ReturnType<TrainerMethods[Method]>;
+    };
 
   return {
-    load: (model, settings) => call("load", model, settings),
-    initialWeights: (seed) => call("initialWeights", seed),
-    quantise: (bytes) => call("quantise", bytes),
-    setWeights: (weights) => call("setWeights", weights),
-    step: (batch) => call("step", batch),
-    weights: () => call("weights"),
-    id: (weights) => call("id", weights),
-    encodeUpdate: (base, updated) => call("encodeUpdate", base, updated),
-    applyUpdate: (base, update) => call("applyUpdate", base, update),
-    average: (base, updates) => call("average", base, updates),
-    evaluate: (weights, x, y) => call("evaluate", weights, x, y),
-    exportModel: (weights) => call("exportModel", weights),
+    load: call("load"),
+    initialWeights: call("initialWeights"),
+    quantise: call("quantise"),
+    setWeights: call("setWeights"),
+    step: call("step"),
+    weights: call("weights"),
+    checkpoint: call("checkpoint"),
+    proveStep: call("proveStep"),
+    identify: call("identify"),
+    commitBatches: call("commitBatches"),
+    checkBatches: call("checkBatches"),
+    verifier: call("verifier"),
+    encodeUpdate: call("encodeUpdate"),
+    applyUpdate: call("applyUpdate"),
+    average: call("average"),
+    evaluate: call("evaluate"),
+    exportModel: call("exportModel"),
     close: async () => {
       await worker.terminate();
     },

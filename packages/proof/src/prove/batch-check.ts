@@ -4,7 +4,7 @@ import { equalPoints, type Point as CurvePoint } from "../field/curve.ts";
 import type { Committer } from "../vectors/committer.ts";
 import { createCommitter } from "../vectors/committer.ts";
 import type { FieldVectors, Vector } from "../vectors/field-vectors.ts";
-import { kernelPoints } from "../vectors/multiexp.ts";
+import { kernelPoints } from "../vectors/points.ts";
 
 /** A batch in plain text and the commitments that it should open. */
 export interface CommittedBatch {

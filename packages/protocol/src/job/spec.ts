@@ -166,7 +166,9 @@ const max = (a: bigint, b: bigint) => (a > b ? a : b);
  * Stake below which a seat ends. Proof mode: the stake rule, so that faking one step, or all of them, costs more on
  * average than the round pays. Quorum mode has no audits, the rule cannot apply: a seat must cover its next miss.
  */
-export function minStakeOf(spec: JobSpec): bigint {
+export function minStakeOf(
+  spec: Pick<JobSpec, "mode" | "steps" | "segment" | "auditBps" | "auditSteps" | "priceMax" | "missPenalty">,
+): bigint {
   if (spec.mode !== JobMode.PROOF) return spec.missPenalty;
   const segments = BigInt(Math.floor(spec.steps / spec.segment));
   const [bps, audited] = [BigInt(spec.auditBps), BigInt(spec.auditSteps)];

@@ -1,8 +1,8 @@
 import fs from "node:fs/promises";
 import path from "node:path";
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import { startDevnet } from "../../devnet/devnet.ts";
-import { readJobFile } from "../../job-file.ts";
+import { readJobFile, type JobFile } from "../../job-file.ts";
 import { runRequester } from "../../roles/requester.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { homeDir, integer, jsonOption, showEnd, withUi, type JsonOption } from "../options.ts";
@@ -10,6 +10,7 @@ import { homeDir, integer, jsonOption, showEnd, withUi, type JsonOption } from "
 interface StartOptions extends JsonOption {
   readonly workers?: number;
   readonly rounds?: number;
+  readonly prove?: string;
   readonly stay?: true;
   readonly job: string;
 }
@@ -18,6 +19,16 @@ interface StartOptions extends JsonOption {
 async function removeBlocks(runDir: string): Promise<void> {
   for (const entry of await fs.readdir(runDir, { withFileTypes: true }))
     if (entry.isDirectory()) await fs.rm(path.join(runDir, entry.name, "blocks"), { recursive: true, force: true });
+}
+
+/** Every step of two short rounds is drawn and proven: as many audited segments as there are steps. */
+function provingAll(job: JobFile): JobFile {
+  const localSteps = 8;
+  return {
+    ...job,
+    training: { ...job.training, localSteps, rounds: 2 },
+    verification: { ...job.verification, mode: "proof", segment: 1, auditSegments: localSteps, auditPercent: 100 },
+  };
 }
 
 const exampleJob = path.join(
@@ -39,6 +50,9 @@ export function addStart(program: Command): void {
     .description("train the example on this machine from start to end: chain, relay, workers, payment (npm start)")
     .option("--workers <n>", "number of workers (default: as in the job file)", integer(1, 32))
     .option("--rounds <n>", "number of rounds (default: as in the job file)", integer(1, 1024))
+    .addOption(
+      new Option("--prove <which>", "all: a shorter run (2 rounds of 8 steps) in which every step is proven").choices(["all"]),
+    )
     .option("--stay", "keep the network running afterwards, until Ctrl-C")
     .option("--job <file>", "job file", exampleJob)
     .addOption(jsonOption())
@@ -49,10 +63,11 @@ export function addStart(program: Command): void {
         const file = await readJobFile(options.job);
         const count = options.workers ?? file.workers.count;
         const minimum = Math.min(file.workers.minimum ?? count, count);
+        const chosen = options.prove === "all" ? provingAll(file) : file;
         const job = {
-          ...file,
+          ...chosen,
           workers: { count, minimum },
-          training: { ...file.training, rounds: options.rounds ?? file.training.rounds },
+          training: { ...chosen.training, rounds: options.rounds ?? chosen.training.rounds },
         };
         const runDir = path.join(homeDir(), "runs", new Date().toISOString().slice(0, 19).replaceAll(":", "-"));
         let complete = false;
@@ -66,6 +81,7 @@ export function addStart(program: Command): void {
             dataDir: path.join(runDir, "requester"),
             listen: ["/ip4/127.0.0.1/tcp/0"],
             resultDir: runDir,
+            cacheDir: path.join(homeDir(), "cache"),
             ui,
             signal,
           });

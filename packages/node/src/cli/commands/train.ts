@@ -7,15 +7,17 @@ import { openKeystore } from "../../wallet/keystore.ts";
 import { readPassphrase } from "../../wallet/passphrase.ts";
 import {
   addConnectionOptions,
+  addProofOptions,
   homeDir,
   resolveConnection,
   showEnd,
   withUi,
   type ConnectionOptions,
   type JsonOption,
+  type ProofOptions,
 } from "../options.ts";
 
-interface TrainOptions extends ConnectionOptions, JsonOption {
+interface TrainOptions extends ConnectionOptions, JsonOption, ProofOptions {
   readonly data: string;
   readonly listen: string;
 }
@@ -28,6 +30,7 @@ export function addTrain(program: Command): void {
     .argument("<job>", "job file, such as examples/fashion-mnist/job.yaml")
     .option("--data <folder>", "folder for the job's files and results", path.join(homeDir(), "requester"))
     .option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0");
+  addProofOptions(command);
   addConnectionOptions(command)
     .addHelpText(
       "after",
@@ -49,6 +52,8 @@ export function addTrain(program: Command): void {
           privateKey,
           dataDir: path.resolve(options.data),
           listen: [options.listen],
+          threads: options.threads,
+          referenceString: options.srs,
           ui,
           signal,
         });

@@ -6,15 +6,17 @@ import { openKeystore } from "../../wallet/keystore.ts";
 import { readPassphrase } from "../../wallet/passphrase.ts";
 import {
   addConnectionOptions,
+  addProofOptions,
   homeDir,
   resolveConnection,
   tokens,
   withUi,
   type ConnectionOptions,
   type JsonOption,
+  type ProofOptions,
 } from "../options.ts";
 
-interface WorkerOptions extends ConnectionOptions, JsonOption {
+interface WorkerOptions extends ConnectionOptions, JsonOption, ProofOptions {
   readonly data: string;
   readonly listen: string;
   readonly minPrice: string;
@@ -32,6 +34,7 @@ export function addWorker(program: Command): void {
     .option("--min-price <tokens>", "least pay for one round", tokens, "0")
     .option("--max-stake <tokens>", "most stake to lock in one job", tokens, "1000")
     .option("--once", "end after one job");
+  addProofOptions(command);
   addConnectionOptions(command)
     .addHelpText(
       "after",
@@ -51,6 +54,8 @@ export function addWorker(program: Command): void {
           privateKey,
           dataDir: path.resolve(options.data),
           listen: [options.listen],
+          threads: options.threads,
+          referenceString: options.srs,
           minPrice: options.minPrice,
           maxStake: options.maxStake,
           once: options.once ?? false,

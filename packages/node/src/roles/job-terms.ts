@@ -1,0 +1,158 @@
+import { DEVELOPMENT_CHAIN_ID } from "@skynet/contracts";
+import { fromHex, JobMode, keccak256, minStakeOf, SkyNetError, toHex, type Hex, type JobSpec } from "@skynet/protocol";
+import { ZERO_32, type ModelShape, type Weights } from "@skynet/swarm";
+import { parseUnits, zeroAddress } from "viem";
+import { formatAmount } from "../cli/format.ts";
+import type { JobFile } from "../job-file.ts";
+import type { LocalNode } from "./local-node.ts";
+import type { PostedJob } from "./posted-job.ts";
+import { tokenInfo } from "./token.ts";
+import { beaconOf, type OwnVerifier } from "./verifier.ts";
+
+/** A job's model, checked and loaded into the trainer. */
+export interface PreparedModel {
+  readonly shape: ModelShape;
+  readonly initialSeed: Uint8Array;
+  readonly initialWeights: Weights;
+  readonly averaging: number;
+  readonly model: Uint8Array;
+  /** id(W_0). */
+  readonly modelId: Hex;
+  /** Of jobs that are proven. */
+  readonly verifier: OwnVerifier | undefined;
+}
+
+export async function tokenOf(node: LocalNode, job: JobFile): Promise<Hex> {
+  if (job.payment.token !== undefined) return job.payment.token as Hex;
+  if (node.chain.chainId === DEVELOPMENT_CHAIN_ID) return node.chain.addresses.testToken;
+  throw new SkyNetError("NoToken", "the job file names no token to pay with", {
+    hint: "set payment.token to the address of an ERC-20 on this chain",
+  });
+}
+
+export async function amountText(node: LocalNode, token: Hex, value: bigint): Promise<string> {
+  return formatAmount(value, await tokenInfo(node.chain.rpcUrl, token));
+}
+
+/** The job's terms as the contract takes them. */
+export async function specOf(
+  node: LocalNode,
+  prepared: PreparedModel,
+  job: JobFile,
+  data: Pick<PostedJob, "metadata" | "dataRoot" | "nBatches">,
+): Promise<JobSpec> {
+  const { payment, training, windows, workers } = job;
+  const token = await tokenOf(node, job);
+  const { decimals } = await tokenInfo(node.chain.rpcUrl, token);
+  const amount = (text: string) => parseUnits(text, decimals);
+  const parameters = prepared.initialWeights.reduce((sum, { length }) => sum + length, 0);
+  return {
+    requester: node.chain.address,
+    seats: workers.count,
+    minSeats: workers.minimum ?? workers.count,
+    rounds: training.rounds,
+    maxFails: job.maxFailedRounds,
+    ...auditTerms(node, job, prepared.verifier),
+    steps: training.localSteps,
+    token,
+    deliveryBps: Math.round(payment.deliveryPercent * 100),
+    holdBps: Math.round(payment.holdPercent * 100),
+    deadline: 0,
+    joinWindow: windows.join,
+    readyWindow: windows.ready,
+    commitWindow: windows.commit,
+    proveWindow: windows.prove,
+    mergeWindow: windows.merge,
+    deliverWindow: windows.deliver,
+    averaging: prepared.averaging,
+    priceMin: amount(payment.pricePerRound),
+    priceMax: amount(payment.pricePerRound),
+    stake: amount(payment.stake),
+    missPenalty: amount(payment.missPenalty),
+    mergeFee: amount(payment.mergeFee),
+    nBatches: BigInt(data.nBatches),
+    workUnits: 3n * BigInt(parameters) * BigInt(training.batchSize) * BigInt(training.localSteps),
+    modelId: prepared.modelId,
+    dataRoot: data.dataRoot,
+    admitter: zeroAddress,
+    metaHash: toHex(keccak256(fromHex(data.metadata))),
+  };
+}
+
+type AuditTerms = Pick<
+  JobSpec,
+  "mode" | "auditSteps" | "auditBps" | "drawWindow" | "segment" | "stepVerifier" | "beacon"
+>;
+
+function auditTerms(node: LocalNode, job: JobFile, verifier: OwnVerifier | undefined): AuditTerms {
+  const { verification, windows, training } = job;
+  if (verifier === undefined)
+    return {
+      mode: JobMode.QUORUM,
+      auditSteps: 0,
+      auditBps: 0,
+      drawWindow: 0,
+      segment: training.localSteps,
+      stepVerifier: ZERO_32,
+      beacon: zeroAddress,
+    };
+  return {
+    mode: JobMode.PROOF,
+    auditSteps: verification.auditSegments,
+    auditBps: Math.round(verification.auditPercent * 100),
+    drawWindow: windows.draw,
+    segment: verification.segment,
+    stepVerifier: verifier.verifierId,
+    beacon: beaconOf(node.chain, verification.beacon),
+  };
+}
+
+/**
+ * The stake rule, before anything is done for the job: a worker that fakes steps must lose more on average than the
+ * round pays.
+ * @throws SkyNetError `StakeTooLow` naming the stake that is needed
+ */
+export async function checkStake(node: LocalNode, job: JobFile): Promise<void> {
+  const { payment, training, verification } = job;
+  const info = await tokenInfo(node.chain.rpcUrl, await tokenOf(node, job));
+  const [price, stake, penalty] = [payment.pricePerRound, payment.stake, payment.missPenalty].map((text) =>
+    parseUnits(text, info.decimals),
+  ) as [bigint, bigint, bigint];
+  const least = minStakeOf({
+    mode: verification.mode === "proof" ? JobMode.PROOF : JobMode.QUORUM,
+    steps: training.localSteps,
+    segment: verification.segment,
+    auditBps: Math.round(verification.auditPercent * 100),
+    auditSteps: verification.auditSegments,
+    priceMax: price,
+    missPenalty: penalty,
+  });
+  const needed = [least + penalty, 8n * penalty].reduce((a, b) => (a > b ? a : b));
+  if (stake >= needed) return;
+  throw new SkyNetError(
+    "StakeTooLow",
+    `payment.stake is ${formatAmount(stake, info)}, but ${formatAmount(needed, info)} are needed: less would make it pay to fake steps`,
+    { hint: "raise payment.stake, or audit more: verification.auditSegments, verification.auditPercent" },
+  );
+}
+
+/** @throws SkyNetError `InsufficientBalance` naming both sums; returns the budget */
+export async function checkBalance(node: LocalNode, job: JobFile): Promise<bigint> {
+  const token = await tokenOf(node, job);
+  const info = await tokenInfo(node.chain.rpcUrl, token);
+  const { payment, training, workers } = job;
+  const budget =
+    BigInt(workers.count * training.rounds) * parseUnits(payment.pricePerRound, info.decimals) +
+    BigInt(training.rounds) * parseUnits(payment.mergeFee, info.decimals);
+  const self = node.chain.address;
+  const { wallet, ledger } = await node.chain.balances(token);
+  const balance = wallet + ledger;
+  if (balance < budget)
+    throw new SkyNetError(
+      "InsufficientBalance",
+      `the budget is ${formatAmount(budget, info)}, the wallet ${self} has ${formatAmount(balance, info)}`,
+      { hint: "lower payment.pricePerRound, workers.count or training.rounds, or send tokens to the wallet" },
+    );
+  return budget;
+}
+
