@@ -38,8 +38,13 @@ export class VerifierChain {
   }
 
   /** `accepted`, the name of the check that failed, or how the call failed otherwise. */
-  async verdict(address: Hex, header: StatementHeader, proof: Uint8Array): Promise<string> {
-    const call = { to: address, data: toHex(calldata(header, proof)), gas: GAS };
+  verdict(address: Hex, header: StatementHeader, proof: Uint8Array): Promise<string> {
+    return this.call(address, calldata(header, proof));
+  }
+
+  /** The same for any calldata. */
+  async call(address: Hex, calldata: Uint8Array): Promise<string> {
+    const call = { to: address, data: toHex(calldata), gas: GAS };
     const { result, error } = await this.#request("eth_call", [call, "latest"]);
     if (result !== undefined) return BigInt(result) === 1n ? "accepted" : `returned ${result}`;
     const data = typeof error?.data === "string" ? error.data : "";

@@ -1,5 +1,5 @@
 import { concatBytes, equalBytes, fromHex, toHex } from "@skynet/protocol";
-import { readWord, writeWord } from "../field/curve.ts";
+import { add, encodePoint, GENERATOR, isOnCurve, negate, readWord, writeWord } from "../field/curve.ts";
 import { mod, P, Q } from "../field/fr.ts";
 import type { StatementHeader } from "../script/statement.ts";
 import type { randomIntegers } from "../testing.ts";
@@ -26,7 +26,14 @@ const bytes =
     return { header, proof: change(random, copy, other.proof) ?? copy };
   };
 
-const place = (random: Random, proof: Uint8Array, size = 32): number => size * random(0, proof.length / size - 1);
+/** Words at the end, which only the opening's last checks see. */
+const TAIL = 12;
+
+/** Where a word begins; every third time near the end, because what lies before changes all later challenges. */
+function place(random: Random, proof: Uint8Array): number {
+  const words = Math.floor(proof.length / 32);
+  return 32 * (random(0, 2) === 0 ? random(Math.max(0, words - TAIL), words - 1) : random(0, words - 1));
+}
 
 /** Changes one word, where the result fits 32 bytes. */
 const word = (change: (value: bigint, random: Random) => bigint): Mutation =>
@@ -77,6 +84,11 @@ const mutations: Record<string, Mutation> = {
   "zero point": bytes((random, copy) => {
     const at = 32 * random(0, copy.length / 32 - 2);
     copy.fill(0, at, at + 64);
+  }),
+  "moved point": bytes((random, copy) => {
+    const at = Math.max(0, place(random, copy) - 32);
+    const point = { x: readWord(copy, at), y: readWord(copy, at + 32) };
+    if (isOnCurve(point)) copy.set(encodePoint(add(point, random(0, 1) === 0 ? GENERATOR : negate(point))), at);
   }),
   truncated: bytes((random, copy) => copy.slice(0, random(0, copy.length - 1))),
   extended: bytes((random, copy) => concatBytes(copy, new Uint8Array(random(1, 64)))),
