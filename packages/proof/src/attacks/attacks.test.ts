@@ -82,6 +82,22 @@ test.each(Object.entries(HARMLESS))("%s change nothing: accepted, with the same 
   expect(forgery.header.idOut).toBe((await subject.prove()).header.idOut);
 });
 
+test("either class of a tie may be called the maximum: accepted, with the same next weights", async () => {
+  const subject = subjects.get("step")!;
+  const tie = ({ weights }: { weights: bigint[] }) => {
+    for (let row = 0; row < 4; row++) weights[32 + 4 * row + 1] = weights[32 + 4 * row]!;
+    for (const k of [0, 1]) weights[32 + 4 * 4 + k] = 1n << 16n;
+  };
+  const second = (top: bigint[]) => void ([top[cell(0, 0)], top[cell(0, 1)]] = [0n, 1n]);
+  const [lowest, other] = [
+    await subject.prove({ inputs: tie }),
+    await subject.prove({ inputs: tie, alter: on({ "o.top": second }) }),
+  ];
+  for (const forgery of [lowest, other]) expect(await verdict(subject, forgery)).toBe("accepted");
+  expect(other.proof).not.toEqual(lowest.proof);
+  expect(other.header.idOut).toBe(lowest.header.idOut);
+});
+
 test("the contract takes one encoding of a call only", async () => {
   const subject = subjects.get("step")!;
   const { header, proof, ...rest } = await subject.prove();

@@ -1,3 +1,5 @@
+import fs from "node:fs";
+import path from "node:path";
 import { toHex } from "@skynet/protocol";
 import { expect, test } from "vitest";
 import { commitPlainly, createSubject, HEADER, smallProgram, type Subject } from "../attacks/subject.ts";
@@ -75,4 +77,13 @@ test("the reference sends the bytes of the whole system: executor, columns, comm
       await system.close();
     }
   });
+});
+
+test("the reference shares no code with the prover that it judges", () => {
+  for (const name of fs.readdirSync(import.meta.dirname).filter((file) => !file.endsWith(".test.ts"))) {
+    const source = fs.readFileSync(path.join(import.meta.dirname, name), "utf8");
+    const imports = [...source.matchAll(/from "([^"]+)"/g)].map((match) => match[1]!);
+    for (const own of imports)
+      expect(own, name).toMatch(/^(@skynet\/protocol|\.\/.*|\.\.\/(circuit|field|script)\/.*)$/);
+  }
 });
