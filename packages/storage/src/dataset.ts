@@ -141,7 +141,8 @@ function parseBatch(bytes: Uint8Array, index: number, manifest: Manifest): Batch
     new StorageError("BadBatch", `batch ${index} ${reason}`, { hint: "the requester published a wrong dataset" });
   if (bytes.length !== inputs + batchSize) throw bad(`has ${bytes.length} bytes instead of ${inputs + batchSize}`);
   const batch = { x: new Int8Array(bytes.slice(0, inputs).buffer), y: bytes.slice(inputs) };
-  if (!commitments && !equalBytes(batchLeaf(batch, features, scale), leaves[index]!)) throw bad("is not the one committed to");
+  if (!commitments && !equalBytes(batchLeaf(batch, features, scale), leaves[index]!))
+    throw bad("is not the one committed to");
   if (batch.y.some((label) => label >= classes)) throw bad(`has a label that is not below ${classes}`);
   return batch;
 }

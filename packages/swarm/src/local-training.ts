@@ -56,8 +56,7 @@ export async function trainRound(
     lossSum += await trainer.step(await pending.get(index)!);
     if (!plan.slice(step + 1, step + PREFETCH).includes(index)) pending.delete(index);
     const done = step + 1;
-    if (done % snapshot.segment === 0 && done < plan.length)
-      interior.push(fromHex((await trainer.checkpoint()).id));
+    if (done % snapshot.segment === 0 && done < plan.length) interior.push(fromHex((await trainer.checkpoint()).id));
     if (done % REPORT_EVERY === 0 || done === plan.length) onProgress(done, plan.length);
   }
   const end = await trainer.checkpoint();

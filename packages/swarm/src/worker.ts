@@ -1,20 +1,8 @@
-import {
-  countSeats,
-  decode,
-  encode,
-  fromHex,
-  hasSeat,
-  type Hex,
-  listSeats,
-  merkleRoot,
-  quorumOf,
-  SkyNetError,
-  toHex,
-} from "@skynet/protocol";
-import { z } from "zod";
+import { countSeats, fromHex, hasSeat, type Hex, merkleRoot, SkyNetError, toHex } from "@skynet/protocol";
 import { Audits } from "./audits.ts";
-import { batchesOfRound, distinct, ZERO_32 } from "./dataset-plan.ts";
+import { batchesOfRound, distinct } from "./dataset-plan.ts";
 import { SwarmError } from "./errors.ts";
+import { Exchange } from "./exchange.ts";
 import { JobPeer, type PeerModules } from "./job-peer.ts";
 import {
   checkAllBatches,
@@ -24,9 +12,10 @@ import {
   type BatchSource,
   type LocalResult,
 } from "./local-training.ts";
-import { bitmapBytes, bitmapFrom, type RoundStats } from "./messages.ts";
+import { Merging } from "./merging.ts";
+import type { RoundStats } from "./messages.ts";
 import type { JobSnapshot, ModelShape } from "./ports.ts";
-import { bytesOf } from "./schemas.ts";
+import { Repeats, type RoundTools } from "./round-tools.ts";
 import { SignatureBoard } from "./signature-board.ts";
 import { TaskSet } from "./tasks.ts";
 import { collectSignatures, keyRefOf } from "./signature-intake.ts";
@@ -60,7 +49,6 @@ const HOPELESS = ["Overflow", "BadBatch", "OutOfMemory", "WorkerFailed", "Traine
 /** Part of the commit window after which a worker that is not done abstains instead of risking the penalty. */
 const ABSTAIN_SHARE = 0.9;
 const POLL_MS = 300;
-const REPEAT_MS = 2000;
 /** How long a settled worker waits for the requester to hear its last word. */
 const GOODBYE_MS = 10_000;
 const CHAIN_FAILURE_LOG_MS = 10_000;
@@ -80,7 +68,9 @@ class WorkerJob {
   readonly #board = new SignatureBoard();
   readonly #tasks: TaskSet;
   readonly #turns = new Turns();
-  readonly #repeatAtMs = new Map<string, number>();
+  readonly #repeats: Repeats;
+  readonly #exchange: Exchange;
+  readonly #merging: Merging;
   #batches: { epoch: number; source: BatchSource } | undefined;
   #stats: RoundStats = { trainMs: 0, trainLoss: 0, sentBytes: 0, receivedBytes: 0 };
   #lastPhase = "";
@@ -101,6 +91,18 @@ class WorkerJob {
     this.#peer.shape = options.shape;
     this.#tasks = new TaskSet(modules.clock, modules.log);
     this.#audits = new Audits(modules, { tasks: this.#tasks, turns: this.#turns, trainerUse: this.#trainerUse });
+    this.#repeats = new Repeats(modules.clock, modules.log);
+    const tools: RoundTools = {
+      tasks: this.#tasks,
+      turns: this.#turns,
+      board: this.#board,
+      repeats: this.#repeats,
+      ensureBase: (snapshot) => this.#ensureInitialWeights(snapshot),
+      own: (round) => this.#requireOwn(round),
+      stats: () => ({ ...this.#stats, ...this.#traffic() }),
+    };
+    this.#exchange = new Exchange(this.#peer, tools);
+    this.#merging = new Merging(this.#peer, tools);
     collectSignatures(this.#peer, this.#board);
     this.#peer.on("final-heard", (from, { worker }) => {
       if (from === this.#peer.snapshot?.requester && worker === modules.chain.self) this.#finalHeard = true;
@@ -145,11 +147,8 @@ class WorkerJob {
     if (active && snapshot.phase === "PROVE" && hasSeat(snapshot.selected, seat)) this.#prove(snapshot, seat);
     // Updates travel while the draw is awaited: commitments are on chain by then.
     if (active && ["DRAW", "PROVE"].includes(snapshot.phase) && hasSeat(snapshot.committed, seat))
-      this.#exchange(snapshot, seat);
-    if (active && snapshot.phase === "MERGE") {
-      if (snapshot.verification === "proof") this.#mergeProven(snapshot, seat);
-      else this.#merge(snapshot, seat);
-    }
+      this.#exchange.run(snapshot, seat);
+    if (active && snapshot.phase === "MERGE") this.#merging.run(snapshot, seat);
     if (snapshot.phase === "DELIVER" || snapshot.phase === "SETTLED") this.#finish(snapshot);
     if (snapshot.phase === "SETTLED") this.#settle(snapshot, seat);
     else if (!active && snapshot.phase !== "OPEN" && snapshot.phase !== "READY" && !hasSeat(snapshot.released, seat))
@@ -180,7 +179,9 @@ class WorkerJob {
     });
     const own = this.#board.collected("ready", keyRef, snapshot.active);
     if (!own.seats.includes(seat)) return;
-    this.#repeat("ready", () => this.#peer.publish("ready", { signature: own.signatures[own.seats.indexOf(seat)]! }));
+    this.#repeats.publish("ready", () =>
+      this.#peer.publish("ready", { signature: own.signatures[own.seats.indexOf(seat)]! }),
+    );
     const missing = own.seats.filter((signed) => !hasSeat(snapshot.ready, signed));
     const complete = missing.length + countSeats(snapshot.ready) === countSeats(snapshot.active);
     const rank = rankOf(snapshot, seat) + (complete ? 0 : countSeats(snapshot.active));
@@ -261,6 +262,11 @@ class WorkerJob {
     return result;
   }
 
+  #traffic() {
+    const { sentBytes, receivedBytes } = this.#m.network.traffic();
+    return { sentBytes, receivedBytes };
+  }
+
   #prove(snapshot: JobSnapshot, seat: number): void {
     const batches = this.#batches?.source;
     if (batches === undefined) return;
@@ -276,131 +282,6 @@ class WorkerJob {
     return result;
   }
 
-  #exchange(snapshot: JobSnapshot, seat: number): void {
-    const { round } = snapshot;
-    this.#tasks.once(`own/${round}`, async () => {
-      await this.#ensureInitialWeights(snapshot);
-      const own = await this.#requireOwn(round);
-      await this.#peer.keepUpdate(round, seat, own, own.update);
-    });
-    if (!this.#tasks.isDone(`own/${round}`)) return;
-    const members = listSeats(snapshot.active)
-      .filter((other) => other !== seat)
-      .map((other) => snapshot.workers[other]!);
-    for (const to of [...members, snapshot.requester]) this.#send(snapshot, to);
-    const complete = (snapshot.committed & ~this.#peer.received()) === 0n;
-    const proving = snapshot.phase === "PROVE";
-    const halfTime = proving && snapshot.nowMs >= (snapshot.phaseAtMs + snapshot.phaseEndMs) / 2;
-    if (complete || halfTime) this.#tasks.once(`attest/${round}`, () => this.#signAttest(round, seat));
-    if (proving) this.#submitAttest(snapshot, seat);
-  }
-
-  #send(snapshot: JobSnapshot, to: Hex): void {
-    const { round } = snapshot;
-    this.#tasks.once(`send/${round}/${to}`, async () => {
-      const own = await this.#requireOwn(round);
-      const left = snapshot.phaseEndMs - snapshot.nowMs;
-      const options = { deadlineMs: this.#m.clock.nowMs() + left, signal: this.#m.signal };
-      const receipt = await this.#m.network.sendUpdate(to, round, own.update, options);
-      await this.#m.files.write(`receipt-${round}-${to}.cbor`, receipt);
-    });
-  }
-
-  async #signAttest(round: number, seat: number): Promise<void> {
-    const { received, signature } = (await this.#storedAttest(round)) ?? (await this.#newAttest(round));
-    this.#board.add(`attest/${round}`, seat, { statement: "attest", signature, received });
-  }
-
-  async #newAttest(round: number): Promise<{ received: bigint; signature: Hex }> {
-    const received = this.#peer.received();
-    const signature = await this.#m.chain.signAttest(round, received, ZERO_32);
-    await this.#m.files.write(attestFile(round), encode({ received: bitmapBytes(received), signature }));
-    return { received, signature };
-  }
-
-  /** A worker signs one bitmap a round, also when it was restarted: no emptier one may exist. */
-  async #storedAttest(round: number): Promise<{ received: bigint; signature: Hex } | undefined> {
-    const stored = await this.#m.files.read(attestFile(round));
-    const parsed = attestSchema.safeParse(stored && decode(stored));
-    return parsed.success
-      ? { received: bitmapFrom(parsed.data.received), signature: parsed.data.signature as Hex }
-      : undefined;
-  }
-
-  #submitAttest(snapshot: JobSnapshot, seat: number): void {
-    const { round } = snapshot;
-    const { seats, signatures, received } = this.#board.collected(`attest/${round}`, "attest", snapshot.committed);
-    const own = seats.indexOf(seat);
-    if (own >= 0) {
-      const updates = [...this.#peer.heldUpdates()].map(([held, { cid }]): [number, string] => [held, cid]);
-      this.#repeat(`attest/${round}`, () =>
-        this.#peer.publish("attest", {
-          round,
-          received: bitmapBytes(received[own]!),
-          signature: signatures[own]!,
-          stats: this.#ownStats(),
-          updates,
-        }),
-      );
-    }
-    const members = countSeats(snapshot.committed);
-    const complete = seats.length === members;
-    if (seats.length < quorumOf(members) || seats.length <= countSeats(snapshot.attested)) return;
-    const late = snapshot.nowMs >= snapshot.phaseAtMs + 0.7 * (snapshot.phaseEndMs - snapshot.phaseAtMs);
-    if (!complete && !late) return;
-    if (this.#turns.isMine(`attest/${round}/${seats.length}`, rankOf(snapshot, seat), snapshot.nowMs))
-      this.#tasks.once(`attest/${round}/${seats.join()}`, () => this.#m.chain.attest(seats, received, signatures));
-  }
-
-  #merge(snapshot: JobSnapshot, seat: number): void {
-    const { round } = snapshot;
-    const { included } = snapshot;
-    this.#tasks.once(`merge-sign/${round}`, async () => {
-      const next = await this.#peer.computeNext(included);
-      if (!hasSeat(snapshot.committed, seat)) return;
-      const signature = await this.#m.chain.signAttest(round, included, next.id);
-      this.#board.add(`merge/${round}`, seat, { statement: `${included}/${next.id}`, signature, received: included });
-    });
-    const next = this.#peer.next(included);
-    if (!next) return;
-    const { seats, signatures } = this.#board.collected(`merge/${round}`, `${included}/${next.id}`, snapshot.committed);
-    const own = seats.indexOf(seat);
-    if (own >= 0) {
-      this.#repeat(`merge/${round}`, () =>
-        this.#peer.publish("merge", {
-          round,
-          included: bitmapBytes(included),
-          idNext: fromHex(next.id),
-          signature: signatures[own]!,
-        }),
-      );
-    }
-    if (seats.length < quorumOf(countSeats(snapshot.committed))) return;
-    if (this.#turns.isMine(`merge/${round}`, rankOf(snapshot, seat), snapshot.nowMs))
-      this.#tasks.once(`merge/${round}/${seats.join()}`, () => this.#m.chain.merge(next.id, seats, signatures));
-  }
-
-  /** Proof mode: the contract averages the commitments itself, so one transaction by anybody is enough. */
-  #mergeProven(snapshot: JobSnapshot, seat: number): void {
-    const { round, included, commits } = snapshot;
-    this.#tasks.once(`next/${round}`, async () => {
-      await this.#ensureInitialWeights(snapshot);
-      await this.#peer.computeNext(included);
-    });
-    if (!this.#peer.next(included)) return;
-    if (!this.#turns.isMine(`merge/${round}`, rankOf(snapshot, seat), snapshot.nowMs)) return;
-    this.#tasks.once(`merge/${round}`, () => {
-      const held = this.#peer.heldUpdates();
-      const updates = listSeats(included).map((s) => ({ seat: s, ...commits.get(s)!, points: held.get(s)!.points }));
-      return this.#m.chain.mergeProven(this.#peer.requireBase().points, updates);
-    });
-  }
-
-  #ownStats(): RoundStats {
-    const { sentBytes, receivedBytes } = this.#m.network.traffic();
-    return { ...this.#stats, sentBytes, receivedBytes };
-  }
-
   #finish(snapshot: JobSnapshot): void {
     if (this.#peer.base?.modelId !== snapshot.modelId) {
       this.#tasks.once(`final-state/${snapshot.modelId}`, async () => {
@@ -410,7 +291,7 @@ class WorkerJob {
     }
     const { weights } = this.#peer.base;
     // The id is computed anew, from the weights that this node really holds.
-    this.#repeat("final", async () =>
+    this.#repeats.publish("final", async () =>
       this.#peer.publish("final", { modelId: fromHex((await this.#m.trainer.identify(weights)).id) }),
     );
   }
@@ -438,15 +319,4 @@ class WorkerJob {
     if (this.#turns.isMine(name, 1 + rankOf(snapshot, seat), snapshot.nowMs))
       this.#tasks.once(name, () => this.#m.chain.tick());
   }
-
-  /** Publishes now and again every two seconds while it is called, because relay messages can be lost. */
-  #repeat(name: string, publish: () => Promise<void>): void {
-    const nowMs = this.#m.clock.nowMs();
-    if (nowMs < (this.#repeatAtMs.get(name) ?? 0)) return;
-    this.#repeatAtMs.set(name, nowMs + REPEAT_MS);
-    void publish().catch((error: unknown) => this.#m.log.debug({ name, error: String(error) }, "not published"));
-  }
 }
-
-const attestFile = (round: number) => `attest-${round}.cbor`;
-const attestSchema = z.strictObject({ received: bytesOf(32), signature: z.string().regex(/^0x[0-9a-f]{130}$/) });

@@ -155,4 +155,3 @@ export async function checkBalance(node: LocalNode, job: JobFile): Promise<bigin
     );
   return budget;
 }
-

@@ -150,7 +150,12 @@ async function findOrPost(
 }
 
 /** Posts the job unless the chain has it already, and offers its public blocks. */
-async function post(node: LocalNode, prepared: PreparedModel, options: RequesterOptions, posted: PostedJob): Promise<void> {
+async function post(
+  node: LocalNode,
+  prepared: PreparedModel,
+  options: RequesterOptions,
+  posted: PostedJob,
+): Promise<void> {
   const { chain } = node;
   for (const cid of [posted.modelCid, posted.manifestCid]) node.access.open(cid);
   if (!(await isPosted(chain, posted.jobId))) {

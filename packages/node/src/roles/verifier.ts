@@ -81,7 +81,8 @@ export function beaconOf(chain: Chain, name: "blockhash" | "test"): Hex {
 export function checkBeacon(chain: Chain, { beacon }: Pick<JobSpec, "beacon">): void {
   const known = [chain.addresses.blockhashBeacon];
   if (chain.chainId === DEVELOPMENT_CHAIN_ID) known.push(chain.addresses.testBeacon);
-  if (!known.includes(beacon)) throw badBeacon(`the job draws its audits from ${beacon}, which this node does not know`);
+  if (!known.includes(beacon))
+    throw badBeacon(`the job draws its audits from ${beacon}, which this node does not know`);
 }
 
 const badBeacon = (message: string) =>

@@ -51,7 +51,9 @@ export function addStart(program: Command): void {
     .option("--workers <n>", "number of workers (default: as in the job file)", integer(1, 32))
     .option("--rounds <n>", "number of rounds (default: as in the job file)", integer(1, 1024))
     .addOption(
-      new Option("--prove <which>", "all: a shorter run (2 rounds of 8 steps) in which every step is proven").choices(["all"]),
+      new Option("--prove <which>", "all: a shorter run (2 rounds of 8 steps) in which every step is proven").choices([
+        "all",
+      ]),
     )
     .option("--stay", "keep the network running afterwards, until Ctrl-C")
     .option("--job <file>", "job file", exampleJob)
