@@ -23,7 +23,7 @@ import {
   verifierIdOf,
   word,
 } from "@skynet/protocol";
-import { circuitOf, type JobMetadata } from "@skynet/swarm";
+import type { JobMetadata } from "@skynet/swarm";
 import { loadReferenceString } from "../trainer/reference-string.ts";
 import { Audit, type RoundEvents, VerificationError } from "./audit.ts";
 import { checkMerge } from "./merge.ts";
@@ -104,10 +104,11 @@ async function openSystem(
       hint: `Its CID must be ${metadata.modelCid}.`,
     });
   const { batchSize, learningRate } = metadata;
-  const circuit = stepCircuit(
-    compileTraining(parseModel(model), { batchSize, learningRate, workers }),
-    circuitOf(metadata.circuit ?? {}),
-  );
+  const { blockBits, tableBits } = metadata.circuit ?? {};
+  const circuit = stepCircuit(compileTraining(parseModel(model), { batchSize, learningRate, workers }), {
+    ...(blockBits === undefined ? {} : { blockBits }),
+    ...(tableBits === undefined ? {} : { tableBits }),
+  });
   const string = await loadReferenceString(srs, circuit.settings.blockBits, chain.chainId);
   return createProofSystem(circuit, string, { threads: threads ?? 2 });
 }
