@@ -33,6 +33,9 @@ describe("help and usage", () => {
     "srs create",
     "srs import",
     "srs show",
+    "circuit",
+    "infer",
+    "verify",
     "doctor",
   ])("%s --help shows options and an example", async (command) => {
     const { code, stdout } = await skynet([...command.split(" "), "--help"], { env: env() });

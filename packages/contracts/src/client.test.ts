@@ -5,6 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import * as TestBeacon from "../generated/TestBeacon.ts";
 import { startAnvil } from "./anvil.ts";
 import { jobBoardAbi, workerRegistryAbi } from "./chain/abi.ts";
 import { connect } from "./chain/connection.ts";
@@ -152,19 +153,29 @@ console.log((await startAnvil({ dataDir: ${JSON.stringify(folder)} })).rpcUrl); 
     await expect(orphan.blockNumber()).rejects.toMatchObject({ code: "ChainUnreachable" });
   });
 
-  test("the same contracts live on other chains, with public windows and without test tokens", async () => {
+  test("the same contracts live on other chains, with public windows, without test tokens and beacons", async () => {
     const anvil = await startAnvil({ dataDir: path.join(dataDir, "scroll"), chainId: 534352, blockTimeSeconds: 0 });
     try {
       const chain = await createChain({ rpcUrl: anvil.rpcUrl, privateKey: testKey(0) });
       await anvil.setBalance(chain.address, 10n ** 21n);
       await chain.deploy();
-      const { publicClient } = await connect(anvil.rpcUrl, testKey(0));
+      const { publicClient, walletClient } = await connect(anvil.rpcUrl, testKey(0));
       const { jobBoard, workerRegistry, testToken } = chain.addresses;
       const read = { address: jobBoard, abi: jobBoardAbi, functionName: "minWindow" } as const;
       expect(await publicClient.readContract(read)).toBe(900n);
       const unbonding = { address: workerRegistry, abi: workerRegistryAbi, functionName: "unbonding" } as const;
       expect(await publicClient.readContract(unbonding)).toBe(604_800n);
       expect(await publicClient.getCode({ address: testToken })).toBeUndefined();
+      expect(await publicClient.getCode({ address: chain.addresses.testBeacon })).toBeUndefined();
+      // whoever puts the test beacon there gets no values from it
+      const { abi, bytecode } = TestBeacon;
+      const hash = await walletClient.deployContract({ abi, bytecode });
+      const { contractAddress } = await publicClient.waitForTransactionReceipt({ hash });
+      const ticket = publicClient.readContract({ address: contractAddress!, abi, functionName: "ticket" });
+      await expect(ticket).rejects.toThrow("OnlyDevelopmentChain");
+      const args = [1n] as const;
+      const value = publicClient.readContract({ address: contractAddress!, abi, functionName: "value", args });
+      await expect(value).rejects.toThrow("OnlyDevelopmentChain");
     } finally {
       await anvil.stop();
     }

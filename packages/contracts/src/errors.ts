@@ -43,6 +43,7 @@ const explanations: Readonly<Record<string, Explanation>> = {
   BadBlocks: { message: "the weights of a verifier need at least one block" },
   BadCode: { message: "a verifier must be a plain contract of 24 to 24576 bytes" },
   CreationFailed: { message: "the verifier could not be created", hint: "check its initcode" },
+  UnknownBlock: { message: "the chain does not know this block" },
   UnknownTransaction: { message: "the chain does not know this transaction" },
   UnknownVerifier: { message: "no verifier has this id", hint: "deploy the model's verifier first" },
   NotToken: { message: "the address of the token has no code", hint: "check the token's address and the chain" },

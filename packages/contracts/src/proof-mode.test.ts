@@ -11,8 +11,10 @@ import {
 import type { Hex } from "@skynet/protocol";
 import { keccak256, zeroHash } from "viem";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { workerRegistryAbi } from "./chain/abi.ts";
+import { connect } from "./chain/connection.ts";
 import type { Chain, SeatUpdate, SlotAnswer } from "./chain/types.ts";
-import { startTestChain, testMeta, testSpec } from "./test-chain.ts";
+import { startTestChain, testKey, testMeta, testSpec } from "./test-chain.ts";
 import type { TestChain } from "./test-chain.ts";
 import { encodePoints, infinity, negate } from "./test-curve.ts";
 import type { Point } from "./test-curve.ts";
@@ -105,6 +107,14 @@ describe("a proof-mode job", () => {
     await expectSettledToTheUnit(job, before);
     expect((await ownedByAll()).map((amount, i) => amount - before[i]!)).toEqual([-614n, 214n, 200n, 200n, 0n]);
     expect((await job.view()).state.outcome).toBe(JobOutcome.COMPLETED);
+    const { publicClient } = await connect(chain.anvil.rpcUrl, testKey(0));
+    const [, , proofs] = await publicClient.readContract({
+      address: parties[0]!.addresses.workerRegistry,
+      abi: workerRegistryAbi,
+      functionName: "scores",
+      args: [job.workers[1]!.address],
+    });
+    expect(proofs).toBe(4);
   });
 
   test("tells what was drawn and proven, in what nodes compute themselves", async () => {

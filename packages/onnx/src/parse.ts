@@ -8,6 +8,7 @@ import {
   type NodeProto,
   type ValueInfoProto,
 } from "onnx-buf";
+import { alternatives } from "./alternatives.ts";
 import { broken, OnnxError } from "./errors.ts";
 import type { AttributeValue, Dimension, Graph, Node, Tensor, Value } from "./graph.ts";
 import { inferShapes, supportedOperators } from "./shapes.ts";
@@ -54,6 +55,24 @@ function decode(bytes: Uint8Array): ModelProto {
   }
 }
 
+/**
+ * Constants and metadata of a model whatever its operators are: how weights are read back from models that
+ * SkyNet exported.
+ * @throws OnnxError
+ */
+export function readConstants(
+  bytes: Uint8Array,
+  options: { maxBytes?: number } = {},
+): { initializers: ReadonlyMap<string, Tensor>; metadata: ReadonlyMap<string, string> } {
+  const maxBytes = options.maxBytes ?? MAX_MODEL_BYTES;
+  if (bytes.length > maxBytes)
+    throw new OnnxError("OnnxTooLarge", `the model has ${bytes.length} bytes; the limit is ${maxBytes}`);
+  const model = decode(bytes);
+  if (model.graph === undefined) throw broken("the file holds no graph");
+  const metadata = new Map(model.metadataProps.map(({ key, value }) => [key, value]));
+  return { initializers: readInitializers(model.graph), metadata };
+}
+
 function refuseUnsupported(proto: GraphProto): void {
   const bad = proto.node.filter((node) => !isSupported(node));
   if (bad.length > 0) {
@@ -63,7 +82,7 @@ function refuseUnsupported(proto: GraphProto): void {
     });
     const more = bad.length > shown.length ? ` and ${bad.length - shown.length} more` : "";
     throw new OnnxError("UnsupportedOperator", `unsupported operators: ${shown.join(", ")}${more}`, {
-      hint: `Supported: ${supportedOperators.join(", ")}. Build the model from fully connected layers with Relu between them.`,
+      hint: `Supported: ${supportedOperators.join(", ")}. ${alternatives(bad.map(({ opType }) => opType))}`,
     });
   }
   if (proto.sparseInitializer.length > 0)

@@ -6,6 +6,10 @@ export interface ChainLayer {
   readonly name: string;
   readonly inputs: number;
   readonly outputs: number;
+  /** Kernel [inputs, outputs], or [outputs, inputs] when `transposed`; one bias per output. */
+  readonly kernel: Tensor;
+  readonly transposed: boolean;
+  readonly bias: Tensor;
 }
 
 /** A model that is a chain of fully connected layers with ReLU between them. */
@@ -29,7 +33,7 @@ interface Walk {
   readonly graph: Graph;
   readonly layers: ChainLayer[];
   /** A MatMul that still waits for its Add. */
-  open: { name: string; inputs: number; outputs: number } | undefined;
+  open: Omit<ChainLayer, "bias"> | undefined;
   /** Whether the value at hand passed a Relu since the last layer. */
   activated: boolean;
   softmax: boolean;
@@ -91,19 +95,22 @@ const visit: Record<string, (walk: Walk, node: Node, value: string) => void> = {
     const weights = constant(walk.graph, node, node.inputs[1]!);
     const [inputs, outputs] = transposed ? weights.shape.toReversed() : weights.shape;
     if (!node.inputs[2]) refuse(`${describe(node)} has no bias`);
-    checkBias(constant(walk.graph, node, node.inputs[2]), outputs!, node);
-    addLayer(walk, { name: node.name, inputs: inputs!, outputs: outputs! });
+    const bias = constant(walk.graph, node, node.inputs[2]);
+    checkBias(bias, outputs!, node);
+    addLayer(walk, { name: node.name, inputs: inputs!, outputs: outputs!, kernel: weights, transposed, bias });
   },
   MatMul(walk, node, value) {
     if (node.inputs[0] !== value) refuse(`${describe(node)} uses the data as weights`);
-    const [inputs, outputs] = constant(walk.graph, node, node.inputs[1]!).shape;
-    walk.open = { name: node.name, inputs: inputs!, outputs: outputs! };
+    const kernel = constant(walk.graph, node, node.inputs[1]!);
+    const [inputs, outputs] = kernel.shape;
+    walk.open = { name: node.name, inputs: inputs!, outputs: outputs!, kernel, transposed: false };
   },
   Add(walk, node, value) {
     if (walk.open === undefined) refuse(`${describe(node)} does not follow MatMul`);
     const bias = node.inputs[0] === value ? node.inputs[1]! : node.inputs[0]!;
-    checkBias(constant(walk.graph, node, bias), walk.open.outputs, node);
-    addLayer(walk, walk.open);
+    const tensor = constant(walk.graph, node, bias);
+    checkBias(tensor, walk.open.outputs, node);
+    addLayer(walk, { ...walk.open, bias: tensor });
     walk.open = undefined;
   },
   Relu(walk, node) {

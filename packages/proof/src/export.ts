@@ -41,14 +41,19 @@ export function exportModel(program: IntegerProgram, weights: readonly Int32Arra
   return model.encode();
 }
 
-function metadataOf({ input, loss, layers }: IntegerProgram): Record<string, string> {
+function metadataOf(program: IntegerProgram): Record<string, string> {
+  const { input, loss, layers } = program;
   const { normalisation } = input;
+  const { batchSize, learningRate, workers, scales, widths, softmaxOutput } = program;
   return {
     ...(normalisation && {
       "skynet.input.offset": String(normalisation.offset),
       "skynet.input.divisor": String(normalisation.divisor),
     }),
     "skynet.logits.scale": String(loss.logitScale),
+    // what `readInferenceModel` needs to find the same integers again
+    "skynet.training": JSON.stringify({ batchSize, learningRate, workers, scales, widths, softmaxOutput }),
+    "skynet.layers": JSON.stringify(layers.map(({ name }) => name)),
     "skynet.weights.scales": layers.map(({ weightScale }) => weightScale).join(","),
   };
 }

@@ -1,4 +1,6 @@
 import { ModelBuilder, OnnxError, parseModel } from "@skynet/onnx";
+import { attackFuzzers } from "./attacks/fuzz.ts";
+import { shapeFuzzers } from "./attacks/shapes-fuzz.ts";
 import { compileTraining } from "./compile.ts";
 import { CompileError, OverflowError } from "./errors.ts";
 import { createExecutor, type Executor } from "./executor.ts";
@@ -7,7 +9,7 @@ import type { IntegerProgram } from "./program.ts";
 import { referenceLogits, ReferenceOverflow, referenceStep } from "./reference/step.ts";
 import { perceptronProgram, randomIntegers, referenceSettings, toMatrix } from "./testing.ts";
 
-interface FuzzOptions {
+export interface FuzzOptions {
   count: number;
   seed: number;
   onProgress?: (done: number) => void;
@@ -181,5 +183,5 @@ function randomModel(random: Random): Uint8Array {
   return model.encode();
 }
 
-/** Run by `npm run fuzz -- executor` and `npm run fuzz -- compile`. */
-export const fuzzers = { executor: fuzzExecutor, compile: fuzzCompile };
+/** Run by `npm run fuzz -- NAME`. */
+export const fuzzers = { executor: fuzzExecutor, compile: fuzzCompile, ...attackFuzzers, ...shapeFuzzers };

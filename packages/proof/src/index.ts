@@ -1,5 +1,6 @@
 export { inferenceCircuit, stepCircuit } from "./circuit/build.ts";
 export type { Circuit, CircuitSettings } from "./circuit/circuit.ts";
+export { type CircuitReport, reportCircuit, sizeOfProof } from "./circuit/report.ts";
 export { compileTraining, type TrainingSettings } from "./compile.ts";
 export {
   CompileError,
@@ -13,8 +14,9 @@ export {
 export { createExecutor, type Executor, type Inputs, type StepTrace } from "./executor.ts";
 export { exportModel } from "./export.ts";
 export { initialWeights } from "./initial-weights.ts";
+export { type InferenceModel, readInferenceModel } from "./inference-model.ts";
 export type { KernelSource } from "./kernels.ts";
-export { average, decodeDelta, deltaBytes, encodeDelta } from "./merge.ts";
+export { average, averageCommitments, decodeDelta, deltaBytes, encodeDelta } from "./merge.ts";
 export {
   defaultScales,
   defaultWidths,
@@ -35,6 +37,8 @@ export type { Interference, ProveOptions } from "./prove/prover.ts";
 export {
   createProofSystem,
   type Header,
+  type InferenceProof,
+  type InferenceWitness,
   ProofSystem,
   type ProofSystemOptions,
   type StepProof,

@@ -1,4 +1,6 @@
 import { DataError } from "./errors.ts";
+import { add, multiply, type Point } from "./field/curve.ts";
+import { inverse } from "./field/fr.ts";
 import { checkWeights, type IntegerProgram, WEIGHT_BITS } from "./program.ts";
 
 const LIMIT = 2 ** WEIGHT_BITS;
@@ -90,4 +92,23 @@ export function decodeDelta(program: IntegerProgram, base: readonly Int32Array[]
       return updated;
     }),
   );
+}
+
+/**
+ * The average of a round over commitments: C_next = (1/N) sum_w C_w + ((N - n)/N) C for n of N nominal updates. Equal to
+ * the commitments of `average`, because commitments add up like weights.
+ */
+export function averageCommitments(
+  base: readonly Point[],
+  updates: readonly (readonly Point[])[],
+  nominal: number,
+): Point[] {
+  const share = inverse(BigInt(nominal));
+  return base.map((own, block) => {
+    const missing = multiply(own, BigInt(nominal - updates.length));
+    return multiply(
+      updates.reduce((sum, points) => add(sum, points[block]!), missing),
+      share,
+    );
+  });
 }

@@ -1,3 +1,4 @@
+import { BlockNotFoundError } from "viem";
 import { fromHex, jobIdOf, jobSpecHash } from "@skynet/protocol";
 import type { Hex, JobSpec, JobView } from "@skynet/protocol";
 import { lower } from "../deployment/addresses.ts";
@@ -21,6 +22,7 @@ type Reads = Pick<
   Chain,
   | "now"
   | "blockNumber"
+  | "blockHash"
   | "gasBalance"
   | "job"
   | "jobIds"
@@ -99,6 +101,14 @@ export function createReads(context: ReadContext): Reads {
 
   return {
     blockNumber,
+    blockHash: async (number) => {
+      try {
+        const { hash } = await reach(() => publicClient.getBlock({ blockNumber: number }));
+        return hash as Hex;
+      } catch (error) {
+        throw error instanceof BlockNotFoundError ? new ChainError("UnknownBlock", [number], error) : error;
+      }
+    },
     events,
     now: async () => Number((await reach(() => publicClient.getBlock())).timestamp),
     gasBalance: (owner = address) => reach(() => publicClient.getBalance({ address: owner })),

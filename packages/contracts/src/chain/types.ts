@@ -166,6 +166,8 @@ export interface Chain {
   /** Timestamp of the latest block. */
   now(): Promise<number>;
   blockNumber(): Promise<bigint>;
+  /** Hash of a block. @throws ChainError `UnknownBlock` */
+  blockHash(number: bigint): Promise<Hex>;
   /** Gas money of an account, in wei. */
   gasBalance(address?: Hex): Promise<bigint>;
   /** @throws ChainError `UnknownJob` */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Account, Chain as ViemChain, Hex, PublicClient, Transport, WalletClient } from "viem";
 import { encodeFunctionData, keccak256 } from "viem";
 import * as BlockhashBeacon from "../../generated/BlockhashBeacon.ts";
@@ -74,13 +75,13 @@ export async function deploySkyNet({ publicClient, walletClient }: DeployClients
   return skynetAddresses();
 }
 
-/**
- * Compares what the blockhash beacon sees with the chain. Some chains have answered BLOCKHASH with the hash of the
- * number, which everybody can compute in advance: audits drawn from it would audit nothing.
- */
-async function assertBlockhash(client: PublicClient<Transport, ViemChain>): Promise<void> {
+const BLOCKHASH_PATIENCE_MS = 5_000;
+const BLOCKHASH_PAUSE_MS = 250;
+
+/** Whether the blockhash beacon sees the hash of the last block but one. */
+async function seesBlockhash(client: PublicClient<Transport, ViemChain>): Promise<boolean> {
   const latest = await client.getBlockNumber({ cacheTime: 0 });
-  if (latest === 0n) return;
+  if (latest === 0n) return true;
   const [{ hash }, value] = await Promise.all([
     client.getBlock({ blockNumber: latest - 1n }),
     client.readContract({
@@ -90,10 +91,23 @@ async function assertBlockhash(client: PublicClient<Transport, ViemChain>): Prom
       args: [latest - 1n],
     }),
   ]);
-  if (value === keccak256(hash)) return;
-  throw new NotDeployedError("FalseBlockhash", "contracts on this chain do not see the hashes of its blocks", {
-    hint: "audits cannot be drawn here: use a chain whose BLOCKHASH is the hash of the block",
-  });
+  return value === keccak256(hash);
+}
+
+/**
+ * Compares what contracts see with the chain. Some chains have answered BLOCKHASH with the hash of the number, which
+ * everybody can compute in advance: audits drawn from it would audit nothing. anvil does so too for the blocks before
+ * a restart, so a few new blocks are waited for.
+ */
+async function assertBlockhash(client: PublicClient<Transport, ViemChain>): Promise<void> {
+  const deadline = Date.now() + BLOCKHASH_PATIENCE_MS;
+  while (!(await seesBlockhash(client))) {
+    if (Date.now() > deadline)
+      throw new NotDeployedError("FalseBlockhash", "contracts on this chain do not see the hashes of its blocks", {
+        hint: "audits cannot be drawn here: use a chain whose BLOCKHASH is the hash of the block",
+      });
+    await sleep(BLOCKHASH_PAUSE_MS);
+  }
 }
 
 /**

@@ -24,6 +24,9 @@ const commands: Record<string, () => Promise<(program: Command) => void>> = {
   job: async () => (await import("./commands/job.ts")).addJob,
   worker: async () => (await import("./commands/worker.ts")).addWorker,
   relay: async () => (await import("./commands/relay.ts")).addRelay,
+  circuit: async () => (await import("./commands/circuit.ts")).addCircuit,
+  verify: async () => (await import("./commands/verify.ts")).addVerify,
+  infer: async () => (await import("./commands/infer.ts")).addInfer,
   wallet: async () => (await import("./commands/wallet.ts")).addWallet,
   srs: async () => (await import("./commands/srs.ts")).addSrs,
   doctor: async () => (await import("./commands/doctor.ts")).addDoctor,
@@ -61,7 +64,8 @@ function report(error: unknown): number {
 function separateJson(args: readonly string[]): string[] {
   const at = args.indexOf("--json");
   const next = args[at + 1];
-  if (at < 0 || !["train", "job", "wallet", "srs"].includes(args[2] ?? "")) return [...args];
+  if (at < 0 || !["train", "job", "wallet", "srs", "circuit", "infer", "verify"].includes(args[2] ?? ""))
+    return [...args];
   if (next === undefined || next.startsWith("-") || next.endsWith(".json")) return [...args];
   return [...args.slice(0, at), ...args.slice(at + 1), "--json"];
 }

@@ -1,112 +1,213 @@
 import type { TensorName } from "../circuit/circuit.ts";
 import { mod } from "../field/fr.ts";
-import type { Claim, ClaimTerm, Factor, Point } from "../script/backend.ts";
+import type { Claim, Point } from "../script/backend.ts";
 import type { Vector } from "../vectors/field-vectors.ts";
+import { type Family, familiesOf, WeightTables } from "./claim-weights.ts";
 import type { Tables } from "./tables.ts";
 
-interface Pair {
-  readonly name: TensorName;
+/** One tensor in the claim sumcheck: its weights times its values, top variable first. */
+interface Side {
   readonly vars: number;
-  weights: Vector;
-  values: Vector;
-  /** Factors 1 - x of variables that it lacks, and its sum while it waits for its first one. */
+  /** c_0 and c_2 of this round's polynomial. */
+  round(): readonly [bigint, bigint];
+  bind(x: bigint): void;
+  /** Sum of weights times values. */
+  sum(): bigint;
+  /** The values with all block variables bound; defined once they are. */
+  block(): Vector;
+}
+
+/** A side that holds all its weights and values as field elements. */
+class DenseSide implements Side {
+  readonly #tables: Tables;
+  readonly #blockBits: number;
+  #vars: number;
+  #weights: Vector;
+  #values: Vector;
+  #block: Vector | undefined;
+
+  constructor(tables: Tables, weights: Vector, values: Vector, vars: number) {
+    this.#tables = tables;
+    this.#blockBits = tables.circuit.settings.blockBits;
+    this.#weights = weights;
+    this.#values = values;
+    this.#vars = vars;
+    this.#snapshot();
+  }
+
+  get vars(): number {
+    return this.#vars;
+  }
+
+  #snapshot(): void {
+    if (this.#vars === this.#blockBits) this.#block = this.#tables.vectors.copy(this.#values);
+  }
+
+  round(): readonly [bigint, bigint] {
+    return this.#tables.vectors.quadraticRound(this.#weights, this.#values);
+  }
+
+  bind(x: bigint): void {
+    const { vectors } = this.#tables;
+    this.#weights = vectors.fold(this.#weights, x);
+    this.#values = vectors.fold(this.#values, x);
+    this.#vars--;
+    this.#snapshot();
+  }
+
+  sum(): bigint {
+    return this.#tables.vectors.dot(this.#weights, this.#values);
+  }
+
+  block(): Vector {
+    return this.#block!;
+  }
+}
+
+/** Weights low ⊗ high with the products of `low` and every block of the values. */
+interface BlockFamily {
+  readonly low: Vector;
+  high: bigint[];
+  dots: bigint[];
+}
+
+/**
+ * A side whose values are integers in several blocks. While block variables are bound, only the products of each family's
+ * low part with every block matter: integer products, ten times cheaper than folding field elements.
+ */
+class BlockSide implements Side {
+  readonly #tables: Tables;
+  readonly #rows: Int32Array;
+  readonly #families: BlockFamily[];
+  readonly #bound: bigint[] = [];
+  #blockVars: number;
+  #dense: DenseSide | undefined;
+
+  constructor(tables: Tables, cells: Int32Array, blockVars: number, families: readonly Family[]) {
+    const { vectors, circuit } = tables;
+    const size = 2 ** circuit.settings.blockBits;
+    this.#tables = tables;
+    this.#blockVars = blockVars;
+    this.#rows = new Int32Array(Math.ceil(cells.length / size) * size);
+    this.#rows.set(cells);
+    this.#families = families.map(({ low, high }) => {
+      const dots = Array<bigint>(2 ** blockVars).fill(0n);
+      const mark = vectors.mark();
+      vectors.toBigInts(vectors.integerRowDots(this.#rows, low)).forEach((value, i) => (dots[i] = value));
+      vectors.release(mark);
+      return { low, high: [...high], dots };
+    });
+  }
+
+  get vars(): number {
+    return this.#dense?.vars ?? this.#tables.circuit.settings.blockBits + this.#blockVars;
+  }
+
+  round(): readonly [bigint, bigint] {
+    if (this.#dense !== undefined) return this.#dense.round();
+    let [c0, c2] = [0n, 0n];
+    const half = 2 ** (this.#blockVars - 1);
+    for (const { high, dots } of this.#families)
+      for (let i = 0; i < half; i++) {
+        c0 += high[i]! * dots[i]!;
+        c2 += (high[i + half]! - high[i]!) * (dots[i + half]! - dots[i]!);
+      }
+    return [mod(c0), mod(c2)];
+  }
+
+  bind(x: bigint): void {
+    if (this.#dense !== undefined) return this.#dense.bind(x);
+    const half = 2 ** (this.#blockVars - 1);
+    const fold = (values: bigint[]) => values.slice(0, half).map((low, i) => mod(low + x * (values[i + half]! - low)));
+    for (const family of this.#families) {
+      family.high = fold(family.high);
+      family.dots = fold(family.dots);
+    }
+    this.#bound.unshift(x);
+    this.#blockVars--;
+    if (this.#blockVars === 0) this.#dense = this.#bindBlocks();
+  }
+
+  #bindBlocks(): DenseSide {
+    const { vectors, circuit } = this.#tables;
+    const { blockBits } = circuit.settings;
+    const size = 2 ** blockBits;
+    const weights = vectors.zeros(size);
+    for (const { low, high } of this.#families) vectors.addScaled(weights, low, high[0]!);
+    const values = vectors.zeros(size);
+    const mark = vectors.mark();
+    const blocks = vectors.slice(vectors.equality(this.#bound), 0, this.#rows.length / size);
+    vectors.copyInto(values, vectors.integerColumnDots(this.#rows, blocks));
+    vectors.release(mark);
+    return new DenseSide(this.#tables, weights, values, blockBits);
+  }
+
+  sum(): bigint {
+    if (this.#dense !== undefined) return this.#dense.sum();
+    return mod(
+      this.#families.reduce((total, { high, dots }) => high.reduce((own, h, i) => own + h * dots[i]!, total), 0n),
+    );
+  }
+
+  block(): Vector {
+    return this.#dense!.block();
+  }
+}
+
+interface Entry {
+  readonly name: TensorName;
+  readonly side: Side;
+  /** Factors 1 - x of variables that the tensor lacks, and its sum while it waits for its first one. */
   scale: bigint;
-  readonly sum: bigint;
-  /** The values once the block variables are bound. */
-  block: Vector | undefined;
+  sum: bigint | undefined;
 }
 
 /** The prover's side of the claim sumcheck: every tensor with the batched weights of all claims about it. */
 export class ClaimTables {
   readonly #tables: Tables;
-  readonly #pairs: Pair[];
+  readonly #entries: Entry[];
 
   constructor(tables: Tables, claims: readonly Claim<bigint>[], weights: Point<bigint>) {
     this.#tables = tables;
-    const { vectors, circuit } = tables;
-    this.#pairs = circuit.tensors.map(({ name, vars }) => {
-      const values = vectors.copy(tables.vector(name));
-      const dense = vectors.zeros(2 ** vars);
-      this.#addWeights(dense, name, claims, weights);
-      const sum = vars < circuit.claimVars ? vectors.dot(dense, values) : 0n;
-      return { name, vars, weights: dense, values, scale: 1n, sum, block: undefined };
+    const tablesOfWeights = new WeightTables(tables.vectors);
+    this.#entries = tables.circuit.tensors.map(({ name, vars }) => {
+      const side = this.#makeSide(name, vars, familiesOf(name, claims, weights), tablesOfWeights);
+      return { name, side, scale: 1n, sum: undefined };
     });
-    this.#snapshot(circuit.claimVars);
   }
 
-  /** Terms with the same factors share one dense vector. */
-  #addWeights(target: Vector, tensor: TensorName, claims: readonly Claim<bigint>[], weights: Point<bigint>): void {
-    const { vectors } = this.#tables;
-    const families = new Map<string, { factors: readonly Factor<bigint>[]; places: Map<number, bigint> }>();
-    claims.forEach(({ terms }, j) => {
-      for (const term of terms) {
-        if (term.tensor !== tensor) continue;
-        const key = keyOf(term);
-        if (!families.has(key)) families.set(key, { factors: term.factors, places: new Map() });
-        const { places } = families.get(key)!;
-        places.set(term.offset, mod((places.get(term.offset) ?? 0n) + weights.at(j) * term.coefficient));
-      }
-    });
-    for (const { factors, places } of families.values()) {
-      const mark = vectors.mark();
-      const base = factors.map((factor) => this.#dense(factor)).reduce((low, high) => vectors.outer(low, high));
-      for (const [offset, weight] of places)
-        vectors.addScaled(vectors.slice(target, offset, base.length), base, weight);
-      vectors.release(mark);
-    }
-  }
-
-  #dense(factor: Factor<bigint>): Vector {
-    const { vectors } = this.#tables;
-    const size = 2 ** factor.vars;
-    const indicator = (count: number) =>
-      vectors.fromIntegers(Int32Array.from({ length: size }, (_, i) => (i < count ? 1 : 0)));
-    if (factor.kind === "ones") return indicator(size);
-    if (factor.kind === "prefix") return indicator(factor.count);
-    const point = Array.from({ length: factor.vars }, (_, k) => factor.point.at(factor.from + k));
-    const equality = vectors.equality(point);
-    return factor.kind === "equality" ? equality : vectors.multiply(equality, indicator(factor.count));
-  }
-
-  #snapshot(round: number): void {
+  #makeSide(name: TensorName, vars: number, families: ReturnType<typeof familiesOf>, weights: WeightTables): Side {
     const { vectors, circuit } = this.#tables;
-    if (round !== circuit.settings.blockBits) return;
-    for (const pair of this.#pairs) pair.block = vectors.copy(pair.values);
+    const { blockBits } = circuit.settings;
+    const cells = this.#tables.cells(name);
+    if (cells instanceof Int32Array && vars > blockBits)
+      return new BlockSide(this.#tables, cells, vars - blockBits, weights.split(families, blockBits, vars - blockBits));
+    const dense = vectors.zeros(2 ** vars);
+    weights.addAll(dense, families);
+    return new DenseSide(this.#tables, dense, vectors.copy(this.#tables.vector(name)), vars);
   }
 
   round(j: number): bigint[] {
     let [c0, c2] = [0n, 0n];
-    for (const { vars, weights, values, scale, sum } of this.#pairs) {
-      const [a, b] = vars > j ? this.#tables.vectors.quadraticRound(weights, values) : [sum, 0n];
-      c0 += scale * a;
-      c2 += scale * b;
+    for (const entry of this.#entries) {
+      const [a, b] = entry.side.vars > j ? entry.side.round() : [(entry.sum ??= entry.side.sum()), 0n];
+      c0 += entry.scale * a;
+      c2 += entry.scale * b;
     }
     return [mod(c0), mod(c2)];
   }
 
   bind(j: number, x: bigint): void {
-    const { vectors } = this.#tables;
-    for (const pair of this.#pairs)
-      if (pair.vars > j) {
-        pair.weights = vectors.fold(pair.weights, x);
-        pair.values = vectors.fold(pair.values, x);
-      } else pair.scale = mod(pair.scale * (1n - x));
-    this.#snapshot(j);
+    for (const entry of this.#entries)
+      if (entry.side.vars > j) entry.side.bind(x);
+      else entry.scale = mod(entry.scale * (1n - x));
   }
 
   /** The polynomial to open: the blocks of each tensor bound at the high coordinates, added with the coefficients. */
   combined(coefficients: ReadonlyMap<TensorName, bigint>): Vector {
     const { vectors, circuit } = this.#tables;
     const out = vectors.zeros(2 ** circuit.settings.blockBits);
-    for (const { name, block } of this.#pairs) vectors.addScaled(out, block!, coefficients.get(name)!);
+    for (const { name, side } of this.#entries) vectors.addScaled(out, side.block(), coefficients.get(name)!);
     return out;
   }
 }
-
-const keyOf = ({ factors }: ClaimTerm<bigint>): string =>
-  factors
-    .map((factor) => {
-      const count = "count" in factor ? factor.count : "";
-      return [factor.kind, factor.vars, count, ...("point" in factor ? [factor.point.id, factor.from] : [])].join("/");
-    })
-    .join(" ");

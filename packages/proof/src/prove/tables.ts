@@ -19,8 +19,18 @@ export class Tables {
       this.#witness.set("exponentials", table);
     }
     // all at once: what is made between a mark and its release would be lost
-    for (const { name } of circuit.tensors)
-      if (this.#witness.has(name)) this.#made.set(name, this.#make(name, this.cells(name)));
+    for (const { name, vars } of circuit.tensors)
+      if (this.#witness.has(name) && this.#needsVector(name, vars))
+        this.#made.set(name, this.#make(name, this.cells(name)));
+  }
+
+  /** Weights and batches of several blocks are only ever used as integers. */
+  #needsVector(name: TensorName, vars: number): boolean {
+    const integers = this.cells(name) instanceof Int32Array && vars > this.circuit.settings.blockBits;
+    return (
+      !(integers && ["weights", "next", "batch", "output"].includes(name)) ||
+      this.circuit.slots.get("label")?.tensor === name
+    );
   }
 
   cells(name: TensorName): TensorCells {

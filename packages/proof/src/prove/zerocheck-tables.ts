@@ -1,6 +1,6 @@
 import type { Cells, FormTerm, Lookup } from "../circuit/circuit.ts";
 import { inverse, mod, P } from "../field/fr.ts";
-import { isSquare } from "../script/script.ts";
+import { isSquare, TABLE_ID } from "../script/script.ts";
 import type { Vector } from "../vectors/field-vectors.ts";
 import type { Tables } from "./tables.ts";
 
@@ -77,7 +77,7 @@ export class ZerocheckTables {
     const { vectors } = this.#tables;
     const size = 2 ** vars;
     const lane = (name: string, j: number) => this.#tables.column(name, j, lanes);
-    const square = mod(this.#beta * this.#beta);
+    const square = this.#tableId();
     if (kind === "range")
       return {
         denominators: Array.from({ length: lanes }, (_, j) => vectors.subtractFrom(this.#alpha, lane(slot, j))),
@@ -95,6 +95,10 @@ export class ZerocheckTables {
     });
     const numerators = denominators.map((_, j) => vectors.subtractFrom(0n, lane(slot, j)));
     return { denominators, numerators };
+  }
+
+  #tableId(): bigint {
+    return this.#omitted.has(TABLE_ID) ? 0n : mod(this.#beta * this.#beta);
   }
 
   /** u + beta e of every class cell. */
@@ -190,7 +194,7 @@ export class ZerocheckTables {
   words(): bigint[] {
     const { vectors } = this.#tables;
     const words: bigint[] = [];
-    const square = mod(this.#beta * this.#beta);
+    const square = this.#tableId();
     for (const { lookup, denominators } of this.#lookups) {
       const values = denominators.map((vector) => vectors.get(vector, 0));
       if (lookup.kind === "range") words.push(...values.map((d) => mod(this.#alpha - d)));
@@ -211,7 +215,7 @@ export class ZerocheckTables {
     const scale = inverse(this.#beta);
     return denominators.map((d, j) => {
       const place = index + BigInt(j * 2 ** vars);
-      return (mod(this.#alpha - d - place - this.#beta * this.#beta) * scale) % P;
+      return (mod(this.#alpha - d - place - this.#tableId()) * scale) % P;
     });
   }
 }

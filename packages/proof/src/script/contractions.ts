@@ -38,7 +38,7 @@ export function contractionRelation<Value>(
     terms.push({ tensor: "weights", offset: 0, coefficient: weight, factors });
     terms.push({ tensor: "next", offset: 0, coefficient: minus, factors });
   }
-  claim(script, "contractions", backend.sub(total, constant), terms);
+  claim(script, "sums of contractions", backend.sub(total, constant), terms);
   return contractions.map((contraction) => {
     const { kind, layer, coefficient } = contraction;
     const power = weights.at(kind === "update" ? forms.length : forms.indexOf(contraction));

@@ -381,6 +381,7 @@ class Generator implements Backend<Expression> {
         pairing: number("pairing"),
       },
       tau2: this.#key.tau2,
+      omitted: this.omitted,
       publicInput: inference && settings.input === "public",
       publicOutput: inference && settings.output === "public",
     });
@@ -405,6 +406,7 @@ contract ProofVerifier {
 
   /** Exact length, no other encoding of the same proof. */
   #layoutChecks(): string[] {
+    if (this.omitted.has("length")) return [];
     const { proofBytes } = this;
     const same = (a: string, b: number) => `eq(${a}, ${hex(b)})`;
     const all = `and(${same("calldatasize()", PROOF_AT + proofBytes)}, and(${same("calldataload(132)", 160)}, ${same("calldataload(164)", proofBytes)}))`;
@@ -438,7 +440,7 @@ contract ProofVerifier {
       const count = circuit.batch * circuit.layers[0]!.inputs;
       const end = output - inputBytes(circuit) + count;
       check(dataTag, output - inputBytes(circuit), count, ID_AT.idData, "batch id");
-      if (count % 32 !== 0)
+      if (count % 32 !== 0 && !this.omitted.has("input padding"))
         lines.push(
           `if shl(${8 * (count % 32)}, calldataload(${hex(end - (count % 32))})) { fail(${number("input padding")}) }`,
         );

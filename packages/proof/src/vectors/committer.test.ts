@@ -91,6 +91,13 @@ test("an offset selects later points", () => {
   expect(() => multiexp.multiply({ integers }, LENGTH - 2)).toThrow(expect.objectContaining({ code: "BadVector" }));
 });
 
+test("integers that doubles do not hold exactly are refused", () => {
+  for (const value of [2 ** 53, -(2 ** 60), 1e300, Infinity])
+    expect(() => multiexp.multiply({ integers: Float64Array.of(1, value) })).toThrow(
+      expect.objectContaining({ code: "BadVector" }),
+    );
+});
+
 test("points that repeat, cancel, or are infinity", async () => {
   // A small set of logarithms makes equal, opposite and infinite partial sums at every depth.
   for (const choices of [[1n], [1n, -1n], [0n], [0n, 1n, -1n, 2n], [5n, -5n, 10n, 0n, 15n]]) {

@@ -27,6 +27,9 @@ const LEAST_PIECE = 1024;
 /** A field element costs as much as this many small integers. */
 const WORDS_COST = 16;
 
+/** Small integers that the calling thread multiplies without a pause: some 50 ms. A timer may wait 4 ms. */
+const BREATH = 2 ** 16;
+
 interface Task extends Piece {
   readonly job: number;
   readonly cost: number;
@@ -130,11 +133,15 @@ export class Committer {
       throw new ProofError("BadVector", `${n} scalars for a reference string of ${this.#length} points`);
   }
 
-  /** Work of the calling thread. It lets other tasks run, and looks at the signal, between pieces. */
+  /** Work of the calling thread. It lets other tasks run, and looks at the signal, after every `BREATH` of cost. */
   async #work(tasks: readonly Task[], signal: AbortSignal | undefined): Promise<Point[]> {
     const sums: Point[] = [];
-    for (const { scalars, offset } of tasks) {
-      sums.push(this.#local.multiply(scalars, offset));
+    let cost = 0;
+    for (const task of tasks) {
+      sums.push(this.#local.multiply(task.scalars, task.offset));
+      cost += task.cost;
+      if (cost < BREATH) continue;
+      cost = 0;
       await new Promise((resolve) => setTimeout(resolve));
       signal?.throwIfAborted();
     }

@@ -153,17 +153,21 @@ test.for([1, 2, 4])("the lookup round with %i lanes", (lanes) => {
 
 test("the round of general terms", () => {
   const [eq, tables] = [elements(4), Array.from({ length: 4 }, () => elements(8))];
-  const terms: Term[] = [
+  const all: Term[] = [
     { coefficient: 1n, factors: [0, 1] },
     { coefficient: -1n, factors: [2] },
     { coefficient: element(), factors: [3, 3, 0, 1, 2] },
     { coefficient: 5n, factors: [] },
+    { coefficient: 1n, factors: [] },
   ];
-  const inner = (i: number, x: bigint) =>
-    sum(
-      terms.map(({ coefficient, factors }) => factors.reduce((p, f) => mod(p * line(tables[f]!, i, x)), coefficient)),
-    );
-  expect(vectors.termsRound(v(eq), tables.map(v), terms)).toEqual(at((x) => sum(eq.map((e, i) => e * inner(i, x)))));
+  // Every degree on its own: the kernel evaluates no more points than the degree needs.
+  for (const terms of [...all.map((term) => [term]), all, []]) {
+    const inner = (i: number, x: bigint) =>
+      sum(
+        terms.map(({ coefficient, factors }) => factors.reduce((p, f) => mod(p * line(tables[f]!, i, x)), coefficient)),
+      );
+    expect(vectors.termsRound(v(eq), tables.map(v), terms)).toEqual(at((x) => sum(eq.map((e, i) => e * inner(i, x)))));
+  }
 });
 
 test("lengths that disagree are refused, and memory is a stack", () => {

@@ -294,7 +294,7 @@ export class FieldVectors {
       );
       this.#kernels.lookupRound(this.#results, eq.at, pointers, d.length, numerators !== null, eq.length);
     });
-    return this.#evaluations();
+    return this.#evaluations(d.length + 1);
   }
 
   /**
@@ -305,9 +305,14 @@ export class FieldVectors {
     this.#requireTables(eq, tables);
     for (const { factors } of terms)
       requireLength(factors.length < POINTS && factors.every((f) => tables[f] !== undefined), "bad factors of a term");
+    const degree = terms.reduce((most, { factors }) => Math.max(most, factors.length), 0);
     const mark = this.mark();
     const coefficients = this.fromBigInts(terms.map(({ coefficient }) => coefficient));
-    const words = terms.flatMap(({ factors }, t) => [factors.length, coefficients.at + t * ELEMENT, ...factors]);
+    const words = terms.flatMap(({ coefficient, factors }, t) => [
+      factors.length,
+      coefficient === 1n ? 0 : coefficients.at + t * ELEMENT,
+      ...factors,
+    ]);
     const pointers = this.#stack.allocate(4 * tables.length);
     const program = this.#stack.allocate(4 * words.length);
     const scratch = this.#stack.allocate(2 * ELEMENT * tables.length);
@@ -316,9 +321,19 @@ export class FieldVectors {
       tables.map(({ at }) => at),
     );
     this.#writeWords(program, words);
-    this.#kernels.termsRound(this.#results, eq.at, pointers, tables.length, program, terms.length, eq.length, scratch);
+    this.#kernels.termsRound(
+      this.#results,
+      eq.at,
+      pointers,
+      tables.length,
+      program,
+      terms.length,
+      eq.length,
+      scratch,
+      degree + 1,
+    );
     this.release(mark);
-    return this.#evaluations();
+    return this.#evaluations(degree);
   }
 
   #make(length: number): Vector {
@@ -379,7 +394,22 @@ export class FieldVectors {
     return this.#scalar;
   }
 
-  #evaluations(): bigint[] {
-    return Array.from({ length: POINTS }, (_, i) => this.#read(this.#results + i * ELEMENT));
+  /** Six evaluations of a polynomial of which the kernel has made degree + 1; the others follow by finite differences. */
+  #evaluations(degree: number): bigint[] {
+    const known = Array.from({ length: degree + 1 }, (_, i) => this.#read(this.#results + i * ELEMENT));
+    return extrapolate(known, POINTS);
   }
+}
+
+/** Values at 0 ... count - 1 of the polynomial of lowest degree with the given values at 0, 1, ... */
+function extrapolate(known: readonly bigint[], count: number): bigint[] {
+  // differences[k]: the k-th difference at the current point.
+  const differences = [...known];
+  for (let k = 1; k < known.length; k++)
+    for (let i = known.length - 1; i >= k; i--) differences[i] = differences[i]! - differences[i - 1]!;
+  return Array.from({ length: count }, () => {
+    const value = mod(differences[0]!);
+    for (let k = 0; k + 1 < differences.length; k++) differences[k] = differences[k]! + differences[k + 1]!;
+    return value;
+  });
 }

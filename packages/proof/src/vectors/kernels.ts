@@ -36,6 +36,7 @@ export interface ProofKernels {
     termCount: number,
     half: number,
     scratch: number,
+    points: number,
   ): void;
 
   pointsFromWords(points: number, words: number, factor: number, n: number): number;

@@ -20,6 +20,9 @@ export function scalarCount(scalars: Scalars): number {
 /** Bits of a scalar and one for the last carry. */
 const WORD_BITS = 255;
 
+/** Doubles hold longer integers not exactly. */
+const MOST_INTEGER_BITS = 53;
+
 /** Widest window: more buckets than this do not fit in the cache. */
 const MOST_BITS = 15;
 
@@ -116,7 +119,10 @@ export class Multiexp {
     const View = doubles ? Float64Array : Int32Array;
     new View(this.#stack.buffer, source, n).set(integers);
     this.#kernels.bitLengths(histogram, source, n, doubles);
-    const widths = planIntegers(new Uint32Array(this.#stack.buffer, histogram, 64));
+    const lengths = new Uint32Array(this.#stack.buffer, histogram, 64);
+    if (lengths.subarray(MOST_INTEGER_BITS + 1).some((count) => count > 0))
+      throw new ProofError("BadVector", `an integer has more than ${MOST_INTEGER_BITS} bits`);
+    const widths = planIntegers(lengths);
     return this.#cut(n, widths, (digits, windows) =>
       this.#kernels.integerDigits(digits, source, n, doubles, windows, widths.length),
     );

@@ -29,6 +29,9 @@ interface Listeners {
   onEnd(cause: unknown): void;
 }
 
+const NOT_LOADED =
+  "its script did not load; in a cross-origin isolated page it, too, needs the header Cross-Origin-Embedder-Policy";
+
 function openPort({ onMessage, onEnd }: Listeners): Port {
   const workerThreads = globalThis.process?.getBuiltinModule?.("node:worker_threads");
   if (workerThreads !== undefined) {
@@ -47,7 +50,9 @@ function openPort({ onMessage, onEnd }: Listeners): Port {
   // Bundlers know this form and bundle the file.
   const worker = new Worker(new URL("./thread.ts", import.meta.url), { type: "module" });
   worker.addEventListener("message", ({ data }) => onMessage(data as ThreadResponse));
-  worker.addEventListener("error", (event) => onEnd(new Error(event.message)));
+  // Without a message, the script itself did not load.
+  worker.addEventListener("error", ({ message }) => onEnd(new Error(message || NOT_LOADED)));
+  worker.addEventListener("messageerror", () => onEnd(new Error("an answer could not be read")));
   return {
     post: (request) => worker.postMessage(request),
     hold: () => {},

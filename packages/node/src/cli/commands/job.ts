@@ -73,13 +73,13 @@ export function addJob(program: Command): void {
     );
 }
 
-async function openReader(options: JobOptions): Promise<Chain> {
+export async function openReader(options: JobOptions): Promise<Chain> {
   const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: READER_KEY });
   await chain.assertDeployed();
   return chain;
 }
 
-async function findJob(chain: Chain, prefix: string): Promise<Hex> {
+export async function findJob(chain: Chain, prefix: string): Promise<Hex> {
   const matches = (await chain.jobIds()).filter((jobId) => jobId.startsWith(prefix.toLowerCase()));
   if (matches.length === 1) return matches[0]!;
   throw new InvalidInputError(

@@ -3,13 +3,14 @@
 import { frMultiply, frAdd, frSubtract, FR_ONE } from "../../../build/field";
 import { E, copyElement } from "./vector";
 
-/** Evaluation points 0 ... 5: enough for degree 5. */
-const POINTS: usize = 6;
-
 const A = memory.data(36), B = memory.data(36), C = memory.data(36), T = memory.data(36), U = memory.data(36);
 
 /** Values and steps of up to nine tables of a lookup: h, d[4], numerators[4]. */
 const LOOKUP = memory.data(2 * 9 * 36);
+
+/** Polynomials of degree 2, each as value, first and second difference. */
+const LOW = memory.data(3 * 36), HIGH = memory.data(3 * 36), LOW_SUM = memory.data(3 * 36), HIGH_SUM = memory.data(3 * 36);
+const PRODUCT = memory.data(3 * 36);
 
 /** Round of sum x y: out[0] = constant, out[1] = quadratic coefficient. The claim gives the linear one. */
 export function quadraticRound(out: usize, x: usize, y: usize, half: i32): void {
@@ -48,15 +49,6 @@ function advance(values: usize, steps: usize, count: i32): void {
   }
 }
 
-/** z = a x + b y */
-// @ts-ignore: decorator
-@inline
-function cross(z: usize, a: usize, x: usize, b: usize, y: usize): void {
-  frMultiply(z, a, x);
-  frMultiply(U, b, y);
-  frAdd(z, z, U);
-}
-
 /** z = h d - n */
 function oneLane(z: usize, h: usize, d: usize, numerators: bool): void {
   frMultiply(z, h, d);
@@ -68,71 +60,123 @@ function twoLanes(z: usize, h: usize, d: usize, numerators: bool): void {
   const n = d + 2 * E;
   frMultiply(z, d, d + E);
   frMultiply(z, z, h);
-  if (numerators) cross(T, n, d + E, n + E, d);
-  else frAdd(T, d, d + E);
+  if (numerators) {
+    frMultiply(T, n, d + E);
+    frMultiply(U, n + E, d);
+    frAdd(T, T, U);
+  } else {
+    frAdd(T, d, d + E);
+  }
   frSubtract(z, z, T);
 }
 
-/** z = h d0 d1 d2 d3 - (n0 d1 + n1 d0) d2 d3 - (n2 d3 + n3 d2) d0 d1 */
-function fourLanes(z: usize, h: usize, d: usize, numerators: bool): void {
-  const n = d + 4 * E;
-  frMultiply(A, d, d + E);
-  frMultiply(B, d + 2 * E, d + 3 * E);
-  frMultiply(z, A, B);
-  frMultiply(z, z, h);
-  if (numerators) cross(T, n, d + E, n + E, d);
-  else frAdd(T, d, d + E);
-  frMultiply(T, T, B);
-  frSubtract(z, z, T);
-  if (numerators) cross(T, n + 2 * E, d + 3 * E, n + 3 * E, d + 2 * E);
-  else frAdd(T, d + 2 * E, d + 3 * E);
-  frMultiply(T, T, A);
-  frSubtract(z, z, T);
+/** Z = x y for lines x, y with values at 0 and steps. */
+function startProduct(z: usize, x: usize, xStep: usize, y: usize, yStep: usize): void {
+  frMultiply(z, x, y);
+  frAdd(T, x, xStep);
+  frAdd(U, y, yStep);
+  frMultiply(T, T, U);
+  frSubtract(z + E, T, z);
+  frMultiply(T, xStep, yStep);
+  frAdd(z + 2 * E, T, T);
+}
+
+/** Z = n0 d1 + n1 d0, or d0 + d1 without numerators, for the lanes at d, n and their steps. */
+function startSum(z: usize, d: usize, n: usize, toSteps: usize, numerators: bool): void {
+  if (!numerators) {
+    frAdd(z, d, d + E);
+    frAdd(z + E, d + toSteps, d + E + toSteps);
+    return;
+  }
+  startProduct(z, n, n + toSteps, d + E, d + E + toSteps);
+  startProduct(PRODUCT, n + E, n + E + toSteps, d, d + toSteps);
+  for (let i: usize = 0; i < 3 * E; i += E) frAdd(z + i, z + i, PRODUCT + i);
+}
+
+/** Z at the next point; degree 1 has no second difference. */
+function next(z: usize, degree: i32): void {
+  frAdd(z, z, z + E);
+  if (degree == 2) frAdd(z + E, z + E, z + 2 * E);
+}
+
+/**
+ * Adds eq ((h L - l) H - k L) at 0 ... 5, where L = d0 d1, H = d2 d3, l = n0 d1 + n1 d0, k = n2 d3 + n3 d2. These four have
+ * degree 2 or 1: three products each, then additions give all points.
+ */
+function addFourLanes(out: usize, eq: usize, values: usize, toSteps: usize, numerators: bool): void {
+  const d = values + E;
+  const n = values + 5 * E;
+  startProduct(LOW, d, d + toSteps, d + E, d + E + toSteps);
+  startProduct(HIGH, d + 2 * E, d + 2 * E + toSteps, d + 3 * E, d + 3 * E + toSteps);
+  startSum(LOW_SUM, d, n, toSteps, numerators);
+  startSum(HIGH_SUM, d + 2 * E, n + 2 * E, toSteps, numerators);
+  const degree = numerators ? 2 : 1;
+  for (let point = 0; ; point++) {
+    frMultiply(C, values, LOW);
+    frSubtract(C, C, LOW_SUM);
+    frMultiply(C, C, HIGH);
+    frMultiply(T, HIGH_SUM, LOW);
+    frSubtract(C, C, T);
+    frMultiply(C, C, eq);
+    frAdd(out, out, C);
+    if (point == 5) return;
+    out += E;
+    frAdd(values, values, values + toSteps);
+    next(LOW, 2);
+    next(HIGH, 2);
+    next(LOW_SUM, degree);
+    next(HIGH_SUM, degree);
+  }
+}
+
+/** Adds eq times the polynomial of one or two lanes at 0 ... lanes + 1. */
+function addFewLanes(out: usize, eq: usize, values: usize, toSteps: usize, lanes: i32, numerators: bool, count: i32): void {
+  for (let point = 0; point < lanes + 2; point++) {
+    if (point > 0) advance(values, values + toSteps, count);
+    if (lanes == 2) twoLanes(C, values, values + E, numerators);
+    else oneLane(C, values, values + E, numerators);
+    frMultiply(C, C, eq);
+    frAdd(out, out, C);
+    out += E;
+  }
 }
 
 /**
  * Round of sum eq (h prod_j d_j - sum_j n_j prod_{i != j} d_i), a fraction sum h = sum_j n_j / d_j with cleared
  * denominators (Haboeck, "Multivariate lookups based on logarithmic derivatives", 2022). eq[half] does not depend on the
  * bound variable. `tables` lists pointers h, d[lanes] and, with `numerators`, n[lanes]; without them n_j = 1.
- * out = evaluations at 0 ... 5; lanes is 1, 2 or 4.
+ * out = evaluations at 0 ... lanes + 1, the degree; lanes is 1, 2 or 4.
  */
 export function lookupRound(out: usize, eq: usize, tables: usize, lanes: i32, numerators: bool, half: i32): void {
   const count = 1 + lanes + (numerators ? lanes : 0);
-  const values = LOOKUP;
-  const steps = LOOKUP + 9 * E;
-  memory.fill(out, 0, POINTS * E);
+  const toSteps = 9 * E;
+  memory.fill(out, 0, E * (lanes + 2));
   for (let i = 0; i < half; i++) {
     const at = E * i;
-    start(tables, count, at, E * half, values, steps);
-    for (let point: usize = 0; point < POINTS; point++) {
-      if (point > 0) advance(values, steps, count);
-      if (lanes == 4) fourLanes(C, values, values + E, numerators);
-      else if (lanes == 2) twoLanes(C, values, values + E, numerators);
-      else oneLane(C, values, values + E, numerators);
-      frMultiply(C, C, eq + at);
-      frAdd(out + point * E, out + point * E, C);
-    }
+    start(tables, count, at, E * half, LOOKUP, LOOKUP + toSteps);
+    if (lanes == 4) addFourLanes(out, eq + at, LOOKUP, toSteps, numerators);
+    else addFewLanes(out, eq + at, LOOKUP, toSteps, lanes, numerators, count);
   }
 }
 
 /**
  * Round of sum eq sum_t coefficient_t prod_f table_f, eq[half] as above. `tables` lists pointers, `terms` is u32 words per
- * term: number of factors, pointer of the coefficient, index of each table. `scratch` takes 2 x count elements.
- * out = evaluations at 0 ... 5; no term has more than 5 factors.
+ * term: number of factors, pointer of the coefficient or 0 for 1, index of each table. `scratch` takes 2 x count elements.
+ * out = evaluations at 0 ... points - 1.
  */
 export function termsRound(
-  out: usize, eq: usize, tables: usize, count: i32, terms: usize, termCount: i32, half: i32, scratch: usize,
+  out: usize, eq: usize, tables: usize, count: i32, terms: usize, termCount: i32, half: i32, scratch: usize, points: i32,
 ): void {
   const steps = scratch + E * count;
-  memory.fill(out, 0, POINTS * E);
+  memory.fill(out, 0, E * points);
   for (let i = 0; i < half; i++) {
     const at = E * i;
     start(tables, count, at, E * half, scratch, steps);
-    for (let point: usize = 0; point < POINTS; point++) {
+    for (let point = 0; point < points; point++) {
       if (point > 0) advance(scratch, steps, count);
       sumTerms(C, terms, termCount, scratch);
       frMultiply(C, C, eq + at);
-      frAdd(out + point * E, out + point * E, C);
+      frAdd(out + E * point, out + E * point, C);
     }
   }
 }
@@ -142,12 +186,17 @@ function sumTerms(z: usize, terms: usize, termCount: i32, values: usize): void {
   memory.fill(z, 0, E);
   for (let t = 0; t < termCount; t++) {
     const factors = load<u32>(terms);
-    copyElement(T, load<u32>(terms, 4));
+    const coefficient = load<u32>(terms, 4);
     terms += 8;
-    for (let f: u32 = 0; f < factors; f++) {
-      frMultiply(T, T, values + E * load<u32>(terms));
-      terms += 4;
+    let first = <usize>coefficient;
+    let f: u32 = 0;
+    if (coefficient == 0) {
+      first = factors == 0 ? FR_ONE : values + E * load<u32>(terms);
+      f = 1;
     }
+    copyElement(T, first);
+    for (; f < factors; f++) frMultiply(T, T, values + E * load<u32>(terms + (f << 2)));
+    terms += factors << 2;
     frAdd(z, z, T);
   }
 }

@@ -1,0 +1,214 @@
+import path from "node:path";
+import { type Command, Option } from "commander";
+import {
+  type Circuit,
+  compileVerifier,
+  createExecutor,
+  createProofSystem,
+  generateVerifier,
+  type InferenceModel,
+  inferenceCircuit,
+  type ProofSystem,
+  quantiseBytes,
+  readInferenceModel,
+  type StatementHeader,
+} from "@skynet/proof";
+import { fromHex, InvalidInputError, keccak256, toHex, type Hex } from "@skynet/protocol";
+import { readIdx } from "@skynet/storage";
+import { z } from "zod";
+import { readInputFile, writeFileAtomic } from "../../runtime/files.ts";
+import { loadReferenceString } from "../../trainer/reference-string.ts";
+import { integer, jsonOption, withUi, type JsonOption } from "../options.ts";
+import { toJson, type Ui } from "../ui.ts";
+
+interface InferOptions extends JsonOption {
+  readonly input?: string;
+  readonly index: number;
+  readonly inputMode: "public" | "committed";
+  readonly outputMode: "public" | "committed";
+  readonly out?: string;
+  readonly check?: string;
+  readonly srs?: string;
+  readonly threads: number;
+}
+
+/** Proofs that are checked on this machine are about no chain; the string of development chains will do. */
+const LOCAL_CHAIN = 31337;
+const NO_VERIFIER: Hex = `0x${"00".repeat(20)}`;
+const LOCAL_CONTEXT: Hex = toHex(keccak256(new TextEncoder().encode("skynet/1/local-inference")));
+
+const hex = (bytes: number) =>
+  z
+    .string()
+    .regex(new RegExp(`^0x[0-9a-f]{${2 * bytes}}$`))
+    .transform((text) => text as Hex);
+const proofSchema = z.strictObject({
+  version: z.literal(1),
+  statement: z.strictObject({
+    chainId: z.int(),
+    verifier: hex(20),
+    context: hex(32),
+    idIn: hex(32),
+    idOut: hex(32),
+    idData: hex(32),
+  }),
+  inputMode: z.enum(["public", "committed"]),
+  outputMode: z.enum(["public", "committed"]),
+  proof: z.string().regex(/^0x([0-9a-f]{2})+$/),
+});
+
+/** `skynet infer`: runs a model on one sample and proves the result, or checks such a proof. */
+export function addInfer(program: Command): void {
+  const mode = (flags: string, what: string, fallback: string) =>
+    new Option(flags, `${what} in the proof, or behind a commitment`)
+      .choices(["public", "committed"])
+      .default(fallback);
+  program
+    .command("infer")
+    .description("run a model on one sample, prove the result and check the proof")
+    .argument("<model>", "model that a job trained, or an ONNX file of a multi-layer perceptron with its weights")
+    .option("--input <file>", "sample: JSON array of numbers as the model takes them, or an IDX file of images")
+    .option("--index <n>", "which image of an IDX file", integer(0, 2 ** 31 - 1), 0)
+    .addOption(mode("--input-mode <mode>", "the input", "committed"))
+    .addOption(mode("--output-mode <mode>", "the logits", "public"))
+    .option("--out <file>", "where the proof goes, as JSON")
+    .option("--check <file>", "check this proof instead of making one")
+    .option("--srs <file>", "reference string (default: the insecure one of development chains)")
+    .option("--threads <n>", "threads that prove", integer(1, 64), 2)
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ npx skynet infer model.onnx --input examples/fashion-mnist/t10k-images-idx3-ubyte.gz --index 7 --out proof.json
+  $ npx skynet infer model.onnx --check proof.json`,
+    )
+    .action((file: string, options: InferOptions) =>
+      withUi(options, async (ui) => {
+        const model = readInferenceModel(await readInputFile(file, "the model"));
+        return options.check === undefined ? infer(model, options, ui) : check(model, options, options.check, ui);
+      }),
+    );
+}
+
+async function open(circuit: Circuit, options: InferOptions): Promise<ProofSystem> {
+  const srs = await loadReferenceString(options.srs, circuit.settings.blockBits, LOCAL_CHAIN);
+  return createProofSystem(circuit, srs, { threads: options.threads });
+}
+
+async function infer(model: InferenceModel, options: InferOptions, ui: Ui): Promise<Record<string, unknown>> {
+  const { program, weights } = model;
+  if (options.input === undefined)
+    throw new InvalidInputError("NoInput", "no sample is given", {
+      hint: "Name it with --input FILE, or a proof with --check.",
+    });
+  const x = await readSample(model, options.input, options.index);
+  const circuit = inferenceCircuit(program, 1, { input: options.inputMode, output: options.outputMode });
+  const steps = 4;
+  ui.progress("Preparing", 0, steps);
+  const system = await open(circuit, options);
+  try {
+    ui.progress("Committing to the weights", 1, steps);
+    const executor = await createExecutor(program);
+    executor.load(weights);
+    const points = await system.commitWeights(weights);
+    const startedMs = performance.now();
+    const header = { chainId: LOCAL_CHAIN, verifier: NO_VERIFIER, context: LOCAL_CONTEXT };
+    const { statement, proof, logits } = await system.proveInference(
+      header,
+      { weights, points, x, trace: executor.trace(x, 1) },
+      { onProgress: (share) => ui.progress("Proving", Math.round((1 + 2 * share) * 100), steps * 100) },
+    );
+    const proveMs = performance.now() - startedMs;
+    ui.progress("Checked", steps, steps);
+    const top = logits.indexOf(Math.max(...logits));
+    const values = Array.from(logits, (value) => value / 2 ** program.loss.logitScale);
+    if (!model.exact) ui.line("the weights were rounded from floating point");
+    ui.line(`class ${top}, logits ${values.map((value) => value.toFixed(2)).join(" ")}`);
+    ui.line(`proven in ${(proveMs / 1000).toFixed(2)} s and checked: ${proof.length} bytes`);
+    const document = {
+      version: 1,
+      statement,
+      inputMode: options.inputMode,
+      outputMode: options.outputMode,
+      proof: toHex(proof),
+    };
+    if (options.out !== undefined) {
+      await writeFileAtomic(path.resolve(options.out), `${toJson(document, 2)}\n`);
+      ui.line(`proof written to ${options.out}`);
+    }
+    return { class: top, logits: values, proveMs, proofBytes: proof.length, modelId: statement.idIn, ...statement };
+  } finally {
+    await system.close();
+  }
+}
+
+async function check(
+  model: InferenceModel,
+  options: InferOptions,
+  file: string,
+  ui: Ui,
+): Promise<Record<string, unknown>> {
+  const parsed = proofSchema.safeParse(parseJson(await readInputFile(file, "the proof")));
+  if (!parsed.success)
+    throw new InvalidInputError("BadProofFile", `${file} is not a proof of skynet infer`, {
+      hint: "Make one with --out FILE.",
+    });
+  const { statement, inputMode, outputMode, proof } = parsed.data;
+  const system = await open(inferenceCircuit(model.program, 1, { input: inputMode, output: outputMode }), options);
+  try {
+    const modelId = system.weightsId(await system.commitWeights(model.weights));
+    if (modelId !== statement.idIn)
+      throw new InvalidInputError("WrongModel", "the proof is about another model", {
+        hint: "Check it with the model that it was made with.",
+      });
+    const startedMs = performance.now();
+    await system.verify(statement as StatementHeader, fromHex(proof));
+    const verifyMs = performance.now() - startedMs;
+    const { runtime } = await compileVerifier((await generateVerifier(system.key)).source);
+    ui.line(
+      `the proof is valid (${verifyMs.toFixed(0)} ms); its verifier contract has ${(runtime.length - 2) / 2} bytes`,
+    );
+    return { valid: true, verifyMs, ...statement };
+  } finally {
+    await system.close();
+  }
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return undefined;
+  }
+}
+
+/** One sample as the integers that the model takes. */
+async function readSample({ program }: InferenceModel, file: string, index: number): Promise<Int8Array> {
+  const { features, normalisation } = program.input;
+  const bytes = await readInputFile(file, "the sample");
+  const numbers = file.endsWith(".json") ? z.array(z.number()).safeParse(parseJson(bytes)).data : undefined;
+  if (file.endsWith(".json")) {
+    if (numbers === undefined || numbers.length !== features)
+      throw new InvalidInputError("BadSample", `${file} is not an array of ${features} numbers`);
+    if (normalisation !== null) return quantiseBytes(program, Uint8Array.from(numbers));
+    return Int8Array.from(numbers, (value) => quantise(value, program.scales.input, file));
+  }
+  const { shape, data } = await readIdx(bytes);
+  const size = shape.slice(1).reduce((a, b) => a * b, 1);
+  if (size !== features)
+    throw new InvalidInputError("BadSample", `the images of ${file} have ${size} values; the model takes ${features}`);
+  if (index >= shape[0]!)
+    throw new InvalidInputError("BadSample", `${file} has ${shape[0]} images; there is no number ${index}`);
+  return quantiseBytes(program, data.slice(index * size, (index + 1) * size));
+}
+
+function quantise(value: number, scale: number, file: string): number {
+  const rounded = Math.floor(value * 2 ** scale + 0.5);
+  if (!(rounded >= -128 && rounded <= 127))
+    throw new InvalidInputError(
+      "BadSample",
+      `${file} holds ${value}, outside the ${scale} fraction bits of 8-bit inputs`,
+    );
+  return rounded;
+}

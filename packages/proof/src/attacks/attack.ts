@@ -1,0 +1,113 @@
+import { mod } from "../field/fr.ts";
+import { zerocheckWords } from "../script/script.ts";
+import { readWord, writeWord } from "../field/curve.ts";
+import { inverse } from "../field/fr.ts";
+import { type Findings, inspect } from "./inspect.ts";
+import type { Changes, Forgery, Subject } from "./subject.ts";
+
+export type SubjectName = "step" | "inference" | "committed inference";
+
+/** One thing that a malicious prover does; everything behind it is computed honestly. */
+export interface Attack {
+  readonly name: string;
+  readonly on: SubjectName;
+  /** The check that refuses it, in TypeScript and on chain. */
+  readonly check: string;
+  /** All relations and claims that are false about what was committed, with the checks' names where words lie. */
+  readonly falsifies: readonly string[];
+  /** Leaving out any single one of these lets the attack pass: each of them is needed. */
+  readonly without: readonly string[];
+  readonly forge: (subject: Subject, omitted: ReadonlySet<string>) => Promise<Forgery>;
+}
+
+type Make = Changes | ((subject: Subject) => Changes);
+
+const changesOf = (make: Make, subject: Subject): Changes => (typeof make === "function" ? make(subject) : make);
+
+/** An attack that honest code proves after a change. */
+export function attack(
+  name: string,
+  check: string,
+  without: readonly string[],
+  make: Make,
+  { on = "step", falsifies = without }: Partial<Pick<Attack, "on" | "falsifies">> = {},
+): Attack {
+  const forge = (subject: Subject, omitted: ReadonlySet<string>) =>
+    subject.prove({ ...changesOf(make, subject), omitted });
+  return { name, on, check, falsifies, without, forge };
+}
+
+/** A product of columns that does not hold: its part of the zerocheck is needed, and so is the zerocheck's claim. */
+export const falseProduct = (name: string, relation: string, make: Make): Attack =>
+  attack(name, "opening fold", [relation, "zerocheck"], make);
+
+/** A claim that does not hold. */
+export const falseClaim = (name: string, claim: string, make: Make): Attack =>
+  attack(name, "opening fold", [claim], make);
+
+/** Changes a finished proof, or what it is said to be about. */
+export function edited(
+  name: string,
+  check: string,
+  without: readonly string[],
+  edit: (forgery: Forgery, subject: Subject) => Partial<Forgery>,
+  on: SubjectName = "step",
+  make: Make = {},
+): Attack {
+  const forge = async (subject: Subject, omitted: ReadonlySet<string>) => {
+    const forgery = await subject.prove({ ...changesOf(make, subject), omitted });
+    return { ...forgery, ...edit(forgery, subject) };
+  };
+  return { name, on, check, falsifies: [], without, forge };
+}
+
+const wordAt = (proof: Uint8Array, at: number): bigint => readWord(proof, at);
+
+/** The same proof with another word. */
+export function withWord(proof: Uint8Array, at: number, value: bigint): Uint8Array {
+  const copy = proof.slice();
+  writeWord(copy, at, value);
+  return copy;
+}
+
+/**
+ * The value of a word that makes `lack` zero, where `lack` is linear in the word; nothing behind the word may matter.
+ * A prover can compute the same from what it knows.
+ */
+export async function solveWord(
+  subject: Subject,
+  forgery: Forgery,
+  at: number,
+  lack: (findings: Findings) => bigint,
+): Promise<bigint> {
+  const [low, high] = [wordAt(forgery.proof, at), mod(wordAt(forgery.proof, at) + 1n)];
+  const lackAt = async (value: bigint) =>
+    lack(await inspect(subject.key, { ...forgery, proof: withWord(forgery.proof, at, value) }));
+  const [a, b] = [await lackAt(low), await lackAt(high)];
+  return mod(low - a * inverse(b - a));
+}
+
+/**
+ * A relation of the zerocheck is false, and one word behind the zerocheck is chosen so that its equation holds: only the
+ * claim about that word stands against it.
+ */
+export function wordLie(word: string, base: Changes, relation: string): Attack {
+  const forge = async (subject: Subject, omitted: ReadonlySet<string>) => {
+    const first = await subject.prove({ ...base, omitted });
+    const index = zerocheckWords(subject.circuit).indexOf(word);
+    const { at } = await inspect(subject.key, first);
+    const lack = ({ claims }: Findings) => claims.get("zerocheck") ?? 0n;
+    const value = await solveWord(subject, first, at.get("zerocheck")! + 32 * index, lack);
+    const message = (id: string, round: number, values: readonly bigint[]) =>
+      id === "zerocheck" && round < 0 ? values.with(index, value) : undefined;
+    return subject.prove({ ...base, interference: { message }, omitted });
+  };
+  return {
+    name: `the word ${word} repairs a false relation`,
+    on: "step",
+    check: "opening fold",
+    falsifies: [relation, word],
+    without: [word],
+    forge,
+  };
+}

@@ -1,0 +1,135 @@
+import { equalBytes } from "@skynet/protocol";
+import { stepCircuit } from "../circuit/build.ts";
+import { CompileError, OverflowError } from "../errors.ts";
+import { createExecutor, type Executor } from "../executor.ts";
+import { equalPoints, GENERATOR, GENERATOR_G2, multiply, multiplyG2, type Point } from "../field/curve.ts";
+import { power } from "../field/fr.ts";
+import type { FuzzOptions } from "../fuzz.ts";
+import { initialWeights } from "../initial-weights.ts";
+import type { IntegerProgram } from "../program.ts";
+import { createProofSystem, type ProofSystem } from "../prove/system.ts";
+import { provePlainly } from "../reference/prover.ts";
+import { deriveTensors } from "../reference/witness.ts";
+import type { Statement } from "../script/statement.ts";
+import { perceptronProgram, randomIntegers } from "../testing.ts";
+import { kernelPoints } from "../vectors/points.ts";
+import type { Random } from "./mutations.ts";
+import { commitPlainly, HEADER, inputsOf, TAU } from "./subject.ts";
+
+const MOST_BLOCK_BITS = 8;
+/** Every so many shapes the reference prover runs too. */
+const REFERENCE_EVERY = 8;
+const STEPS = 2;
+
+/** Two chained steps each of random shapes: proved, verified, and the second starts from the first's commitments. */
+async function fuzzShapes({ count, seed, onProgress }: FuzzOptions): Promise<Record<string, unknown>> {
+  const report = { shapes: 0, proofs: 0, references: 0, overflows: 0, refusedSettings: 0 };
+  const points = kernelPoints(
+    Array.from({ length: 2 ** MOST_BLOCK_BITS }, (_, i) => multiply(GENERATOR, power(TAU, BigInt(i)))),
+  );
+  for (let i = 0; i < count; i++) {
+    const random = randomIntegers(seed * 1_000_003 + i);
+    const where = `shape ${i} of seed ${seed}`;
+    const system = await randomSystem(random, points);
+    if (system === undefined) report.refusedSettings++;
+    else {
+      try {
+        report.shapes++;
+        await proveChain(system, random, i % REFERENCE_EVERY === 0, where, report);
+      } finally {
+        await system.close();
+      }
+    }
+    onProgress?.(i + 1);
+  }
+  return report;
+}
+
+async function randomSystem(random: Random, points: Uint32Array): Promise<ProofSystem | undefined> {
+  const layers = random(1, 4);
+  const sizes = [random(1, 9), ...Array.from({ length: layers - 1 }, () => random(1, 9)), random(2, 9)];
+  const batchSize = random(1, 9);
+  const widths = { logit: random(6, 9), activation: random(5, 10), gradient: random(8, 11) };
+  const training = { batchSize, learningRate: batchSize / 2 ** random(0, 5), workers: 2 ** random(0, 3), widths };
+  const blockBits = random(4, MOST_BLOCK_BITS);
+  try {
+    const circuit = stepCircuit(perceptronProgram(sizes, training), { blockBits, tableBits: random(4, 8) });
+    const part = points.slice(0, (points.length / 2 ** MOST_BLOCK_BITS) * 2 ** blockBits);
+    const srs = { points: part, g2Tau: multiplyG2(GENERATOR_G2, TAU), hash: `0x${"5e".repeat(32)}` } as const;
+    return await createProofSystem(circuit, srs);
+  } catch (error) {
+    if (error instanceof CompileError && error.code === "WidthsDoNotFit") return undefined;
+    throw error;
+  }
+}
+
+interface Report {
+  proofs: number;
+  references: number;
+  overflows: number;
+}
+
+async function proveChain(
+  system: ProofSystem,
+  random: Random,
+  withReference: boolean,
+  where: string,
+  report: Report,
+): Promise<void> {
+  const { program } = system.circuit;
+  const executor = await createExecutor(program);
+  executor.load(
+    initialWeights(
+      program,
+      Uint8Array.from({ length: 32 }, () => random(0, 255)),
+    ),
+  );
+  let points = await system.commitWeights(executor.weights());
+  for (let step = 0; step < STEPS; step++) {
+    try {
+      const { proof, statement, tensors, after } = await proveStep(system, executor, random, points);
+      report.proofs++;
+      expectPoints(after, await system.commitWeights(executor.weights()), `${where}: commitments after step ${step}`);
+      points = after;
+      if (!withReference) continue;
+      const plain = await provePlainly(system.key, statement, tensors(), commitPlainly);
+      if (!equalBytes(plain, proof)) throw new Error(`${where}, step ${step}: the reference sends other bytes`);
+      report.references++;
+    } catch (cause) {
+      if (!(cause instanceof OverflowError)) throw new Error(`${where}, step ${step}: ${String(cause)}`, { cause });
+      report.overflows++;
+      return;
+    }
+  }
+}
+
+const randomBatch = ({ batchSize, input, loss }: IntegerProgram, random: Random) => ({
+  x: Int8Array.from({ length: batchSize * input.features }, () => random(-40, 60)),
+  labels: Uint8Array.from({ length: batchSize }, () => random(0, loss.classes - 1)),
+});
+
+async function proveStep(system: ProofSystem, executor: Executor, random: Random, beforePoints: readonly Point[]) {
+  const { x, labels } = randomBatch(system.circuit.program, random);
+  const before = executor.weights();
+  const trace = executor.trace(x, labels.length, labels);
+  executor.step(x, labels);
+  const after = executor.weights();
+  const batchPoints = await system.commitBatch(x, labels);
+  const afterPoints = await system.commitChange(before, beforePoints, after);
+  const own = { before, after, beforePoints, afterPoints, x, labels, batchPoints, trace };
+  const { proof, statement } = await system.proveStep(HEADER, own);
+  const tensors = () => deriveTensors(system.circuit, inputsOf(system.circuit, before, x, labels));
+  const named = new Map([
+    ["weights", beforePoints],
+    ["next", afterPoints],
+    ["batch", batchPoints],
+  ] as const);
+  return { proof, statement: { ...statement, points: named } satisfies Statement, tensors, after: afterPoints };
+}
+
+function expectPoints(actual: readonly Point[], expected: readonly Point[], what: string): void {
+  if (actual.length !== expected.length || !actual.every((point, i) => equalPoints(point, expected[i]!)))
+    throw new Error(`${what} differ from those of the weights`);
+}
+
+export const shapeFuzzers = { "proof-shapes": fuzzShapes };
