@@ -25,7 +25,7 @@ export interface SmallJob {
   readonly pricePerRound?: number;
 }
 
-/** A job on the first 2,560 training and 1,000 test images (20 batches of 128); returns the job file's path. */
+/** A job in quorum mode on the first 2,560 training and 1,000 test images (20 batches of 128); returns the job file's path. */
 export async function writeSmallJob(folder: string, options: SmallJob = {}): Promise<string> {
   await fs.mkdir(folder, { recursive: true });
   const files = [
@@ -51,6 +51,7 @@ data:
 training: { batchSize: 128, learningRate: 0.5, localSteps: ${localSteps}, rounds: ${rounds}, seed: 1 }
 workers: { count: ${workers}, minimum: ${minimum} }
 payment: { pricePerRound: ${pricePerRound}, stake: 20, missPenalty: 1, mergeFee: 0.5 }
+verification: { mode: quorum }
 windows: ${JSON.stringify(windows)}
 `,
   );

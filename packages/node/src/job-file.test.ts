@@ -19,6 +19,11 @@ describe("JOB.yaml", () => {
     expect(parseJobFile(minimal)).toMatchObject({
       training: { batchSize: 128, learningRate: 0.5, localSteps: 256, rounds: 4 },
       payment: { missPenalty: "0", deliveryPercent: 20 },
+      verification: { mode: "proof", auditSegments: 1, auditPercent: 100, beacon: "blockhash", circuit: {} },
+      windows: { draw: 60, prove: 120 },
+    });
+    expect(parseJobFile(`${minimal}verification: {mode: quorum}\ntraining: {localSteps: 3}\n`)).toMatchObject({
+      verification: { mode: "quorum" },
     });
   });
 
@@ -33,6 +38,11 @@ describe("JOB.yaml", () => {
     ["workers: {count: 2, minimum: 3}", /workers\.minimum is larger/],
     ["payment: {pricePerRound: -1, stake: 1}", /payment\.pricePerRound: an amount/],
     ["training: {learningRate: fast}", /training\.learningRate/],
+    ["verification: {segment: 5}", /verification\.segment/],
+    ["verification: {segment: 3}", /256 local steps do not divide into segments of 3/],
+    ["verification: {segment: 4, auditSegments: 3}", /64 segments do not divide into 3 equal parts/],
+    ["verification: {mode: trust}", /verification\.mode/],
+    ["verification: {auditPercent: 0}", /verification\.auditPercent/],
   ])("refuses %s", (line, message) => {
     const without = minimal
       .split("\n")
