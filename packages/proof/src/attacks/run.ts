@@ -60,7 +60,8 @@ export class Contracts {
   }
 }
 
-async function codeOf(key: ProofKey, omitted: ReadonlySet<string>): Promise<Hex> {
+/** Runtime code of the contract of a key. */
+export async function codeOf(key: ProofKey, omitted: ReadonlySet<string> = new Set()): Promise<Hex> {
   const { source } = await generateVerifier(key, { omitted });
   return (await compileVerifier(source)).runtime;
 }
