@@ -62,13 +62,15 @@ describe("a job in proof mode on a local network of processes", () => {
     "pays every worker for rounds that were drawn, proven on chain and merged by the contract",
     { timeout: 180_000 },
     async () => {
-      const { requester } = await start(3, { beacon: "blockhash" });
+      const { network: net, requester } = await start(3, { beacon: "blockhash" });
       const summary = await summaryOf(requester);
       expect(summary).toMatchObject({ outcome: "COMPLETED", statesIdentical: true, mode: "proof", segment: 2 });
       expect(summary).toMatchObject({ proofs: 12, provenWorkerRounds: 6, slashed: 0, rounds: 2 });
       expect(BigInt(summary.paid)).toBe(6n * 10n * TOKEN + TOKEN);
       expect(summary.gas.prove.count).toBe(6);
       expect(summary.gas.prove.mean).toBeGreaterThan(500_000);
+      const [kept] = await fs.readdir(path.join(net.folder, "requester", "commitments"));
+      expect(kept, "commitments for the next job on this data").toMatch(/^[0-9a-f]{64}\.bin$/);
       expect(await fs.readFile(summary.reportFile, "utf8")).toContain("2 proofs");
     },
   );

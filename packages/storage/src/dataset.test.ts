@@ -1,7 +1,7 @@
 import fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { decode, encode, merkleRoot, toHex } from "@skynet/protocol";
+import { committedId, decode, encode, merkleRoot, toHex } from "@skynet/protocol";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { encryptBlock, generateDataKey, type DataKey } from "./age.ts";
 import { batchLeaf, buildBatches, type Batch } from "./batches.ts";
@@ -97,4 +97,30 @@ test("batches of different size or labels beyond the classes are not published",
   await expect(publishDataset({ ...options, batches, classes: 2 })).rejects.toMatchObject(bad);
   await expect(publishDataset({ ...options, batches: [] })).rejects.toMatchObject(bad);
   await expect(publishDataset({ ...options, batches, signal: AbortSignal.abort() })).rejects.toThrow("aborted");
+});
+
+test("with commitments the leaves are hashes of their points, and other points are refused", async () => {
+  const tag = new Uint8Array(32).fill(9);
+  const points = batches.map((_, i) => new Uint8Array(128).fill(i + 1));
+  const commitments = { tag, points };
+  const options = { name: "toy", batches, classes: 3, blockStore: blocks, recipient: key.recipient };
+  const committed = await publishDataset({ ...options, commitments });
+  expect(committed.manifest.leaves.map(toHex)).toEqual(points.map((own) => committedId(toHex(tag), own)));
+  expect(committed.root).not.toBe(published.root);
+  const dataset = open({ manifestBytes: committed.manifestBytes, expectedRoot: committed.root });
+  expect(await dataset.batch(1)).toEqual(batches[1]);
+
+  const { manifest } = committed;
+  const others: unknown[] = [
+    { tag: new Uint8Array(32), points },
+    { tag, points: points.toReversed() },
+    { tag, points: points.slice(1) },
+    { tag, points: points.map((own) => own.subarray(1)) },
+  ];
+  for (const wrong of others) {
+    const manifestBytes = encode({ ...manifest, commitments: wrong });
+    expect(() => open({ manifestBytes, expectedRoot: committed.root })).toThrow(
+      expect.objectContaining({ code: "BadManifest" }),
+    );
+  }
 });

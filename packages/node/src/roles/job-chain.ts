@@ -14,7 +14,7 @@ export function createJobChain(chain: Chain, jobId: Hex): JobChain {
   return {
     self: chain.address,
     jobId,
-    snapshot: async () => snapshotOf(chain, jobId, await events()),
+    snapshot: createSnapshots(chain, jobId, events),
     publicKeyOf: async (worker) => {
       const { publicKey } = await chain.worker(worker);
       if (publicKey === undefined) throw new SkyNetError("NotRegistered", `${worker} is not registered`);
@@ -119,6 +119,20 @@ async function done(write: Promise<unknown>): Promise<void> {
 
 const signedSeats = (seats: readonly number[], signatures: readonly Hex[]) =>
   seats.map((seat, i) => ({ seat, signature: signatures[i]! }));
+
+/** The job at the newest block; between two blocks nothing changes, so nothing is read. */
+function createSnapshots(
+  chain: Chain,
+  jobId: Hex,
+  events: () => Promise<readonly ChainJobEvent[]>,
+): () => Promise<JobSnapshot> {
+  let latest: { readonly block: bigint; readonly snapshot: JobSnapshot } | undefined;
+  return async () => {
+    const block = await chain.blockNumber();
+    if (latest?.block !== block) latest = { block, snapshot: await snapshotOf(chain, jobId, await events()) };
+    return latest.snapshot;
+  };
+}
 
 /** All events of the job; only blocks that are new or could still change are asked for. */
 function createEventCache(chain: Chain, jobId: Hex): () => Promise<readonly ChainJobEvent[]> {
