@@ -118,6 +118,13 @@ const inference: Attack[] = [
     { alter: (name, values) => void (name === "output" && add(0, 1n)(values)) },
     { on: "committed inference" },
   ),
+  attack(
+    "something behind the committed logits",
+    "opening fold",
+    ["output"],
+    { alter: (name, values) => void (name === "output" && values.push(7n)) },
+    { on: "committed inference" },
+  ),
 ];
 
 const lengths: Attack[] = [
