@@ -66,7 +66,7 @@ describe("a step", () => {
     const program = perceptronProgram([1, 1, 2], { batchSize: 1, learningRate: 1, workers: 1 });
     const executor = await createExecutor(program);
     // Class 0 is certain. A sample of class 1 would have a gradient far outside its width.
-    const weights = [Int32Array.of(0, 0), Int32Array.of(2 ** 24, -(2 ** 24), 2 ** 20, 0)];
+    const weights = [Int32Array.of(0, 0), Int32Array.of(2 ** 24, -(2 ** 24), 2 ** 19, 0)];
     executor.load(weights);
     executor.evaluate(new Int8Array(64), new Uint8Array(64).fill(1), 64);
     executor.step(Int8Array.of(1), Uint8Array.of(0));

@@ -1,9 +1,11 @@
-import { mod } from "../field/fr.ts";
 import { zerocheckWords } from "../script/script.ts";
 import { readWord, writeWord } from "../field/curve.ts";
-import { inverse } from "../field/fr.ts";
+import { inverse, mod } from "../field/fr.ts";
 import { type Findings, inspect } from "./inspect.ts";
 import type { Changes, Forgery, Subject } from "./subject.ts";
+
+/** The verifier draws other challenges than the prover did: so much is false that it is not listed. */
+export const EVERYTHING = "*";
 
 export type SubjectName = "step" | "inference" | "committed inference";
 
@@ -61,8 +63,6 @@ export function edited(
   return { name, on, check, falsifies: [], without, forge };
 }
 
-const wordAt = (proof: Uint8Array, at: number): bigint => readWord(proof, at);
-
 /** The same proof with another word. */
 export function withWord(proof: Uint8Array, at: number, value: bigint): Uint8Array {
   const copy = proof.slice();
@@ -80,7 +80,8 @@ export async function solveWord(
   at: number,
   lack: (findings: Findings) => bigint,
 ): Promise<bigint> {
-  const [low, high] = [wordAt(forgery.proof, at), mod(wordAt(forgery.proof, at) + 1n)];
+  const low = readWord(forgery.proof, at);
+  const high = mod(low + 1n);
   const lackAt = async (value: bigint) =>
     lack(await inspect(subject.key, { ...forgery, proof: withWord(forgery.proof, at, value) }));
   const [a, b] = [await lackAt(low), await lackAt(high)];

@@ -1,27 +1,11 @@
-import fs from "node:fs";
-import os from "node:os";
-import path from "node:path";
-import { startAnvil } from "../../../contracts/src/anvil.ts";
 import type { FuzzOptions } from "../fuzz.ts";
 import { CHECKS } from "../script/rejection.ts";
 import { randomIntegers } from "../testing.ts";
 import type { SubjectName } from "./attack.ts";
-import { VerifierChain } from "./evm.ts";
+import { withChain } from "./chain-fuzz.ts";
 import { mutant, type Submission } from "./mutations.ts";
 import { assertPasses, assertRefused, attacks, Contracts, createSubjects, type Subjects, verdict } from "./run.ts";
 import { stepSubject } from "./subject.ts";
-
-/** Runs work with a chain of its own. */
-export async function withChain<T>(work: (chain: VerifierChain) => Promise<T>): Promise<T> {
-  const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), "skynet-proof-fuzz-"));
-  const anvil = await startAnvil({ dataDir, blockTimeSeconds: 0 });
-  try {
-    return await work(new VerifierChain(anvil.rpcUrl));
-  } finally {
-    await anvil.stop();
-    fs.rmSync(dataDir, { recursive: true });
-  }
-}
 
 async function withSubjects<T>(work: (subjects: Subjects) => Promise<T>): Promise<T> {
   const subjects = await createSubjects();

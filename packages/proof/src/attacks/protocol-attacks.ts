@@ -4,7 +4,16 @@ import { GENERATOR, isInfinity, type Point } from "../field/curve.ts";
 import { inverse, mod, P, Q } from "../field/fr.ts";
 import type { Interference } from "../prove/prover.ts";
 import { zerocheckWords } from "../script/script.ts";
-import { type Attack, attack, falseClaim, solveWord, type SubjectName, withWord, wordLie } from "./attack.ts";
+import {
+  type Attack,
+  attack,
+  EVERYTHING,
+  falseClaim,
+  solveWord,
+  type SubjectName,
+  withWord,
+  wordLie,
+} from "./attack.ts";
 import { cell, on, set } from "./cells.ts";
 import { type Findings, inspect } from "./inspect.ts";
 import type { Changes, Subject } from "./subject.ts";
@@ -304,7 +313,7 @@ const commitments: Attack[] = [
       interference: { unabsorbed: new Set([name!]) },
     });
     // the verifier draws other challenges: what is true for the prover is false for it, in many places
-    return { ...own, falsifies: ["*"] };
+    return { ...own, falsifies: [EVERYTHING] };
   }),
 ];
 

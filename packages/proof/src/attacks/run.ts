@@ -5,7 +5,7 @@ import { TABLE_ID } from "../script/script.ts";
 import { compileVerifier } from "../solidity/compile.ts";
 import { generateVerifier } from "../solidity/generate.ts";
 import { verify } from "../verify/verify.ts";
-import type { Attack, SubjectName } from "./attack.ts";
+import { type Attack, EVERYTHING, type SubjectName } from "./attack.ts";
 import type { VerifierChain } from "./evm.ts";
 import { inspect } from "./inspect.ts";
 import { protocolAttacks } from "./protocol-attacks.ts";
@@ -60,13 +60,11 @@ export class Contracts {
   }
 }
 
-async function codeOf(key: ProofKey, omitted: ReadonlySet<string>): Promise<Hex> {
+/** Runtime code of the contract of a key. */
+export async function codeOf(key: ProofKey, omitted: ReadonlySet<string> = new Set()): Promise<Hex> {
   const { source } = await generateVerifier(key, { omitted });
   return (await compileVerifier(source)).runtime;
 }
-
-/** Everything is false about a proof whose header or transcript differs, so there is nothing to compare. */
-const EVERYTHING = "*";
 
 /**
  * All that is false about a forgery, by what the prover committed to; lies to the verifier as `check: name`. That the

@@ -13,17 +13,29 @@ import { deriveTensors } from "../reference/witness.ts";
 import type { Statement } from "../script/statement.ts";
 import { perceptronProgram, randomIntegers } from "../testing.ts";
 import { kernelPoints } from "../vectors/points.ts";
+import { withChain } from "./chain-fuzz.ts";
+import type { VerifierChain } from "./evm.ts";
 import type { Random } from "./mutations.ts";
+import { codeOf } from "./run.ts";
 import { commitPlainly, HEADER, inputsOf, TAU } from "./subject.ts";
 
 const MOST_BLOCK_BITS = 8;
 /** Every so many shapes the reference prover runs too. */
 const REFERENCE_EVERY = 8;
+/** Every so many shapes the generated contract runs too. */
+const CONTRACT_EVERY = 40;
 const STEPS = 2;
 
 /** Two chained steps each of random shapes: proved, verified, and the second starts from the first's commitments. */
-async function fuzzShapes({ count, seed, onProgress }: FuzzOptions): Promise<Record<string, unknown>> {
-  const report = { shapes: 0, proofs: 0, references: 0, overflows: 0, refusedSettings: 0 };
+function fuzzShapes(options: FuzzOptions): Promise<Record<string, unknown>> {
+  return withChain((chain) => proveShapes(chain, options));
+}
+
+async function proveShapes(
+  chain: VerifierChain,
+  { count, seed, onProgress }: FuzzOptions,
+): Promise<Record<string, unknown>> {
+  const report = { shapes: 0, proofs: 0, references: 0, contracts: 0, overflows: 0, refusedSettings: 0 };
   const points = kernelPoints(
     Array.from({ length: 2 ** MOST_BLOCK_BITS }, (_, i) => multiply(GENERATOR, power(TAU, BigInt(i)))),
   );
@@ -35,7 +47,11 @@ async function fuzzShapes({ count, seed, onProgress }: FuzzOptions): Promise<Rec
     else {
       try {
         report.shapes++;
-        await proveChain(system, random, i % REFERENCE_EVERY === 0, where, report);
+        const judges = {
+          reference: i % REFERENCE_EVERY === 0,
+          chain: i % CONTRACT_EVERY === 0 ? chain : undefined,
+        };
+        await proveChain(system, random, judges, where, report);
       } finally {
         await system.close();
       }
@@ -66,13 +82,14 @@ async function randomSystem(random: Random, points: Uint32Array): Promise<ProofS
 interface Report {
   proofs: number;
   references: number;
+  contracts: number;
   overflows: number;
 }
 
 async function proveChain(
   system: ProofSystem,
   random: Random,
-  withReference: boolean,
+  judges: { readonly reference: boolean; readonly chain: VerifierChain | undefined },
   where: string,
   report: Report,
 ): Promise<void> {
@@ -91,7 +108,13 @@ async function proveChain(
       report.proofs++;
       expectPoints(after, await system.commitWeights(executor.weights()), `${where}: commitments after step ${step}`);
       points = after;
-      if (!withReference) continue;
+      if (judges.chain !== undefined && step === 0) {
+        await judges.chain.install(HEADER.verifier, await codeOf(system.key));
+        const verdict = await judges.chain.verdict(HEADER.verifier, statement, proof);
+        if (verdict !== "accepted") throw new Error(`the contract says ${verdict}`);
+        report.contracts++;
+      }
+      if (!judges.reference) continue;
       const plain = await provePlainly(system.key, statement, tensors(), commitPlainly);
       if (!equalBytes(plain, proof)) throw new Error(`${where}, step ${step}: the reference sends other bytes`);
       report.references++;

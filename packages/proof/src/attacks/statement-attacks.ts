@@ -3,16 +3,16 @@ import { concatBytes, type Hex, keccak256, toHex } from "@skynet/protocol";
 import { readWord, writeWord } from "../field/curve.ts";
 import { P } from "../field/fr.ts";
 import { inputId, outputId, outputBytes, pointsId, publicBytes, type StatementHeader } from "../script/statement.ts";
-import { type Attack, attack, edited, type SubjectName } from "./attack.ts";
+import { type Attack, attack, edited, EVERYTHING, type SubjectName } from "./attack.ts";
 import { add } from "./cells.ts";
-import { commitTensor, type Subject } from "./subject.ts";
+import { commitTensor, HEADER, type Subject } from "./subject.ts";
 
 const other: Hex = `0x${"ab".repeat(32)}`;
 
 /** A header that says something else than the proof. */
 const replayed = (name: string, check: string, change: Partial<StatementHeader>): Attack => ({
   ...edited(name, check, [], ({ header }) => ({ header: { ...header, ...change } })),
-  falsifies: ["*"],
+  falsifies: [EVERYTHING],
 });
 
 /** The prover proves under an id that is not that of the points. */
@@ -37,24 +37,20 @@ const otherTensor = (name: string, tensor: "weights" | "next" | "batch"): Attack
     { falsifies: [] },
   );
 
+/** A proof made for another chain or contract, and judged on this one: what a call cannot change. */
+const elsewhere = (name: string, change: Partial<StatementHeader>): Attack => ({
+  ...replayed(name, "contractions", {}),
+  forge: async (subject, omitted) => {
+    const forgery = await subject.prove({ omitted, statement: () => change });
+    return { ...forgery, header: { ...forgery.header, chainId: HEADER.chainId, verifier: HEADER.verifier } };
+  },
+});
+
 const bindings: Attack[] = [
-  // a chain id cannot be changed in a call: the proof is made for another chain, and judged on this one
-  replayed("a proof for another chain", "contractions", {}),
-  replayed("a proof for another verifier", "contractions", {}),
+  elsewhere("a proof for another chain", { chainId: 1 }),
+  elsewhere("a proof for another verifier", { verifier: `0x${"cd".repeat(20)}` }),
   replayed("a proof for another context: job, worker, round, step or batch index", "contractions", { context: other }),
-].map((own, i) =>
-  i === 2
-    ? own
-    : {
-        ...own,
-        forge: async (subject, omitted) => {
-          const change = i === 0 ? { chainId: 1 } : { verifier: `0x${"cd".repeat(20)}` as Hex };
-          const forgery = await subject.prove({ omitted, statement: () => change });
-          const { chainId, verifier } = (await subject.prove({ omitted })).header;
-          return { ...forgery, header: { ...forgery.header, chainId, verifier } };
-        },
-      },
-);
+];
 
 const ids: Attack[] = [
   replayed("the id of other weights", "weights id", { idIn: other }),
@@ -70,7 +66,7 @@ const ids: Attack[] = [
     ...edited("the ids before and after are swapped", "weights id", [], ({ header }) => ({
       header: { ...header, idIn: header.idOut, idOut: header.idIn },
     })),
-    falsifies: ["*"],
+    falsifies: [EVERYTHING],
   },
   otherTensor("stale weights: computed with others than committed", "weights"),
   otherTensor("other next weights than computed", "next"),
@@ -120,6 +116,13 @@ const inference: Attack[] = [
     "opening fold",
     ["output"],
     { alter: (name, values) => void (name === "output" && add(0, 1n)(values)) },
+    { on: "committed inference" },
+  ),
+  attack(
+    "something behind the committed logits",
+    "opening fold",
+    ["output"],
+    { alter: (name, values) => void (name === "output" && values.push(7n)) },
     { on: "committed inference" },
   ),
 ];

@@ -257,11 +257,11 @@ const ranges: Attack[] = [
   outOfRange("a logit rounded up: softmax is dithered", moved("o.quotient", 1n)),
   outOfRange("a logit rounded down: softmax is dithered", moved("o.quotient", -1n)),
   outOfRange("a logit that is a fraction in the field", fraction("o.quotient", "o.remainder")),
-  outOfRange("a gradient rounded up", moved("h0.gradientQuotients", 1n)),
-  outOfRange("a gradient rounded down", moved("h0.gradientQuotients", -1n)),
+  outOfRange("a gradient rounded up", moved("h0.roundedGradient", 1n)),
+  outOfRange("a gradient rounded down", moved("h0.roundedGradient", -1n)),
   outOfRange(
     "a gradient that is a fraction in the field, of whatever unit",
-    fraction("h0.gradientQuotients", "h0.gradientRemainder"),
+    fraction("h0.roundedGradient", "h0.gradientRemainder"),
   ),
   outOfRange("a padded hidden unit that is not zero", { alter: on({ "h0.quotient": set(cell(0, PADDED), 5n) }) }),
   outOfRange("a digit in a gap of the ranged columns is out of range", (subject) => ({
@@ -288,7 +288,7 @@ const next = (name: string, change: (values: bigint[], subject: Subject) => void
 const contractions: Attack[] = [
   unmatched("a hidden value without its product", "h0.quotient", "h0.remainder"),
   unmatched("a logit without its product", "o.quotient", "o.remainder"),
-  unmatched("a gradient without its product", "h0.gradientQuotients", "h0.gradientRemainder"),
+  unmatched("a gradient without its product", "h0.roundedGradient", "h0.gradientRemainder"),
   next("a weight moves by one", (values) => add(0, 1n)(values)),
   next("a bias of the last layer moves by one", (values) => add(32 + 4 * 4, 1n)(values)),
   next("a weight is a fraction in the field", (values) => add(3, inverse(2n))(values)),

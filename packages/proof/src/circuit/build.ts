@@ -136,6 +136,7 @@ class Builder {
     const cellVars = Math.max(...this.#layers.map((_, i) => this.#cellVars(this.#cells(i))));
     const zerocheckVars = Math.max(cellVars, ...lookups.map(({ vars }) => vars));
     const claimVars = Math.max(...this.#tensors.map(({ vars }) => vars));
+    const outputVars = this.#tensors.find(({ name }) => name === "output")?.vars ?? 0;
     const circuit: Circuit = {
       statement: this.#statement,
       program: this.#program,
@@ -154,7 +155,7 @@ class Builder {
       zerocheckVars,
       contractionVars: Math.max(...contractions.map(({ vars }) => vars)),
       claimVars,
-      pointVars: step ? Math.max(zerocheckVars, this.#batchVars + this.#tensors[0]!.vars) : zerocheckVars,
+      pointVars: Math.max(zerocheckVars, step ? this.#batchVars + this.#tensors[0]!.vars : outputVars),
     };
     checkBounds(circuit);
     return circuit;

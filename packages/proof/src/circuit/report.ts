@@ -27,11 +27,11 @@ export interface CircuitReport {
  * Milliseconds per 1,000 cells or points; gas per item.
  */
 const COST = {
-  smallCellMs: 0.9,
-  fullCellMs: 13,
-  sumcheckCellMs: 0.55,
-  lookupCellMs: 3.2,
-  fixedMs: 160,
+  smallCellMs: 0.8,
+  fullCellMs: 10.8,
+  sumcheckCellMs: 0.3,
+  lookupCellMs: 3,
+  fixedMs: 130,
   pointGas: 6_880,
   wordGas: 590,
   roundGas: 420,

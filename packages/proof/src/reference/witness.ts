@@ -268,7 +268,7 @@ class Derivation {
       );
     });
     const name = `h${layer - 1}`;
-    const quotients = this.#divide(name, "gradientQuotients", "gradientRemainder", backward, sums);
+    const quotients = this.#divide(name, "roundedGradient", "gradientRemainder", backward, sums);
     this.#signed(`${name}.gradientQuotient`, backward, quotients);
     const sign = this.#read(`${name}.sign`);
     return this.#write(

@@ -230,13 +230,17 @@ function outputClaim<Value>(script: Script<Value>, r: Point<Value>): void {
   const { backend, circuit } = script;
   const last = circuit.contractions.findLast(({ kind }) => kind === "forward")!;
   const logits = circuit.output!;
-  const { constant, terms } = formAt(script, logits, last.cells!, r);
   const vars = circuit.batchVars + last.cells!.unitVars;
   if (circuit.settings.output === "committed") {
-    const minus = backend.constant(-1n);
-    const committed = slotTerm(script, "output", [equalityFactor(r, 0, vars)], minus);
+    // the whole tensor: cells behind the logits are zero, so that the same logits always have the same id
+    const whole = circuit.tensors.find(({ name }) => name === "output")!.vars;
+    const inside = backend.keep(backend.bits(r, vars, whole - vars, 0));
+    const { constant, terms } = formAt(script, logits, last.cells!, r, inside);
+    const factors = [equalityFactor(r, 0, whole)];
+    const committed = { tensor: "output", offset: 0, coefficient: backend.constant(-1n), factors } as const;
     claim(script, "output", backend.sub(backend.constant(0n), constant), [...terms, committed]);
   } else {
+    const { constant, terms } = formAt(script, logits, last.cells!, r);
     const value = backend.publicTensor("output", r, 0, r, circuit.batchVars);
     claim(script, "output", backend.sub(value, constant), terms);
   }

@@ -161,7 +161,7 @@ function readLogits(bytes: Uint8Array): Int32Array {
     const value = unword(bytes.subarray(32 * i, 32 * (i + 1)));
     if (value >= P) throw new Rejection("scalar range");
     const signed = value > P / 2n ? value - P : value;
-    if (signed >= 1n << 31n || signed < -(1n << 31n)) throw new Rejection("output");
+    if (signed >= 1n << 31n || signed < -(1n << 31n)) throw new Rejection("scalar range");
     return Number(signed);
   });
 }
