@@ -90,8 +90,8 @@ async function readAnswers(session: Session, forget: () => void): Promise<void> 
   try {
     for (;;) {
       const answer = await session.stream.read(MAX_BLOCK_BYTES + 1);
-      const request = session.waiting.shift();
       if (answer === undefined) break;
+      const request = session.waiting.shift();
       if (request === undefined) throw new NetworkError("Malformed", "an answer without a request");
       session.answered += 1;
       request.resolve(answer);

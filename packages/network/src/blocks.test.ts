@@ -78,6 +78,12 @@ test("a peer that serves nothing, stalls, or goes away gives a typed error, and 
   await expect(fetchBlock(worker, from, cid)).rejects.toMatchObject({ code: "Unreachable" });
 });
 
+test("a request whose stream ends without an answer fails", async () => {
+  const cid = await store(Uint8Array.of(6));
+  await requester.serve("/skynet/block/1", async (stream) => void (await stream.read(100)));
+  await expect(fetchBlock(worker, requester.identity.address, cid)).rejects.toMatchObject({ code: "Unreachable" });
+});
+
 test("bytes that are not a request end the stream and are counted", async () => {
   await serve([worker]);
   const stream = await worker.openStream(requester.identity.address, "/skynet/block/1");
