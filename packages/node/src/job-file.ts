@@ -68,7 +68,7 @@ const jobFileSchema = z.strictObject({
       beacon: z.enum(["blockhash", "test"]).default("blockhash"),
       circuit: z
         .strictObject({
-          blockBits: z.number().int().min(1).max(16).optional(),
+          blockBits: z.number().int().min(2).max(16).optional(),
           tableBits: z.number().int().min(3).max(16).optional(),
         })
         .prefault({}),

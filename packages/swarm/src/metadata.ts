@@ -13,7 +13,7 @@ const metadataSchema = z.strictObject({
   /** Of jobs that are proven: choices of the circuit, from which every node generates the same verifier. */
   circuit: z
     .strictObject({
-      blockBits: z.number().int().min(1).max(16).optional(),
+      blockBits: z.number().int().min(2).max(16).optional(),
       tableBits: z.number().int().min(3).max(16).optional(),
     })
     .optional(),

@@ -7,7 +7,7 @@ import type { Changes, Forgery, Subject } from "./subject.ts";
 /** The verifier draws other challenges than the prover did: so much is false that it is not listed. */
 export const EVERYTHING = "*";
 
-export type SubjectName = "step" | "inference" | "committed inference";
+export type SubjectName = "step" | "inference" | "committed inference" | "committed input";
 
 /** One thing that a malicious prover does; everything behind it is computed honestly. */
 export interface Attack {

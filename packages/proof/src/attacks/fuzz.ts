@@ -103,7 +103,12 @@ async function validProofs(subjects: Subjects): Promise<[SubjectName, Submission
       const subject = subjects.get(name)!;
       return [name, [await subject.prove(), await subject.prove({ statement: () => ({ context }) })]];
     };
-    return [["step", steps], await inferences("inference"), await inferences("committed inference")];
+    return [
+      ["step", steps],
+      await inferences("inference"),
+      await inferences("committed input"),
+      await inferences("committed inference"),
+    ];
   } finally {
     await second.close();
   }

@@ -21,6 +21,7 @@ export async function createSubjects(): Promise<Subjects> {
   return new Map<SubjectName, Subject>([
     ["step", await stepSubject()],
     ["inference", await inferenceSubject({ input: "public" })],
+    ["committed input", await inferenceSubject({ input: "committed" })],
     ["committed inference", await inferenceSubject({ input: "public", output: "committed" })],
   ]);
 }

@@ -67,7 +67,7 @@ async function randomSystem(random: Random, points: Uint32Array): Promise<ProofS
   const batchSize = random(1, 9);
   const widths = { logit: random(6, 9), activation: random(5, 10), gradient: random(8, 11) };
   const training = { batchSize, learningRate: batchSize / 2 ** random(0, 5), workers: 2 ** random(0, 3), widths };
-  const blockBits = random(4, MOST_BLOCK_BITS);
+  const blockBits = random(2, MOST_BLOCK_BITS);
   try {
     const circuit = stepCircuit(perceptronProgram(sizes, training), { blockBits, tableBits: random(4, 8) });
     const part = points.slice(0, (points.length / 2 ** MOST_BLOCK_BITS) * 2 ** blockBits);

@@ -119,6 +119,40 @@ const inference: Attack[] = [
     { on: "committed inference" },
   ),
   attack(
+    "a committed input beyond eight bits",
+    "opening fold",
+    ["sum of helpers"],
+    { inputs: ({ batch }) => void (batch[0] = 128n) },
+    { on: "committed input" },
+  ),
+  attack(
+    "a committed input beyond eight bits, its multiple cut to fit",
+    "opening fold",
+    ["x.scaled = input"],
+    {
+      inputs: ({ batch }) => void (batch[0] = 128n),
+      alter: (name, values) => void (name === "x.scaled.1" && (values[0] = 127n)),
+    },
+    { on: "committed input" },
+  ),
+  attack(
+    "another number ranged than the committed input",
+    "opening fold",
+    ["x.value = input"],
+    { alter: (name, values) => void (name === "x.value.0" && (values[0] = values[0] === 0n ? 1n : 0n)) },
+    { on: "committed input" },
+  ),
+  attack(
+    "something behind the committed inputs",
+    "opening fold",
+    ["no input in padding"],
+    ({ circuit }) => {
+      const { batchVars, layers } = circuit;
+      return { inputs: ({ batch }) => void (batch[layers[0]!.inputs * 2 ** batchVars] = 3n) };
+    },
+    { on: "committed input" },
+  ),
+  attack(
     "something behind the committed logits",
     "opening fold",
     ["output"],

@@ -1,3 +1,4 @@
+// One file although it is long: all relations of both statements, in the order in which a step computes them.
 import { CompileError } from "../errors.ts";
 import type { IntegerProgram, Requantisation } from "../program.ts";
 import { checkBounds } from "./bounds.ts";
@@ -75,6 +76,9 @@ class Builder {
     this.#batchVars = log2Up(batch);
     this.#given = settings;
     this.#tableBits = settings.tableBits ?? TABLE_BITS;
+    const { blockBits = BLOCK_BITS } = settings;
+    if (!Number.isInteger(blockBits) || blockBits < 2 || blockBits > MAX_BLOCK_BITS)
+      throw new CompileError("BadSetting", `blocks of 2^${blockBits} cells are not of 2^2 to 2^${MAX_BLOCK_BITS}`);
     if (!Number.isInteger(this.#tableBits) || this.#tableBits < 3 || this.#tableBits > 16)
       throw new CompileError("BadSetting", `the range table of ${this.#tableBits} bits is not of 3 to 16 bits`);
     this.#layers = program.layers.map(({ inputs, outputs, forward, backward }, i) => {
@@ -136,7 +140,7 @@ class Builder {
     const cellVars = Math.max(...this.#layers.map((_, i) => this.#cellVars(this.#cells(i))));
     const zerocheckVars = Math.max(cellVars, ...lookups.map(({ vars }) => vars));
     const claimVars = Math.max(...this.#tensors.map(({ vars }) => vars));
-    const outputVars = this.#tensors.find(({ name }) => name === "output")?.vars ?? 0;
+    const committed = this.#tensors.filter(({ name }) => name === "output" || name === "batch").map(({ vars }) => vars);
     const circuit: Circuit = {
       statement: this.#statement,
       program: this.#program,
@@ -148,14 +152,14 @@ class Builder {
       slots: this.#slots,
       lookups,
       products: this.#products(),
-      linear: step ? this.#linear() : [],
+      linear: step ? this.#linear() : this.#inputLinear(),
       contractions,
       gradients: step ? this.#layers.map((_, i) => this.#gradient(i)) : [],
       output: step ? null : this.#signed("o.logit", this.#layers.at(-1)!.forward.quotientDigits),
       zerocheckVars,
       contractionVars: Math.max(...contractions.map(({ vars }) => vars)),
       claimVars,
-      pointVars: Math.max(zerocheckVars, step ? this.#batchVars + this.#tensors[0]!.vars : outputVars),
+      pointVars: Math.max(zerocheckVars, step ? this.#batchVars + this.#tensors[0]!.vars : Math.max(0, ...committed)),
     };
     checkBounds(circuit);
     return circuit;
@@ -185,6 +189,41 @@ class Builder {
   #cells(layer: number): Cells {
     const { outputs, columnVars } = this.#layers[layer]!;
     return { layer, unitVars: columnVars, units: outputs };
+  }
+
+  /** Inputs are ranged where nobody else has checked them: behind the commitment of an inference. */
+  #rangesInput(): boolean {
+    return this.#statement === "inference" && (this.#given.input ?? "committed") === "committed";
+  }
+
+  /** The inputs as cells: one row of units behind the real ones is the bias. */
+  #inputCells(): Cells {
+    const { inputs, rowVars } = this.#layers[0]!;
+    return { layer: -1, unitVars: rowVars, units: inputs };
+  }
+
+  #inputDigits(): number {
+    return Math.ceil((this.#program.widths.input + 1) / this.#tableBits);
+  }
+
+  /**
+   * x + 2^w in [0, 2^(w + 1)): the number and its multiple by 2^(digits T - w - 1) both have so many digits. The second
+   * alone would admit fractions.
+   */
+  #inputLinear(): LinearRelation[] {
+    if (!this.#rangesInput()) return [];
+    const count = this.#inputDigits();
+    const width = this.#program.widths.input;
+    const cells = this.#inputCells();
+    const relation = (name: string, slot: string, factor: bigint): LinearRelation => ({
+      name,
+      cells,
+      form: form([...this.#number(slot, count), cell("input", -factor)], -factor * (1n << BigInt(width))),
+    });
+    return [
+      relation("x.value = input", "x.value", 1n),
+      relation("x.scaled = input", "x.scaled", 1n << BigInt(count * this.#tableBits - width - 1)),
+    ];
   }
 
   #cellVars({ unitVars }: Cells): number {
@@ -240,6 +279,10 @@ class Builder {
     const { forward } = this.#layers.at(-1)!;
     columns(ranged, this.#classes, digits("o.remainder", forward.digits));
     columns(ranged, this.#classes, digits("o.logit", forward.quotientDigits));
+    if (this.#rangesInput()) {
+      columns(ranged, this.#inputCells(), digits("x.value", this.#inputDigits()));
+      columns(ranged, this.#inputCells(), digits("x.scaled", this.#inputDigits()));
+    }
     if (step) {
       columns(ranged, this.#classes, digits("o.probability", this.#probabilityDigits()));
       columns(ranged, this.#classes, digits("o.rest", this.#sumDigits()));

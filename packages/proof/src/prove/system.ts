@@ -19,6 +19,7 @@ import {
   layOutWeights,
   logitCells,
   logitsOf,
+  setInputColumns,
   type Witness,
 } from "./witness.ts";
 
@@ -215,6 +216,7 @@ export class ProofSystem {
     if (circuit.statement !== "inference") throw new SkyNetError("WrongCircuit", "this circuit proves training steps");
     const { weights, points, x, trace } = witness;
     const columns = columnsOf(circuit, trace);
+    setInputColumns(circuit, columns, x);
     const cells = layOut(circuit, columns);
     cells.set("weights", layOutWeights(circuit, weights));
     const logits = logitsOf(circuit, columns);

@@ -60,6 +60,25 @@ export function columnsOf(circuit: Circuit, trace: StepTrace): Columns {
   return columns;
 }
 
+/** Columns that range a committed input: x + 2^w and its multiple that fills the digits. */
+export function setInputColumns(circuit: Circuit, columns: Columns, x: Inputs): void {
+  const { slots, settings, program } = circuit;
+  if (!slots.has("x.value.0")) return;
+  const count = [...slots.keys()].filter((name) => name.startsWith("x.value.")).length;
+  const width = program.widths.input;
+  const values = new Float64Array(2 ** slots.get("x.value.0")!.vars).fill(2 ** width);
+  layOutInput(circuit, x).forEach((value, i) => (values[i]! += value));
+  writeNumber(circuit, columns, "x.value", count, values);
+  const factor = 2 ** (count * settings.tableBits - width - 1);
+  writeNumber(
+    circuit,
+    columns,
+    "x.scaled",
+    count,
+    values.map((value) => value * factor),
+  );
+}
+
 export function cellsOf({ layers }: Circuit, layer: number): Cells {
   const { outputs, columnVars } = layers[layer]!;
   return { layer, unitVars: columnVars, units: outputs };

@@ -56,8 +56,24 @@ class Derivation {
       this.#exponentials();
       this.#backward(this.#loss());
     }
+    if (this.#circuit.slots.has("x.value.0")) this.#rangeInput();
     this.#tables();
     return this.#tensors;
+  }
+
+  /** A committed input: x + 2^w, and the multiple of it that has the full number of digits. */
+  #rangeInput(): void {
+    const { slots, program, settings } = this.#circuit;
+    const digits = range(100).filter((j) => slots.has(`x.value.${j}`)).length;
+    const width = BigInt(program.widths.input);
+    const values = this.#read("input").map((value) => value + (1n << width));
+    const shift = BigInt(digits * settings.tableBits) - width - 1n;
+    this.#number("x.value", digits, values);
+    this.#number(
+      "x.scaled",
+      digits,
+      values.map((value) => value << shift),
+    );
   }
 
   #read(slot: string): bigint[] {

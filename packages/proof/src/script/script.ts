@@ -1,7 +1,7 @@
 // The protocol, once: the ordered list of what is absorbed, drawn, claimed and checked. Provers, verifiers and the
 // Solidity generator run this file and differ in the backend only. docs/proof-system.md explains each part.
 import type { Circuit, Lookup } from "../circuit/circuit.ts";
-import type { Backend, ClaimTerm, Point } from "./backend.ts";
+import type { Backend, ClaimTerm, Factor, Point } from "./backend.ts";
 import { claim, equalityFactor, product, type Script, slotTerm, sum } from "./context.ts";
 import { contractionClaims, contractionRelation, type Contracted } from "./contractions.ts";
 import { formAt, type Weighted } from "./forms.ts";
@@ -222,7 +222,28 @@ function contractions<Value>(script: Script<Value>, r: Point<Value>): void {
   list.forEach(({ contraction }, j) =>
     contractionClaims(script, contraction, r, x, operands[2 * j]!, operands[2 * j + 1]!),
   );
-  if (circuit.statement === "inference") outputClaim(script, r);
+  if (circuit.statement === "inference") {
+    outputClaim(script, r);
+    if (circuit.settings.input === "committed") inputPaddingClaim(script, r);
+  }
+}
+
+/** Inference: nothing lies behind the real inputs, so that the same input always has the same id. */
+function inputPaddingClaim<Value>(script: Script<Value>, r: Point<Value>): void {
+  const { backend, circuit, one } = script;
+  const { batch, batchVars, layers } = circuit;
+  const { inputs, rowVars } = layers[0]!;
+  const { vars } = circuit.tensors.find(({ name }) => name === "batch")!;
+  const inside = batchVars + rowVars;
+  const place = backend.keep(backend.bits(r, inside, vars - inside, 0));
+  const real: Factor<Value>[] = [
+    { kind: "prefixEquality", point: r, from: 0, vars: batchVars, count: batch },
+    { kind: "prefixEquality", point: r, from: batchVars, vars: rowVars, count: inputs },
+  ];
+  claim(script, "no input in padding", backend.constant(0n), [
+    { tensor: "batch", offset: 0, coefficient: one, factors: [equalityFactor(r, 0, vars)] },
+    slotTerm(script, "input", real, backend.sub(backend.constant(0n), place)),
+  ]);
 }
 
 /** Inference: the logits are the public ones, or those behind the output's commitment. */
