@@ -50,7 +50,8 @@ export { CHECKS, Rejection } from "./script/rejection.ts";
 export type { StatementHeader } from "./script/statement.ts";
 export { type CompiledVerifier, compileVerifier } from "./solidity/compile.ts";
 export { generateVerifier } from "./solidity/generate.ts";
-export { createDevelopmentString, DEVELOPMENT_SEED, type DevelopmentOptions } from "./srs/development.ts";
+export { createDevelopmentString, type DevelopmentOptions } from "./srs/development.ts";
+export { DEVELOPMENT_SEED } from "./srs/tau.ts";
 export { importPtau, type PtauOptions, type PtauSource } from "./srs/ptau.ts";
 export {
   assertUsable,

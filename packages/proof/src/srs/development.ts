@@ -1,15 +1,13 @@
 // Reference strings for development: made on one machine, so whoever ran this could know tau.
-import { keccak256 } from "@skynet/protocol";
-import { GENERATOR, GENERATOR_G2, multiply, multiplyG2, readWord } from "../field/curve.ts";
-import { mod, P } from "../field/fr.ts";
+
+import { GENERATOR, GENERATOR_G2, multiply, multiplyG2 } from "../field/curve.ts";
+import { P } from "../field/fr.ts";
 import type { KernelSource } from "../kernels.ts";
 import { instantiateProofKernels, type ProofInstance } from "../vectors/kernels.ts";
 import { Stack } from "../vectors/memory.ts";
 import { decodePoints, encodePoints, kernelPoints, POINT_WORDS, reverseCoordinates } from "../vectors/points.ts";
+import { DEVELOPMENT_SEED, tauOfBytes, tauOfSeed } from "./tau.ts";
 import { assemble, type ReferenceString, requireBlockBits } from "./reference-string.ts";
-
-/** The public seed of development chains: all their nodes derive the same string, hence the same verifiers. */
-export const DEVELOPMENT_SEED = "skynet/1/development";
 
 export interface DevelopmentOptions {
   /** log2 of the number of points. */
@@ -68,15 +66,9 @@ export async function createDevelopmentString(options: DevelopmentOptions): Prom
 
 /** A tau whose distance from uniform is below 2^-256; 0 is as likely as any other value, so it never comes. */
 function chooseTau(source: NonNullable<DevelopmentOptions["tau"]>): bigint {
-  const bytes = new Uint8Array(64);
-  if ("seed" in source) {
-    const seed = new TextEncoder().encode(source.seed);
-    bytes.set(keccak256(Uint8Array.of(0), seed), 0);
-    bytes.set(keccak256(Uint8Array.of(1), seed), 32);
-  } else {
-    bytes.set(source.random(64));
-  }
-  const tau = mod((readWord(bytes, 0) << 256n) | readWord(bytes, 32));
+  if ("seed" in source) return tauOfSeed(source.seed);
+  const bytes = source.random(64).slice();
+  const tau = tauOfBytes(bytes);
   bytes.fill(0);
   return tau;
 }

@@ -6,21 +6,13 @@
 // Coordinates are in Montgomery form with R = 2^256.
 import { equalBytes } from "@skynet/protocol";
 import { DataError } from "../errors.ts";
-import {
-  encodePoint,
-  GENERATOR,
-  GENERATOR_G2,
-  isPairingProductOne,
-  isValidG2,
-  negate,
-  POINT_BYTES,
-  type PointG2,
-} from "../field/curve.ts";
+import { encodePoint, GENERATOR, GENERATOR_G2, isValidG2, POINT_BYTES, type PointG2 } from "../field/curve.ts";
 import { inverse, Q } from "../field/fr.ts";
 import type { KernelSource } from "../kernels.ts";
 import { instantiateProofKernels } from "../vectors/kernels.ts";
-import { Multiexp, SCALAR_WORDS } from "../vectors/multiexp.ts";
+import { Multiexp } from "../vectors/multiexp.ts";
 import { decodePoints, encodePoints, reverseCoordinates } from "../vectors/points.ts";
+import { arePowers } from "./powers.ts";
 import { assemble, type ReferenceString, requireBlockBits } from "./reference-string.ts";
 
 /** A file of which parts are read: ceremonies' files have up to hundreds of gigabytes. */
@@ -49,8 +41,6 @@ const MOST_POWER = 28;
 /** A prepared file has 11. */
 const MOST_SECTIONS = 64;
 const R256_INVERSE = inverse(1n << 256n, Q);
-/** Words of 32 bits of a random coefficient: a wrong string passes with probability 2^-128. */
-const COEFFICIENT_WORDS = 4;
 
 interface Section {
   readonly offset: number;
@@ -165,18 +155,4 @@ function decodeG2Powers(bytes: Uint8Array): PointG2 {
     throw bad("the first point of the second group is not the generator");
   if (!isValidG2(second)) throw bad("tau in the second group is infinity, off the curve, or outside the subgroup");
   return second;
-}
-
-/** e(sum r_i P_(i+1), [1]_2) = e(sum r_i P_i, [tau]_2) for random r_i: then P_(i+1) = tau P_i for all i. */
-function arePowers(multiexp: Multiexp, length: number, g2Tau: PointG2, random: (bytes: number) => Uint8Array): boolean {
-  const words = new Uint32Array((length - 1) * SCALAR_WORDS);
-  const bytes = random((length - 1) * COEFFICIENT_WORDS * 4);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let i = 0; i < length - 1; i++)
-    for (let k = 0; k < COEFFICIENT_WORDS; k++)
-      words[i * SCALAR_WORDS + k] = view.getUint32(4 * (i * COEFFICIENT_WORDS + k), true);
-  return isPairingProductOne([
-    { g1: multiexp.multiply({ words }, 1), g2: GENERATOR_G2 },
-    { g1: negate(multiexp.multiply({ words })), g2: g2Tau },
-  ]);
 }

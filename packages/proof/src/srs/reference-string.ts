@@ -1,12 +1,16 @@
 // The reference string of the commitments: powers of a secret tau in the exponent (Kate, Zaverucha, Goldberg,
 // "Constant-size commitments to polynomials and their applications", 2010). Who knows tau can open a commitment to
 // anything; no one may.
-import { concatBytes, equalBytes, type Hex, keccak256, toHex } from "@skynet/protocol";
+import { concatBytes, equalBytes, fromHex, type Hex, keccak256, toHex } from "@skynet/protocol";
 import { DataError, ProofError } from "../errors.ts";
-import { isValidG2, type PointG2, POINT_BYTES, readWord, writeWord } from "../field/curve.ts";
+import { encodePoint, GENERATOR, isValidG2, type PointG2, POINT_BYTES, readWord, writeWord } from "../field/curve.ts";
 import type { KernelSource } from "../kernels.ts";
 import { instantiateProofKernels } from "../vectors/kernels.ts";
+import { Multiexp } from "../vectors/multiexp.ts";
 import { decodePoints, POINT_WORDS, reverseCoordinates } from "../vectors/points.ts";
+
+import { arePowers } from "./powers.ts";
+import { isDevelopmentTau } from "./tau.ts";
 
 /** Where a string comes from: made on one machine, or by a ceremony of many (a .ptau file). */
 export type Origin = "development" | "ptau";
@@ -62,7 +66,8 @@ export function assemble(parts: Omit<ReferenceString, "hash" | "insecure" | "blo
   const length = parts.points.length / POINT_WORDS;
   const blockBits = Math.log2(length);
   const hash = keccak256(HASH_TAG, Uint8Array.of(blockBits), parts.encoded, encodeG2(parts.g2Tau));
-  return { ...parts, blockBits, length, hash: toHex(hash), insecure: parts.origin === "development" };
+  const insecure = parts.origin === "development" || isDevelopmentTau(parts.g2Tau);
+  return { ...parts, blockBits, length, hash: toHex(hash), insecure };
 }
 
 /**
@@ -104,11 +109,12 @@ export function assertUsable({ insecure }: Pick<ReferenceString, "insecure">, ch
 export function encodeReferenceString(string: ReferenceString): Uint8Array<ArrayBuffer> {
   const { blockBits, origin, encoded, g2Tau } = string;
   const start = Uint8Array.of(VERSION, blockBits, origins.indexOf(origin));
-  return new Uint8Array(concatBytes(MAGIC, start, hashBytes(string), encodeG2(g2Tau), encoded));
+  return new Uint8Array(concatBytes(MAGIC, start, checksum(string), encodeG2(g2Tau), encoded));
 }
 
-const hashBytes = ({ hash }: ReferenceString): Uint8Array =>
-  Uint8Array.from({ length: 32 }, (_, i) => parseInt(hash.slice(2 + 2 * i, 4 + 2 * i), 16));
+/** Over everything that the file says, its origin included. */
+const checksum = ({ hash, origin }: ReferenceString): Uint8Array =>
+  keccak256(fromHex(hash), Uint8Array.of(origins.indexOf(origin)));
 
 function bad(message: string): DataError {
   return new DataError("BadReferenceString", message, {
@@ -116,9 +122,16 @@ function bad(message: string): DataError {
   });
 }
 
+/** Web Crypto gives at most 65,536 bytes at a time. */
+function randomBytes(count: number): Uint8Array {
+  const bytes = new Uint8Array(count);
+  for (let at = 0; at < count; at += 65_536) crypto.getRandomValues(bytes.subarray(at, at + 65_536));
+  return bytes;
+}
+
 /**
- * Reads the file form. All points are checked to be on the curve, and the hash to fit; that they are powers of one tau was
- * checked when the string was made or imported, and chains pin the hash.
+ * Reads the file form. All points are checked to be on the curve and, by pairings, to be powers of the number in `g2Tau`. A
+ * string that somebody made at random and calls a ceremony's cannot be told from one: compare its hash.
  * @throws DataError `BadReferenceString`
  */
 export async function decodeReferenceString(
@@ -143,6 +156,9 @@ export async function decodeReferenceString(
   if (!(points instanceof Uint32Array)) throw bad(`point ${points.index} of the reference string: ${points.problem}`);
   const string = assemble({ points, encoded, g2Tau, origin });
   const stored = bytes.subarray(MAGIC.length + 3, MAGIC.length + 3 + 32);
-  if (!equalBytes(hashBytes(string), stored)) throw bad("the reference string does not have the hash that it states");
+  if (!equalBytes(checksum(string), stored)) throw bad("the reference string does not have the hash that it states");
+  const starts = equalBytes(encoded.subarray(0, POINT_BYTES), encodePoint(GENERATOR));
+  if (!starts || !arePowers(new Multiexp(instance, points), string.length, g2Tau, randomBytes))
+    throw bad("the points of the reference string are not the powers of one number");
   return string;
 }

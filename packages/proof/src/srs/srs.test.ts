@@ -1,6 +1,6 @@
 import fs from "node:fs";
 import path from "node:path";
-import { expect, test } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { decodePoint, GENERATOR, GENERATOR_G2, isPairingProductOne, multiply, negate } from "../field/curve.ts";
 import { Q } from "../field/fr.ts";
 import { randomIntegers } from "../testing.ts";
@@ -259,4 +259,24 @@ test("the highest coordinates are told apart from the modulus", async () => {
     });
   await expect(load(withX(Q))).rejects.toThrow(/not below/);
   await expect(load(withX(Q - 1n))).rejects.toThrow(/not on the curve/);
+});
+
+describe("files that lie about their origin", () => {
+  it("keeps the public development string insecure, whatever its file says", async () => {
+    const string = await createDevelopmentString({ blockBits: 3 });
+    const relabelled = { ...string, origin: "ptau" as const };
+    const decoded = await decodeReferenceString(encodeReferenceString(relabelled));
+    expect(decoded.insecure).toBe(true);
+    expect(() => assertUsable(decoded, 1)).toThrow("development reference string");
+  });
+
+  it("refuses a file whose origin was changed, or whose points are no powers", async () => {
+    const string = await createDevelopmentString({ blockBits: 3 });
+    const flipped = encodeReferenceString(string);
+    flipped[10] = 1;
+    await expect(decodeReferenceString(flipped)).rejects.toMatchObject({ code: "BadReferenceString" });
+    const other = await createDevelopmentString({ blockBits: 3, tau: { seed: "another" } });
+    const mixed = encodeReferenceString({ ...string, g2Tau: other.g2Tau });
+    await expect(decodeReferenceString(mixed)).rejects.toMatchObject({ code: "BadReferenceString" });
+  });
 });
