@@ -1,3 +1,4 @@
+// One file although it is long: the life of one job in proof mode on one chain, phase by phase, with its refusals.
 import {
   commitHashOf,
   drawnSegments,

@@ -33,7 +33,6 @@ export {
   type Widths,
 } from "./program.ts";
 export type { CommittedBatch } from "./prove/batch-check.ts";
-export type { Interference, ProveOptions } from "./prove/prover.ts";
 export {
   createProofSystem,
   type Header,

@@ -1,5 +1,5 @@
 // The prover once more, in BigInt and over dense tables: every message is computed from its definition. Slow, obvious,
-// and the judge of the fast one: both must send the same bytes.
+// and the judge of the fast one: both must send the same bytes. One file, to be read beside the script from top to end.
 import { concatBytes, word } from "@skynet/protocol";
 import type { Cells, Contraction, Lookup, TensorName } from "../circuit/circuit.ts";
 import type { Point as CurvePoint } from "../field/curve.ts";

@@ -1,3 +1,4 @@
+// One file although it is long: one class that writes the code of every operation of the script's backend.
 import { toHex } from "@skynet/protocol";
 import type { Circuit, TensorName } from "../circuit/circuit.ts";
 import { mod, P } from "../field/fr.ts";

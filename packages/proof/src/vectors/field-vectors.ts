@@ -1,3 +1,4 @@
+// One file although it is long: one class, a method for each kernel.
 import { ProofError } from "../errors.ts";
 import { inverse, mod, P } from "../field/fr.ts";
 import type { KernelSource } from "../kernels.ts";
