@@ -298,6 +298,8 @@ export interface Trainer {
    * @throws SkyNetError `Overflow` when a value leaves its width: such a step cannot be proven
    */
   proveStep(header: StepHeader, batch: TrainingBatch): Promise<ProvenStep>;
+  /** Proof mode: whether the proof shows the step from `idIn`; a simulation may look at less. */
+  verifyStep(header: StepHeader, idIn: Hex, step: ProvenStep): Promise<boolean>;
   /** Identity of any weights; in proof mode faster when they are a few local steps from `near`. */
   identify(weights: Weights, near?: CommittedWeights): Promise<WeightsIdentity>;
   /** Proof mode: points of each batch, 64 bytes each. */

@@ -78,6 +78,7 @@ export async function localTrainer(
       step(batch);
       return { idEnd: idOf(program, executor.weights()), batchLeaf: toHex(batchIdOf(batch)), proof };
     },
+    verifyStep: async (_header, idIn, { proof }) => idOf(program, decodeWeights(shapeOf(program), proof)) === idIn,
     identify,
     commitBatches: async (batches) => batches.map(batchIdOf),
     checkBatches: async (batches) => {

@@ -4,13 +4,14 @@ import {
   decodePoint,
   encodePoint,
   generateVerifier,
+  Rejection,
   stepCircuit,
   type IntegerProgram,
   type Point,
   type ProofSystem,
   type StepTrace,
 } from "@skynet/proof";
-import { concatBytes, toHex } from "@skynet/protocol";
+import { concatBytes, toHex, type Hex } from "@skynet/protocol";
 import type {
   CommittedWeights,
   ProofSettings,
@@ -109,6 +110,16 @@ export class ModelProver {
       step: { idEnd: statement.idOut, batchLeaf: statement.idData, proof },
       points: encodePoints(afterPoints),
     };
+  }
+
+  async verifyStep(header: StepHeader, idIn: Hex, { idEnd, batchLeaf, proof }: ProvenStep): Promise<boolean> {
+    try {
+      await this.#system.verify({ ...header, idIn, idOut: idEnd, idData: batchLeaf }, proof);
+      return true;
+    } catch (error) {
+      if (error instanceof Rejection) return false;
+      throw error;
+    }
   }
 
   async commitBatches(batches: readonly TrainingBatch[]): Promise<Uint8Array[]> {

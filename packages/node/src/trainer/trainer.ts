@@ -46,6 +46,7 @@ export function startTrainer(setup: Partial<TrainerSetup> = {}): Trainer {
     weights: call("weights"),
     checkpoint: call("checkpoint"),
     proveStep: call("proveStep"),
+    verifyStep: call("verifyStep"),
     identify: call("identify"),
     commitBatches: call("commitBatches"),
     checkBatches: call("checkBatches"),
