@@ -70,6 +70,7 @@ export interface JobSnapshot {
   readonly nBatches: number;
   /** Latest published group key: its epoch and the CID of the wrapped keys. */
   readonly keys: { readonly epoch: number; readonly cid: string } | undefined;
+  readonly proveWindowMs: number;
   /** Start and end of the phase and the chain's time, milliseconds since the epoch. */
   readonly phaseAtMs: number;
   readonly phaseEndMs: number;
@@ -197,6 +198,9 @@ export interface ProofShape {
   /** Points of a commitment to weights, and to a batch. */
   readonly weightBlocks: number;
   readonly batchBlocks: number;
+  /** Size of a step's proof, and the gas of its verification (an estimate). */
+  readonly proofBytes: number;
+  readonly stepGas: number;
 }
 
 export interface ModelShape {

@@ -1,8 +1,9 @@
 import { decode, encode, SkyNetError } from "@skynet/protocol";
 import { describe, expect, it } from "vitest";
+import { checkAnswerCost, costOfAnswer } from "./answer-cost.ts";
 import { Audits } from "./audits.ts";
 import type { PeerModules } from "./job-peer.ts";
-import type { Clock, JobFiles, JobSnapshot } from "./ports.ts";
+import type { Clock, JobFiles, JobSnapshot, ProofShape } from "./ports.ts";
 import { simulate, type ProofTerms } from "./simulation.ts";
 import { TaskSet } from "./tasks.ts";
 import { TrainerUse } from "./trainer-use.ts";
@@ -71,8 +72,8 @@ describe("a worker of a proven job", () => {
   });
 
   it.each([
-    ["takes a stored answer", false, 2],
-    ["makes a stored answer with a wrong proof anew", true, 4],
+    ["takes a stored answer", false, 3],
+    ["makes a stored answer with a wrong proof anew", true, 5],
   ])("%s", async (_, spoiled, expected) => {
     let crashed = false;
     let proofs = 0;
@@ -85,7 +86,7 @@ describe("a worker of a proven job", () => {
           if (name !== "answer-0-0.cbor" || crashed) return files.write(name, bytes);
           crashed = true;
           const answer = decode(bytes) as { steps: { proof: Uint8Array }[] };
-          if (spoiled) answer.steps[1]!.proof[0]! ^= 1;
+          if (spoiled) answer.steps[1]!.proof = answer.steps[1]!.proof.map((byte, i) => (i === 0 ? byte ^ 1 : byte));
           await files.write(name, encode(answer));
           throw new Error("the disk fails after the write");
         };
@@ -96,6 +97,7 @@ describe("a worker of a proven job", () => {
         return { files: { ...files, write }, trainer: { ...trainer, proveStep } };
       },
     });
+    // One of them is the rehearsal.
     expect(proofs).toBe(expected);
     expect(chain.state.burnedStake).toBe(0n);
   });
@@ -121,7 +123,7 @@ describe("a worker of a proven job", () => {
           return { chain: { ...view, prove }, trainer: { ...trainer, proveStep } };
         },
       });
-      expect(proofs).toBeGreaterThanOrEqual(4);
+      expect(proofs).toBe(1 + 2 * 2);
       expect(refused).toBe(2);
       expect(chain.state.burnedStake).toBe(0n);
     },
@@ -186,6 +188,52 @@ describe("a worker of a proven job", () => {
     expect(abstentions(events)[0]!.reason).toContain("is gone");
     expect(chain.state.paidCompute).toEqual(without(3, 1));
     expect(chain.state.burnedStake).toBe(0n);
+  });
+
+  it.each(["OutOfMemory", "TrainerFailed"])(
+    "does not become ready when its first proof fails with %s",
+    async (code) => {
+      const { result, chain, events } = await simulate({
+        proof: terms,
+        change: (worker, { trainer }) =>
+          worker === 3
+            ? { trainer: { ...trainer, proveStep: () => Promise.reject(new SkyNetError(code, "no memory for it")) } }
+            : {},
+      });
+      expect(result.outcome).toBe("COMPLETED");
+      const unfit = events.filter(({ event }) => event.type === "unfit");
+      expect(unfit).toEqual([{ worker: 3, event: { type: "unfit", code, reason: "no memory for it" } }]);
+      expect(chain.state.active).toBe(0b0111n);
+      expect(chain.state.paidCompute).toEqual([0b0111n, 0b0111n, 0b0111n]);
+      expect(chain.state.slashed).toBe(0n);
+    },
+  );
+
+  it("does not become ready when its proofs would not fit into the window", async () => {
+    const { chain, events } = await simulate({
+      proof: terms,
+      change: (worker, { trainer, clock }) => {
+        const proveStep: typeof trainer.proveStep = async (...args) => {
+          if (worker === 3) await clock.sleep(8000);
+          return trainer.proveStep(...args);
+        };
+        return { trainer: { ...trainer, proveStep } };
+      },
+    });
+    expect(events.find(({ event }) => event.type === "unfit")).toMatchObject({ worker: 3, event: { code: "TooSlow" } });
+    expect(chain.state.active).toBe(0b0111n);
+  });
+
+  it("refuses answers that no chain would take", () => {
+    const shape = { proofBytes: 9152, stepGas: 781_000 } as ProofShape;
+    const answer = { steps: 512, segment: 4, auditSteps: 1, nBatches: 468 };
+    const { bytes, gas } = costOfAnswer(shape, answer);
+    expect(bytes).toBeGreaterThan(4 * 9152);
+    expect(bytes).toBeLessThan(41_000);
+    expect(gas).toBeGreaterThan(4 * 781_000);
+    expect(() => checkAnswerCost(shape, answer)).not.toThrow();
+    expect(() => checkAnswerCost({ ...shape, proofBytes: 32_000 }, answer)).toThrow(/transaction of \d+ bytes/);
+    expect(() => checkAnswerCost({ ...shape, stepGas: 2_100_000 }, answer)).toThrow(/gas on chain/);
   });
 
   it("does not wait for a beacon when the draw is over", async () => {

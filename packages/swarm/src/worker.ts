@@ -17,6 +17,7 @@ import { Merging } from "./merging.ts";
 import type { RoundStats } from "./messages.ts";
 import type { JobSnapshot, ModelShape } from "./ports.ts";
 import { Repeats, type RoundTools } from "./round-tools.ts";
+import { rehearse } from "./rehearsal.ts";
 import { SignatureBoard } from "./signature-board.ts";
 import { TaskSet } from "./tasks.ts";
 import { collectSignatures, keyRefOf } from "./signature-intake.ts";
@@ -37,6 +38,8 @@ export interface WorkerOptions {
 export type WorkerProgress =
   | { readonly type: "training"; readonly round: number; readonly step: number; readonly steps: number }
   | { readonly type: "phase"; readonly round: number; readonly phase: string }
+  /** Before anything is at stake: this worker is not ready, because it could not prove its work. */
+  | { readonly type: "unfit"; readonly code: string; readonly reason: string }
   | { readonly type: "abstained"; readonly round: number; readonly code: string; readonly reason: string };
 
 export interface WorkerResult {
@@ -47,6 +50,8 @@ export interface WorkerResult {
 
 /** Failures that trying again does not mend: the round cannot be worked on, or could not be proven. */
 const HOPELESS = ["Overflow", "BadBatch", "OutOfMemory", "WorkerFailed", "DuplicateId"];
+/** Failures of the rehearsal that leave the worker out of the job; those of a training thread are most often memory. */
+const UNFIT = [...HOPELESS, "TooSlow", "TrainerFailed", "ProofRejected", "BadMetadata"];
 /** Part of the commit window after which a worker that is not done abstains instead of risking the penalty. */
 const ABSTAIN_SHARE = 0.9;
 const POLL_MS = 300;
@@ -171,8 +176,9 @@ class WorkerJob {
     const keyRef = keyRefOf(snapshot.keys.cid);
     this.#tasks.once(`prepare/${keyRef}`, async () => {
       await this.#ensureInitialWeights(snapshot);
-      if (snapshot.verification === "proof") await checkAllBatches(this.#m, snapshot, batches);
-      else {
+      if (snapshot.verification === "proof") {
+        if (!(await this.#isFit(snapshot, seat, batches))) return;
+      } else {
         const wanted = distinct(batchesOfRound(snapshot, this.#m.chain.self, 0));
         await prefetchBatches(batches, wanted, this.#m.signal);
       }
@@ -191,6 +197,25 @@ class WorkerJob {
       return;
     const signatures = missing.map((signed) => own.signatures[own.seats.indexOf(signed)]!);
     this.#tasks.once(`ready/${missing.join()}`, () => this.#m.chain.ready(keyRef, missing, signatures));
+  }
+
+  /** Whether this worker has all that its steps need, and can prove them in time. */
+  async #isFit(snapshot: JobSnapshot, seat: number, batches: BatchSource): Promise<boolean> {
+    if (hasSeat(snapshot.ready, seat)) return true;
+    try {
+      await checkAllBatches(this.#m, snapshot, batches);
+      const base = this.#peer.requireBase();
+      await this.#trainerUse.run(snapshot, this.#m.signal, (signal) =>
+        rehearse(this.#m, base, snapshot, batches, signal),
+      );
+      return true;
+    } catch (error) {
+      if (!(error instanceof SkyNetError) || !UNFIT.includes(error.code)) throw error;
+      const { code, message } = error;
+      this.#m.log.warn({ code, reason: message }, "not ready: this worker could not prove its work");
+      this.#options.onProgress?.({ type: "unfit", code, reason: message });
+      return false;
+    }
   }
 
   async #ensureInitialWeights(snapshot: JobSnapshot): Promise<void> {

@@ -5,6 +5,7 @@ import {
   encodePoint,
   generateVerifier,
   Rejection,
+  reportCircuit,
   stepCircuit,
   type IntegerProgram,
   type Point,
@@ -64,6 +65,7 @@ export class ModelProver {
     this.#system = system;
     this.#rate = rate;
     const { key, circuit } = system;
+    const { proofBytes, estimatedGas } = reportCircuit(circuit);
     const blocksOf = (name: string) => circuit.tensors.find((tensor) => tensor.name === name)!.blocks;
     this.shape = {
       circuitHash: key.circuitHash,
@@ -72,6 +74,8 @@ export class ModelProver {
       batchTag: toHex(key.dataTag),
       weightBlocks: blocksOf("weights"),
       batchBlocks: blocksOf("batch"),
+      proofBytes,
+      stepGas: estimatedGas,
     };
   }
 
