@@ -39,10 +39,14 @@ export async function storedAnswer(files: JobFiles, round: number, slot: number)
   }
 }
 
-/** A worker's round, as its answers need it. */
-export interface ProvenRound {
+/** Whose answers. */
+export interface AnsweringSeat {
   readonly snapshot: JobSnapshot;
   readonly seat: number;
+}
+
+/** A worker's round, as its answers need it. */
+export interface ProvenRound extends AnsweringSeat {
   /** W_r. */
   readonly base: CommittedWeights;
   /** What was committed. */

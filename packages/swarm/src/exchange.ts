@@ -28,7 +28,7 @@ export class Exchange {
     const { round } = snapshot;
     this.#tools.tasks.once(`own/${round}`, async () => {
       await this.#tools.ensureBase(snapshot);
-      const own = await this.#tools.own(round);
+      const own = await this.#tools.own(snapshot);
       await this.#peer.keepUpdate(round, seat, own, own.update);
     });
     if (!this.#tools.tasks.isDone(`own/${round}`)) return;
@@ -46,7 +46,7 @@ export class Exchange {
   #send(snapshot: JobSnapshot, to: Hex): void {
     const { round } = snapshot;
     this.#tools.tasks.once(`send/${round}/${to}`, async () => {
-      const own = await this.#tools.own(round);
+      const own = await this.#tools.own(snapshot);
       const left = snapshot.phaseEndMs - snapshot.nowMs;
       const options = { deadlineMs: this.#m.clock.nowMs() + left, signal: this.#m.signal };
       const receipt = await this.#m.network.sendUpdate(to, round, own.update, options);

@@ -1,3 +1,4 @@
+export { checkAnswerCost, costOfAnswer, type AnswerTerms } from "./answer-cost.ts";
 export { batchesOfRound, distinct, ZERO_32 } from "./dataset-plan.ts";
 export { SwarmError } from "./errors.ts";
 export { openSecrets, type JobSecrets } from "./keys.ts";

@@ -1,9 +1,9 @@
-import { decode, encode, fromHex, toHex, type Hex } from "@skynet/protocol";
+import { decode, encode, fromHex, merkleRoot, SkyNetError, toHex, type Hex } from "@skynet/protocol";
 import { z } from "zod";
 import { batchesOfRound, distinct } from "./dataset-plan.ts";
 import { SwarmError } from "./errors.ts";
 import type { JobPeer, PeerModules } from "./job-peer.ts";
-import type { CommittedWeights, JobSnapshot, TrainingBatch } from "./ports.ts";
+import type { CommittedWeights, Commitment, JobSnapshot, TrainingBatch, Weights } from "./ports.ts";
 import { bytes, bytesOf } from "./schemas.ts";
 
 /** Batches of the dataset, decrypted and checked against the dataset's root. */
@@ -71,20 +71,41 @@ export async function trainRound(
   };
 }
 
-/** Result of this round from before a restart, if there is one for the present weights. */
+/** Result of this round from before a restart, if there is an undamaged one for the present weights. */
 export async function storedRound(
   { files, trainer }: PeerModules,
   peer: JobPeer,
   round: number,
 ): Promise<LocalResult | undefined> {
-  const stored = await files.read(fileOf(round));
-  if (stored === undefined) return undefined;
-  const { modelId, update, interior } = storedSchema.parse(decode(stored));
+  const stored = parsed(await files.read(fileOf(round)));
   const { base } = peer;
-  if (base === undefined || toHex(modelId) !== base.modelId) return undefined;
-  const weights = await trainer.applyUpdate(base.weights, update);
+  if (stored === undefined || base === undefined || toHex(stored.modelId) !== base.modelId) return undefined;
+  const { update, interior } = stored;
+  let weights: Weights;
+  try {
+    weights = await trainer.applyUpdate(base.weights, update);
+  } catch (error) {
+    if (error instanceof SkyNetError && error.code === "BadDelta") return undefined;
+    throw error;
+  }
   return { weights, ...(await trainer.identify(weights, base)), interior, update };
 }
+
+/** A damaged file is as good as none. */
+function parsed(stored: Uint8Array | undefined): z.infer<typeof storedSchema> | undefined {
+  if (stored === undefined) return undefined;
+  try {
+    return storedSchema.parse(decode(stored));
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a result commits to. */
+export const commitmentOf = ({ id, interior }: Pick<LocalResult, "id" | "interior">): Commitment => ({
+  idEnd: id,
+  stepsRoot: toHex(merkleRoot(interior)),
+});
 
 /**
  * Proof mode: fetches the batches of all rounds and checks that they are those behind the points, all at once: a worker

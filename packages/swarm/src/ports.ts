@@ -70,6 +70,7 @@ export interface JobSnapshot {
   readonly nBatches: number;
   /** Latest published group key: its epoch and the CID of the wrapped keys. */
   readonly keys: { readonly epoch: number; readonly cid: string } | undefined;
+  readonly proveWindowMs: number;
   /** Start and end of the phase and the chain's time, milliseconds since the epoch. */
   readonly phaseAtMs: number;
   readonly phaseEndMs: number;
@@ -197,6 +198,9 @@ export interface ProofShape {
   /** Points of a commitment to weights, and to a batch. */
   readonly weightBlocks: number;
   readonly batchBlocks: number;
+  /** Size of a step's proof, and the gas of its verification (an estimate). */
+  readonly proofBytes: number;
+  readonly stepGas: number;
 }
 
 export interface ModelShape {
@@ -298,6 +302,8 @@ export interface Trainer {
    * @throws SkyNetError `Overflow` when a value leaves its width: such a step cannot be proven
    */
   proveStep(header: StepHeader, batch: TrainingBatch): Promise<ProvenStep>;
+  /** Proof mode: whether the proof shows the step from `idIn`; a simulation may look at less. */
+  verifyStep(header: StepHeader, idIn: Hex, step: ProvenStep): Promise<boolean>;
   /** Identity of any weights; in proof mode faster when they are a few local steps from `near`. */
   identify(weights: Weights, near?: CommittedWeights): Promise<WeightsIdentity>;
   /** Proof mode: points of each batch, 64 bytes each. */

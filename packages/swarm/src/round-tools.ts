@@ -13,8 +13,8 @@ export interface RoundTools {
   readonly repeats: Repeats;
   /** Makes the weights that the round starts from present. */
   ensureBase(snapshot: JobSnapshot): Promise<void>;
-  /** What this worker committed to in the round. @throws SwarmError `NoState` */
-  own(round: number): Promise<LocalResult>;
+  /** What this worker committed to in the round. @throws SwarmError `NotYet`, `NotReproducible` */
+  own(snapshot: JobSnapshot): Promise<LocalResult>;
   stats(): RoundStats;
 }
 

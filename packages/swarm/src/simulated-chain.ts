@@ -1,6 +1,7 @@
 import {
   applyJobEvent,
   drawSeed,
+  JobMode,
   JobPhase,
   keccak256,
   postJob,
@@ -135,6 +136,8 @@ export class SimulatedChain {
 
   #commit(round: number, seat: number, commitment: Commitment): void {
     if (round !== this.state.round) throw new SkyNetError("BadSignature", "the signature is for another round");
+    const taken = [...this.commits.values()].some(({ idEnd }) => idEnd === commitment.idEnd);
+    if (this.spec.mode === JobMode.PROOF && taken) throw new SkyNetError("DuplicateId", "the id is taken");
     this.apply({ type: "commit", seat });
     if (this.state.round === round) this.commits.set(seat, commitment);
   }

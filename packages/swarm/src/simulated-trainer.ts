@@ -78,6 +78,13 @@ export async function localTrainer(
       step(batch);
       return { idEnd: idOf(program, executor.weights()), batchLeaf: toHex(batchIdOf(batch)), proof };
     },
+    verifyStep: async (_header, idIn, { proof }) => {
+      try {
+        return idOf(program, decodeWeights(shapeOf(program), proof)) === idIn;
+      } catch {
+        return false;
+      }
+    },
     identify,
     commitBatches: async (batches) => batches.map(batchIdOf),
     checkBatches: async (batches) => {

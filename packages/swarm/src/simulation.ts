@@ -8,7 +8,7 @@ import { runRequesterJob } from "./requester.ts";
 import { SimulatedChain } from "./simulated-chain.ts";
 import { batchIdOf, idOf, localTrainer, recomputingVerifier, type AfterStep } from "./simulated-trainer.ts";
 import { memoryFiles, SimulatedNetwork, VirtualClock, type Faults } from "./simulator.ts";
-import { runWorkerJob, type WorkerProgress } from "./worker.ts";
+import { runWorkerJob, type WorkerModules, type WorkerProgress } from "./worker.ts";
 
 const FEATURES = 6;
 const CLASSES = 3;
@@ -69,7 +69,11 @@ export interface Scenario {
     readonly round: number;
     readonly phase: string;
     readonly backAfterMs?: number;
+    /** What happens to its disk meanwhile. */
+    readonly damage?: (files: JobFiles) => Promise<void>;
   };
+  /** Replaces parts of a worker. */
+  readonly change?: (worker: number, modules: WorkerModules, chain: SimulatedChain) => Partial<WorkerModules>;
 }
 
 export async function simulate(scenario: Scenario, seed = 1) {
@@ -106,7 +110,7 @@ export async function simulate(scenario: Scenario, seed = 1) {
       if (slow?.worker === i && slow.round === chain.state.round) await clock.sleep(slow.stepMs);
       return step(batch);
     };
-    const modules = {
+    const modules: WorkerModules = {
       chain: aliveOnly(chain.viewOf(workerAddress(i)), stop.signal),
       network,
       blocks,
@@ -119,25 +123,32 @@ export async function simulate(scenario: Scenario, seed = 1) {
     };
     const shape = await own.load(new Uint8Array(), { batchSize: BATCH, learningRate: 0.5, averaging });
     const { kill } = scenario;
-    const running = runWorkerJob(modules, {
-      shape,
-      initialSeed,
-      onProgress: (event) => {
-        events.push({ worker: i, event });
-        if (
-          kill?.worker !== i ||
-          event.type !== "phase" ||
-          event.round !== kill.round ||
-          event.phase !== kill.phase ||
-          killed
-        )
-          return;
-        killed = true;
-        stop.abort(new Error("killed"));
-        leave();
-        if (kill.backAfterMs !== undefined) void clock.sleep(kill.backAfterMs).then(() => startWorker(i, files));
+    const running = runWorkerJob(
+      { ...modules, ...scenario.change?.(i, modules, chain) },
+      {
+        shape,
+        initialSeed,
+        onProgress: (event) => {
+          events.push({ worker: i, event });
+          if (
+            kill?.worker !== i ||
+            event.type !== "phase" ||
+            event.round !== kill.round ||
+            event.phase !== kill.phase ||
+            killed
+          )
+            return;
+          killed = true;
+          stop.abort(new Error("killed"));
+          leave();
+          if (kill.backAfterMs !== undefined)
+            void clock
+              .sleep(kill.backAfterMs)
+              .then(() => kill.damage?.(files))
+              .then(() => startWorker(i, files));
+        },
       },
-    });
+    );
     running.then(
       async () => results.set(i, await own.weights()),
       (error: Error) => results.set(i, error),

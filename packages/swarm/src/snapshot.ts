@@ -47,6 +47,7 @@ export function makeSnapshot(spec: JobSpec, state: JobView, facts: ChainFacts): 
     nBatches: Number(spec.nBatches),
     included: includedSeats(state),
     holdReleased: state.holdResult === HoldResult.PAID && state.round > 0,
+    proveWindowMs: spec.proveWindow * 1000,
     phaseAtMs: state.phaseAt * 1000,
     phaseEndMs: phaseEnd(spec, state) * 1000,
   };

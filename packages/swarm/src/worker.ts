@@ -1,4 +1,4 @@
-import { countSeats, fromHex, hasSeat, type Hex, merkleRoot, SkyNetError, toHex } from "@skynet/protocol";
+import { countSeats, fromHex, hasSeat, type Hex, SkyNetError } from "@skynet/protocol";
 import { Audits } from "./audits.ts";
 import { batchesOfRound, distinct } from "./dataset-plan.ts";
 import { SwarmError } from "./errors.ts";
@@ -6,6 +6,7 @@ import { Exchange } from "./exchange.ts";
 import { JobPeer, type PeerModules } from "./job-peer.ts";
 import {
   checkAllBatches,
+  commitmentOf,
   prefetchBatches,
   storedRound,
   trainRound,
@@ -16,6 +17,7 @@ import { Merging } from "./merging.ts";
 import type { RoundStats } from "./messages.ts";
 import type { JobSnapshot, ModelShape } from "./ports.ts";
 import { Repeats, type RoundTools } from "./round-tools.ts";
+import { rehearse } from "./rehearsal.ts";
 import { SignatureBoard } from "./signature-board.ts";
 import { TaskSet } from "./tasks.ts";
 import { collectSignatures, keyRefOf } from "./signature-intake.ts";
@@ -36,6 +38,8 @@ export interface WorkerOptions {
 export type WorkerProgress =
   | { readonly type: "training"; readonly round: number; readonly step: number; readonly steps: number }
   | { readonly type: "phase"; readonly round: number; readonly phase: string }
+  /** Before anything is at stake: this worker is not ready, because it could not prove its work. */
+  | { readonly type: "unfit"; readonly code: string; readonly reason: string }
   | { readonly type: "abstained"; readonly round: number; readonly code: string; readonly reason: string };
 
 export interface WorkerResult {
@@ -45,7 +49,9 @@ export interface WorkerResult {
 }
 
 /** Failures that trying again does not mend: the round cannot be worked on, or could not be proven. */
-const HOPELESS = ["Overflow", "BadBatch", "OutOfMemory", "WorkerFailed", "TrainerFailed"];
+const HOPELESS = ["Overflow", "BadBatch", "OutOfMemory", "WorkerFailed", "DuplicateId"];
+/** Failures of the rehearsal that leave the worker out of the job; those of a training thread are most often memory. */
+const UNFIT = [...HOPELESS, "TooSlow", "TrainerFailed", "ProofRejected", "BadMetadata"];
 /** Part of the commit window after which a worker that is not done abstains instead of risking the penalty. */
 const ABSTAIN_SHARE = 0.9;
 const POLL_MS = 300;
@@ -98,7 +104,7 @@ class WorkerJob {
       board: this.#board,
       repeats: this.#repeats,
       ensureBase: (snapshot) => this.#ensureInitialWeights(snapshot),
-      own: (round) => this.#requireOwn(round),
+      own: (snapshot) => this.#requireOwn(snapshot),
       stats: () => ({ ...this.#stats, ...this.#traffic() }),
     };
     this.#exchange = new Exchange(this.#peer, tools);
@@ -143,6 +149,7 @@ class WorkerJob {
     if (snapshot.keys && active) this.#openKeys(snapshot.keys);
     if (active && snapshot.phase === "READY") this.#becomeReady(snapshot, seat);
     if (active && snapshot.phase === "COMMIT") this.#train(snapshot, seat);
+    this.#audits.stopOld(snapshot);
     if (active && snapshot.phase === "DRAW") this.#audits.draw(snapshot, seat);
     if (active && snapshot.phase === "PROVE" && hasSeat(snapshot.selected, seat)) this.#prove(snapshot, seat);
     // Updates travel while the draw is awaited: commitments are on chain by then.
@@ -169,8 +176,9 @@ class WorkerJob {
     const keyRef = keyRefOf(snapshot.keys.cid);
     this.#tasks.once(`prepare/${keyRef}`, async () => {
       await this.#ensureInitialWeights(snapshot);
-      if (snapshot.verification === "proof") await checkAllBatches(this.#m, snapshot, batches);
-      else {
+      if (snapshot.verification === "proof") {
+        if (!(await this.#isFit(snapshot, seat, batches))) return;
+      } else {
         const wanted = distinct(batchesOfRound(snapshot, this.#m.chain.self, 0));
         await prefetchBatches(batches, wanted, this.#m.signal);
       }
@@ -189,6 +197,25 @@ class WorkerJob {
       return;
     const signatures = missing.map((signed) => own.signatures[own.seats.indexOf(signed)]!);
     this.#tasks.once(`ready/${missing.join()}`, () => this.#m.chain.ready(keyRef, missing, signatures));
+  }
+
+  /** Whether this worker has all that its steps need, and can prove them in time. */
+  async #isFit(snapshot: JobSnapshot, seat: number, batches: BatchSource): Promise<boolean> {
+    if (hasSeat(snapshot.ready, seat)) return true;
+    try {
+      await checkAllBatches(this.#m, snapshot, batches);
+      const base = this.#peer.requireBase();
+      await this.#trainerUse.run(snapshot, this.#m.signal, (signal) =>
+        rehearse(this.#m, base, snapshot, batches, signal),
+      );
+      return true;
+    } catch (error) {
+      if (!(error instanceof SkyNetError) || !UNFIT.includes(error.code)) throw error;
+      const { code, message } = error;
+      this.#m.log.warn({ code, reason: message }, "not ready: this worker could not prove its work");
+      this.#options.onProgress?.({ type: "unfit", code, reason: message });
+      return false;
+    }
   }
 
   async #ensureInitialWeights(snapshot: JobSnapshot): Promise<void> {
@@ -217,12 +244,12 @@ class WorkerJob {
       this.#trouble = "";
       await this.#ensureInitialWeights(snapshot);
       try {
-        const { id, interior } = await this.#trainerUse.run(snapshot, this.#m.signal, async (signal) => {
-          const result = (await this.#stored(round)) ?? (await this.#localSteps(snapshot, batches, signal));
+        const result = await this.#trainerUse.run(snapshot, this.#m.signal, async (signal) => {
+          const made = (await this.#stored(round)) ?? (await this.#localSteps(snapshot, batches, signal));
           signal.throwIfAborted();
-          return result;
+          return made;
         });
-        await this.#m.chain.commit(round, seat, id, toHex(merkleRoot(interior)));
+        await this.#commit(round, seat, result);
       } catch (error) {
         if (!(error instanceof SkyNetError)) throw error;
         this.#trouble = `: ${error.message}`;
@@ -230,6 +257,20 @@ class WorkerJob {
         this.#abstain(round, error.code, error.message);
       }
     });
+  }
+
+  /** The contract takes an id once in a round, so a copied result leaves its maker nothing to commit. */
+  async #commit(round: number, seat: number, result: LocalResult): Promise<void> {
+    const { idEnd, stepsRoot } = commitmentOf(result);
+    try {
+      await this.#m.chain.commit(round, seat, idEnd, stepsRoot);
+    } catch (error) {
+      if (!(error instanceof SkyNetError && error.code === "DuplicateId")) throw error;
+      // It may be the own one, whose receipt was lost.
+      const now = await this.#m.chain.snapshot(this.#m.signal);
+      if (now.round === round && now.commits.get(seat)?.idEnd === idEnd) return;
+      throw new SwarmError("DuplicateId", "somebody else has committed the same id first in this round");
+    }
   }
 
   /** No pay and no penalty for this round: it could not be worked on honestly, or not be proven. */
@@ -270,16 +311,41 @@ class WorkerJob {
   #prove(snapshot: JobSnapshot, seat: number): void {
     const batches = this.#batches?.source;
     if (batches === undefined) return;
-    this.#audits.answer(snapshot, seat, async () => {
+    this.#audits.answer(snapshot, seat, async (signal) => {
       await this.#ensureInitialWeights(snapshot);
-      return { base: this.#peer.requireBase(), result: await this.#requireOwn(snapshot.round), batches };
+      const result = (await this.#storedOwn(snapshot)) ?? (await this.#repeatSteps(snapshot, signal));
+      return { base: this.#peer.requireBase(), result, batches };
     });
   }
 
-  async #requireOwn(round: number): Promise<LocalResult> {
-    const result = await this.#stored(round);
-    if (!result) throw new SwarmError("NoState", "the committed update is not on this disk");
+  async #requireOwn(snapshot: JobSnapshot): Promise<LocalResult> {
+    const stored = await this.#storedOwn(snapshot);
+    if (stored) return stored;
+    return this.#trainerUse.run(snapshot, this.#m.signal, (signal) => this.#repeatSteps(snapshot, signal));
+  }
+
+  /** What was committed, unless it was lost or damaged. */
+  async #storedOwn(snapshot: JobSnapshot): Promise<LocalResult | undefined> {
+    const stored = await this.#stored(snapshot.round);
+    return stored && this.#isCommitted(snapshot, stored) ? stored : undefined;
+  }
+
+  /** The steps are exact, so doing them again gives what was committed. */
+  async #repeatSteps(snapshot: JobSnapshot, signal: AbortSignal): Promise<LocalResult> {
+    const batches = this.#batches?.source;
+    if (batches === undefined) throw new SwarmError("NotYet", "the dataset is not open yet");
+    this.#m.log.warn({ round: snapshot.round }, "the committed update is not on this disk: the steps are done again");
+    const result = await this.#localSteps(snapshot, batches, signal);
+    if (!this.#isCommitted(snapshot, result))
+      throw new SwarmError("NotReproducible", `the steps lead to ${result.id}, but another id was committed`);
     return result;
+  }
+
+  #isCommitted(snapshot: JobSnapshot, result: LocalResult): boolean {
+    const own = snapshot.commits.get(snapshot.workers.indexOf(this.#m.chain.self));
+    if (own === undefined) throw new SwarmError("NotYet", "the own commitment is not seen on chain yet");
+    const { idEnd, stepsRoot } = commitmentOf(result);
+    return idEnd === own.idEnd && stepsRoot === own.stepsRoot;
   }
 
   #finish(snapshot: JobSnapshot): void {

@@ -1,6 +1,6 @@
 import { DEVELOPMENT_CHAIN_ID } from "@skynet/contracts";
 import { fromHex, JobMode, keccak256, minStakeOf, SkyNetError, toHex, type Hex, type JobSpec } from "@skynet/protocol";
-import { ZERO_32, type ModelShape, type Weights } from "@skynet/swarm";
+import { checkAnswerCost, ZERO_32, type AnswerTerms, type ModelShape, type Weights } from "@skynet/swarm";
 import { parseUnits, zeroAddress } from "viem";
 import { formatAmount } from "../cli/format.ts";
 import type { JobFile } from "../job-file.ts";
@@ -34,7 +34,10 @@ export async function amountText(node: LocalNode, token: Hex, value: bigint): Pr
   return formatAmount(value, await tokenInfo(node.chain.rpcUrl, token));
 }
 
-/** The job's terms as the contract takes them. */
+/**
+ * The job's terms as the contract takes them.
+ * @throws SkyNetError `AnswerTooLarge`, `AnswerTooDear` when no worker could answer its audits on chain
+ */
 export async function specOf(
   node: LocalNode,
   prepared: PreparedModel,
@@ -45,6 +48,7 @@ export async function specOf(
   const token = await tokenOf(node, job);
   const { decimals } = await tokenInfo(node.chain.rpcUrl, token);
   const amount = (text: string) => parseUnits(text, decimals);
+  if (prepared.shape.proof) checkAnswerCost(prepared.shape.proof, answerTerms(job, data.nBatches));
   const parameters = prepared.initialWeights.reduce((sum, { length }) => sum + length, 0);
   return {
     requester: node.chain.address,
@@ -78,6 +82,13 @@ export async function specOf(
     metaHash: toHex(keccak256(fromHex(data.metadata))),
   };
 }
+
+const answerTerms = ({ training, verification }: JobFile, nBatches: number): AnswerTerms => ({
+  steps: training.localSteps,
+  segment: verification.segment,
+  auditSteps: verification.auditSegments,
+  nBatches,
+});
 
 type AuditTerms = Pick<
   JobSpec,

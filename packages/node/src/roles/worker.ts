@@ -16,6 +16,7 @@ import {
 import { fetchBlock } from "@skynet/network";
 import { openDataset, type Dataset } from "@skynet/storage";
 import {
+  checkAnswerCost,
   circuitOf,
   decodeMetadata,
   openSecrets,
@@ -231,7 +232,7 @@ async function loadJob(node: LocalNode, trainer: Trainer, jobId: Hex, signal: Ab
 /**
  * What a worker of a proven job must know before it locks a stake: that the contract on chain accepts exactly the proofs
  * of this model, and that nobody chooses the audits.
- * @throws SkyNetError `WrongVerifier`, `BadBeacon`, `BadTerms`
+ * @throws SkyNetError `WrongVerifier`, `BadBeacon`, `BadTerms`, `AnswerTooLarge`, `AnswerTooDear`
  */
 async function checkVerification(
   { chain }: LocalNode,
@@ -243,6 +244,7 @@ async function checkVerification(
   if ((spec.mode === JobMode.PROOF) !== (verification === "proof"))
     throw new SkyNetError("BadTerms", "the job's terms and its metadata disagree about how steps are verified");
   if (!proof) return;
+  checkAnswerCost(proof, spec);
   checkBeacon(chain, spec);
   await compareVerifier(chain, await generateOwnVerifier(trainer, proof), spec.stepVerifier);
 }
@@ -316,6 +318,7 @@ async function workOn(node: LocalNode, trainer: Trainer, jobId: Hex, options: Wo
         initialSeed: metadata.initialSeed,
         onProgress: (event) => {
           ui.event(event.type, { jobId, ...event });
+          if (event.type === "unfit") ui.line(`not ready for job ${shortId(jobId)}: ${event.reason}`);
           if (event.type === "training") ui.progress(`round ${event.round + 1}: local steps`, event.step, event.steps);
         },
       },

@@ -4,13 +4,15 @@ import {
   decodePoint,
   encodePoint,
   generateVerifier,
+  Rejection,
+  reportCircuit,
   stepCircuit,
   type IntegerProgram,
   type Point,
   type ProofSystem,
   type StepTrace,
 } from "@skynet/proof";
-import { concatBytes, toHex } from "@skynet/protocol";
+import { concatBytes, toHex, type Hex } from "@skynet/protocol";
 import type {
   CommittedWeights,
   ProofSettings,
@@ -63,6 +65,7 @@ export class ModelProver {
     this.#system = system;
     this.#rate = rate;
     const { key, circuit } = system;
+    const { proofBytes, estimatedGas } = reportCircuit(circuit);
     const blocksOf = (name: string) => circuit.tensors.find((tensor) => tensor.name === name)!.blocks;
     this.shape = {
       circuitHash: key.circuitHash,
@@ -71,6 +74,8 @@ export class ModelProver {
       batchTag: toHex(key.dataTag),
       weightBlocks: blocksOf("weights"),
       batchBlocks: blocksOf("batch"),
+      proofBytes,
+      stepGas: estimatedGas,
     };
   }
 
@@ -109,6 +114,16 @@ export class ModelProver {
       step: { idEnd: statement.idOut, batchLeaf: statement.idData, proof },
       points: encodePoints(afterPoints),
     };
+  }
+
+  async verifyStep(header: StepHeader, idIn: Hex, { idEnd, batchLeaf, proof }: ProvenStep): Promise<boolean> {
+    try {
+      await this.#system.verify({ ...header, idIn, idOut: idEnd, idData: batchLeaf }, proof);
+      return true;
+    } catch (error) {
+      if (error instanceof Rejection) return false;
+      throw error;
+    }
   }
 
   async commitBatches(batches: readonly TrainingBatch[]): Promise<Uint8Array[]> {

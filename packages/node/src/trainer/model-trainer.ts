@@ -12,7 +12,7 @@ import {
   type Executor,
   type IntegerProgram,
 } from "@skynet/proof";
-import { keccak256, SkyNetError, tensorId, toHex } from "@skynet/protocol";
+import { keccak256, SkyNetError, tensorId, toHex, type Hex } from "@skynet/protocol";
 import type {
   CommittedWeights,
   Evaluation,
@@ -108,6 +108,10 @@ export class ModelTrainer implements TrainerMethods {
     const { step, points } = await prover.proveStep(header, { before, after, batch, trace });
     this.#mark = { weights: after, points };
     return step;
+  }
+
+  verifyStep(header: StepHeader, idIn: Hex, step: ProvenStep): Promise<boolean> {
+    return this.#prover().verifyStep(header, idIn, step);
   }
 
   async identify(weights: Weights, near?: CommittedWeights): Promise<WeightsIdentity> {

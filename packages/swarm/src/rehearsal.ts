@@ -1,0 +1,54 @@
+import { batchesOfRound } from "./dataset-plan.ts";
+import { SwarmError } from "./errors.ts";
+import type { PeerModules } from "./job-peer.ts";
+import type { BatchSource } from "./local-training.ts";
+import type { CommittedWeights, JobSnapshot } from "./ports.ts";
+
+/** The answers must fit into the prove window this many times: other programs need their time, too. */
+const HEADROOM = 2;
+/** Measurements of a training step, of which the shortest counts. */
+const MEASUREMENTS = 3;
+
+/**
+ * Proves one real step, with the first batch of this worker's first round: what fails here would cost the stake after
+ * a commitment. Fails as a proof fails (`OutOfMemory`, `Overflow`, ...).
+ * @throws SwarmError `TooSlow` when the answers would not be ready in the prove window
+ */
+export async function rehearse(
+  modules: PeerModules,
+  base: CommittedWeights,
+  snapshot: JobSnapshot,
+  batches: BatchSource,
+  signal: AbortSignal,
+): Promise<void> {
+  const { trainer, chain, clock } = modules;
+  const index = batchesOfRound(snapshot, chain.self, 0)[0]!;
+  const batch = await batches.batch(index, signal);
+  const header = await chain.stepHeader(0, 0, index);
+  const timeOf = async (action: () => Promise<unknown>) => {
+    signal.throwIfAborted();
+    const startedMs = clock.nowMs();
+    await action();
+    return clock.nowMs() - startedMs;
+  };
+  const prove = async () => {
+    await trainer.setWeights(base);
+    return timeOf(() => trainer.proveStep(header, batch));
+  };
+  let proveMs = await prove();
+  await trainer.setWeights(base);
+  let stepMs = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < MEASUREMENTS; i++) stepMs = Math.min(stepMs, await timeOf(() => trainer.step(batch)));
+  const needMs = () => stepMs * snapshot.steps + proveMs * snapshot.auditSteps * snapshot.segment;
+  const isTooSlow = () => HEADROOM * needMs() > snapshot.proveWindowMs;
+  // The first proof of a process is slower than those after it.
+  if (isTooSlow()) proveMs = Math.min(proveMs, await prove());
+  modules.log.info({ stepMs, proveMs }, "one step was proven for a try");
+  if (!isTooSlow()) return;
+  const seconds = (ms: number) => (ms / 1000).toFixed(1);
+  throw new SwarmError(
+    "TooSlow",
+    `the proofs of a round take this machine ${seconds(needMs())} s, ${seconds(proveMs)} s each; ` +
+      `the job allows ${seconds(snapshot.proveWindowMs)} s, and half of them are kept in reserve`,
+  );
+}
