@@ -1,16 +1,13 @@
 import {
   compileVerifier,
   createProofSystem,
-  decodePoint,
-  encodePoint,
   generateVerifier,
   stepCircuit,
   type IntegerProgram,
-  type Point,
   type ProofSystem,
   type StepTrace,
 } from "@skynet/proof";
-import { concatBytes, toHex } from "@skynet/protocol";
+import { toHex } from "@skynet/protocol";
 import type {
   CommittedWeights,
   ProofSettings,
@@ -22,16 +19,9 @@ import type {
   Weights,
   WeightsIdentity,
 } from "@skynet/swarm";
+import { decodePoints, encodePoints } from "./points.ts";
 import type { TrainerSetup } from "./protocol.ts";
 import { loadReferenceString } from "./reference-string.ts";
-
-const POINT_BYTES = 64;
-
-const encodePoints = (points: readonly Point[]): Uint8Array => concatBytes(...points.map(encodePoint));
-const decodePoints = (bytes: Uint8Array): Point[] =>
-  Array.from({ length: bytes.length / POINT_BYTES }, (_, i) =>
-    decodePoint(bytes.subarray(i * POINT_BYTES, (i + 1) * POINT_BYTES)),
-  );
 
 /**
  * The proof system of one model.
