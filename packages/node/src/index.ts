@@ -12,3 +12,5 @@ export {
 } from "./roles/verifier.ts";
 export { startTrainer } from "./trainer/trainer.ts";
 export { createKeystore, keystoreAddress, openKeystore } from "./wallet/keystore.ts";
+export { VerificationError, type VerificationErrorCode } from "./verify-job/audit.ts";
+export { verifyJob, type VerifiedJob, type VerifyJobOptions } from "./verify-job/verify-job.ts";

@@ -1,18 +1,15 @@
 import {
   compileVerifier,
   createProofSystem,
-  decodePoint,
-  encodePoint,
   generateVerifier,
   Rejection,
   reportCircuit,
   stepCircuit,
   type IntegerProgram,
-  type Point,
   type ProofSystem,
   type StepTrace,
 } from "@skynet/proof";
-import { concatBytes, toHex, type Hex } from "@skynet/protocol";
+import { toHex, type Hex } from "@skynet/protocol";
 import type {
   CommittedWeights,
   ProofSettings,
@@ -24,16 +21,9 @@ import type {
   Weights,
   WeightsIdentity,
 } from "@skynet/swarm";
+import { decodePoints, encodePoints } from "./points.ts";
 import type { TrainerSetup } from "./protocol.ts";
 import { loadReferenceString } from "./reference-string.ts";
-
-const POINT_BYTES = 64;
-
-const encodePoints = (points: readonly Point[]): Uint8Array => concatBytes(...points.map(encodePoint));
-const decodePoints = (bytes: Uint8Array): Point[] =>
-  Array.from({ length: bytes.length / POINT_BYTES }, (_, i) =>
-    decodePoint(bytes.subarray(i * POINT_BYTES, (i + 1) * POINT_BYTES)),
-  );
 
 /**
  * The proof system of one model.

@@ -2,12 +2,44 @@ import type { Chain, ChainJobEvent } from "@skynet/contracts";
 import type { ProofSystem } from "@skynet/proof";
 import { type Hex, type JobSpec, SkyNetError } from "@skynet/protocol";
 
-/** What does not agree with the chain's own rules. */
-export class VerificationError extends SkyNetError {}
+const ANOTHER_RPC = "Ask another endpoint with --rpc: this one may leave out or change what the chain holds.";
+
+/** Why a job is not verified, and what to do then. */
+const HINTS = {
+  /** The terms or the metadata are not those that the job's id stands for. */
+  WrongTerms: ANOTHER_RPC,
+  /** Nothing is proven in quorum mode. */
+  NotProven: "Only jobs in proof mode can be verified from the chain.",
+  NotAssigned: "Only jobs that got their workers have something to verify.",
+  /** No round ended, or none was paid or merged. */
+  NothingToVerify: "Wait until a round was paid; npx skynet job show tells where the job is.",
+  /** The logs and the contract's state disagree. */
+  Inconsistent: ANOTHER_RPC,
+  WrongModel: "Name the ONNX file of the job with --model.",
+  WrongVerifier:
+    "It may take or refuse what it should not; check that the job was posted by the same version, with the reference string of --srs.",
+  DuplicateId: ANOTHER_RPC,
+  Unproven: ANOTHER_RPC,
+  NotVerified: ANOTHER_RPC,
+  /** Nothing is known to be wrong, but the chain does not show enough. */
+  Unverifiable:
+    "The call reached the JobBoard from inside another contract, so its proofs are not in the transaction. The JobBoard has checked them, but they cannot be checked again from the chain's blocks and logs.",
+} as const;
+
+export type VerificationErrorCode = keyof typeof HINTS;
+
+/** What does not agree with the chain's own rules, or cannot be compared with them (`Unverifiable`). */
+export class VerificationError extends SkyNetError {
+  declare readonly code: VerificationErrorCode;
+
+  constructor(code: VerificationErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(code, message, { hint: HINTS[code], ...options });
+  }
+}
 
 export type EventOf<Name extends ChainJobEvent["name"]> = Extract<ChainJobEvent, { name: Name }>;
 
-/** Events of one round. */
+/** What the chain shows of one round that ended. */
 export interface RoundEvents {
   readonly round: number;
   /** By seat. */
@@ -16,9 +48,9 @@ export interface RoundEvents {
   closedAt?: bigint;
   drawn?: EventOf<"Drawn">["args"];
   readonly proven: EventOf<"Proven">[];
-  delivered: bigint;
+  delivered?: EventOf<"Delivered">["args"];
   merged?: EventOf<"Merged">;
-  paidCompute: bigint;
+  ended?: EventOf<"RoundEnded">["args"];
 }
 
 export interface AuditOptions {
@@ -29,50 +61,18 @@ export interface AuditOptions {
   /** In the order of the seats. */
   readonly workers: readonly Hex[];
   /** Decides the batches; follows from the assignment. */
-  readonly batchSeed: Hex | undefined;
+  readonly batchSeed: Hex;
   /** Address of the verifier contract, which is part of what a proof is about. */
   readonly verifier: Hex;
-  readonly signal: AbortSignal | undefined;
 }
 
-/** The state of an independent check: the job, and the model that the present round starts from. */
-export class Audit {
-  readonly chain: Chain;
-  readonly jobId: Hex;
-  readonly spec: JobSpec;
-  readonly system: ProofSystem;
-  readonly workers: readonly Hex[];
-  readonly verifier: Hex;
-  readonly #batchSeed: Hex | undefined;
-  readonly #signal: AbortSignal | undefined;
+/** What every check of proofs and averages needs, and the model that the present round starts from. */
+export interface Audit extends AuditOptions {
   /** id(W_r). */
   modelId: Hex;
+}
 
-  constructor({ chain, jobId, spec, system, workers, batchSeed, verifier, signal }: AuditOptions) {
-    this.chain = chain;
-    this.jobId = jobId;
-    this.spec = spec;
-    this.system = system;
-    this.workers = workers;
-    this.verifier = verifier;
-    this.#batchSeed = batchSeed;
-    this.#signal = signal;
-    this.modelId = spec.modelId;
-  }
-
-  get batchSeed(): Hex {
-    if (this.#batchSeed === undefined) throw new VerificationError("NotAssigned", "the job has no assignment");
-    return this.#batchSeed;
-  }
-
-  startRound({ round, commits }: RoundEvents): void {
-    this.#signal?.throwIfAborted();
-    const ids = new Set([...commits.values()].map(({ idEnd }) => idEnd));
-    if (ids.size !== commits.size)
-      throw new VerificationError("DuplicateId", `round ${round} has two equal commitments`);
-  }
-
-  fail(round: number, message: string): never {
-    throw new VerificationError("NotVerified", `round ${round}: ${message}`);
-  }
+/** A round that breaks a rule. */
+export function fail(round: number, message: string, code: VerificationErrorCode = "NotVerified"): never {
+  throw new VerificationError(code, `round ${round + 1}: ${message}`);
 }

@@ -1,25 +1,29 @@
-import { drawSeed, fromHex, keccak256, seatBit, selectedSeats, toHex } from "@skynet/protocol";
-import type { Audit, RoundEvents } from "./audit.ts";
+import type { Chain, ChainJob } from "@skynet/contracts";
+import { drawSeed, fromHex, keccak256, type SeatSet, selectedSeats, toHex } from "@skynet/protocol";
+import { fail, type RoundEvents } from "./audit.ts";
+import { committedSeats } from "./rounds.ts";
 
-/** Blocks between the close of the commits and the block whose hash decides, by the kind of beacon. */
-const DELAY_BLOCKS: Readonly<Record<string, bigint>> = { blockhash: 8n, test: 1n };
+/** Blocks between the close of the commits and the block whose hash decides. */
+const BLOCKHASH_DELAY = 8n;
+const TEST_DELAY = 1n;
 
 /**
- * The draw of a round follows from the hash of a block that did not exist when the commits closed.
+ * The draw of a round follows from the hash of a block that did not exist when the commits closed. The job's beacon is
+ * one that `checkBeacon` lets through.
  * @returns the audited seats
  */
-export async function checkDraw(audit: Audit, round: RoundEvents): Promise<bigint> {
-  const { chain, spec, jobId } = audit;
-  const kind = await chain.beaconKind(spec.beacon);
-  const delay = DELAY_BLOCKS[kind];
-  if (delay === undefined) return audit.fail(round.round, `the beacon "${kind}" is unknown here`);
-  if (round.closedAt === undefined)
-    return audit.fail(round.round, "there is a draw, but the commits were never closed");
-  const value = toHex(keccak256(fromHex(await chain.blockHash(round.closedAt + delay))));
+export async function checkDraw(chain: Chain, { jobId, spec }: ChainJob, round: RoundEvents): Promise<SeatSet> {
+  const { drawn, closedAt, proven } = round;
+  if (drawn === undefined) {
+    if (proven.length > 0) fail(round.round, "there are proofs without a draw");
+    return 0n;
+  }
+  if (closedAt === undefined) return fail(round.round, "there is a draw, but the commits were never closed");
+  const delay = spec.beacon === chain.addresses.blockhashBeacon ? BLOCKHASH_DELAY : TEST_DELAY;
+  const value = toHex(keccak256(fromHex(await chain.blockHash(closedAt + delay))));
   const seed = drawSeed(value, jobId, round.round);
-  if (seed !== round.drawn!.seed) return audit.fail(round.round, "the draw does not follow from the block's hash");
-  const committed = [...round.commits.keys()].reduce((set, seat) => set | seatBit(seat), 0n);
-  const selected = selectedSeats(seed, committed, spec.auditBps);
-  if (selected !== round.drawn!.selected) return audit.fail(round.round, "the wrong seats were drawn");
+  if (seed !== drawn.seed) return fail(round.round, "the draw does not follow from the block's hash");
+  const selected = selectedSeats(seed, committedSeats(round), spec.auditBps);
+  if (selected !== drawn.selected) return fail(round.round, "the wrong seats were drawn");
   return selected;
 }
