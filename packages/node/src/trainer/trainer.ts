@@ -21,7 +21,7 @@ const spawnThread = (workerData: TrainerSetup): Worker =>
 export function startTrainer({ spawn = spawnThread, ...options }: TrainerOptions = {}): Trainer {
   const setup: TrainerSetup = { threads: 1, ...options };
   let current = startThread(spawn(setup));
-  /** What a new thread has to load, and whether it has begun to. */
+  /** What a new thread has to load, and the latest loading. */
   let model: LoadArguments | undefined;
   let reload: Promise<unknown> | undefined;
   let closed = false;
@@ -37,12 +37,12 @@ export function startTrainer({ spawn = spawnThread, ...options }: TrainerOptions
     const fresh = !current.isAlive() || !current.isLoaded();
     const thread = aliveThread();
     if (!fresh || model === undefined) return thread;
-    reload ??= thread.call("load", model);
+    const loading = (reload ??= thread.call("load", model));
     try {
-      await reload;
+      await loading;
     } catch (error) {
       // The next call tries again.
-      reload = undefined;
+      if (reload === loading) reload = undefined;
       throw error;
     }
     return thread;
@@ -56,8 +56,9 @@ export function startTrainer({ spawn = spawnThread, ...options }: TrainerOptions
   const load = async (...args: LoadArguments): Promise<ModelShape> => {
     const thread = aliveThread();
     model = args;
+    reload = thread.call("load", args);
     try {
-      return (await thread.call("load", args)) as ModelShape;
+      return (await reload) as ModelShape;
     } catch (error) {
       // A thread that died of it may fare better the next time; a model that is refused will not.
       if (thread.isAlive() && model === args) model = undefined;
