@@ -31,7 +31,9 @@ export function addVerify(program: Command): void {
   addChainOptions(
     program
       .command("verify")
-      .description("recompute from the chain that every paid round of a job was drawn, proven and merged correctly"),
+      .description(
+        "recompute from the chain that every ended round of a job was drawn, proven, paid and merged correctly",
+      ),
   )
     .argument("<job>", "job id, or the first digits of one")
     .option("--model <file>", "the job's ONNX file (default: looked for in the blocks on this machine)")
