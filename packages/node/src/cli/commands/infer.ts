@@ -79,7 +79,7 @@ export function addInfer(program: Command): void {
     .addHelpText(
       "after",
       `
-Examples:
+Example:
   $ npx skynet infer model.onnx --input examples/fashion-mnist/t10k-images-idx3-ubyte.gz --index 7 --out proof.json
   $ npx skynet infer model.onnx --check proof.json`,
     )
