@@ -1,4 +1,4 @@
-import { decode, encode, fromHex, merkleRoot, SkyNetError, toHex, type Hex } from "@skynet/protocol";
+import { decode, encode, fromHex, keccak256, merkleRoot, SkyNetError, toHex, type Hex } from "@skynet/protocol";
 import { z } from "zod";
 import { batchesOfRound, distinct } from "./dataset-plan.ts";
 import { SwarmError } from "./errors.ts";
@@ -22,7 +22,17 @@ export interface LocalResult extends CommittedWeights {
   readonly update: Uint8Array;
 }
 
-const storedSchema = z.strictObject({ modelId: bytesOf(32), update: bytes, interior: z.array(bytesOf(32)) });
+interface StoredContent {
+  readonly modelId: Uint8Array;
+  readonly update: Uint8Array;
+  readonly interior: readonly Uint8Array[];
+}
+
+/** What is committed from a file decides about the stake, so that a damaged one must be noticed before. */
+const storedSchema = z
+  .strictObject({ modelId: bytesOf(32), update: bytes, interior: z.array(bytesOf(32)), checksum: bytesOf(32) })
+  .refine((stored) => toHex(checksumOf(stored)) === toHex(stored.checksum), "the checksum is another");
+const checksumOf = ({ modelId, update, interior }: StoredContent) => keccak256(modelId, update, ...interior);
 const fileOf = (round: number) => `update-${round}.cbor`;
 
 /** How many batches are fetched ahead of the step that needs them. */
@@ -63,7 +73,8 @@ export async function trainRound(
   const weights = await trainer.weights();
   signal.throwIfAborted();
   const update = await trainer.encodeUpdate(base.weights, weights);
-  await files.write(fileOf(snapshot.round), encode({ modelId: fromHex(snapshot.modelId), update, interior }));
+  const content: StoredContent = { modelId: fromHex(snapshot.modelId), update, interior };
+  await files.write(fileOf(snapshot.round), encode({ ...content, checksum: checksumOf(content) }));
   return {
     result: { weights, ...end, interior, update },
     trainMs: clock.nowMs() - startedMs,

@@ -1,9 +1,10 @@
-import { decode, encode, SkyNetError } from "@skynet/protocol";
+import { decode, encode, fromHex, SkyNetError } from "@skynet/protocol";
 import { describe, expect, it } from "vitest";
 import { checkAnswerCost, costOfAnswer } from "./answer-cost.ts";
 import { Audits } from "./audits.ts";
 import type { PeerModules } from "./job-peer.ts";
 import type { Clock, JobFiles, JobSnapshot, ProofShape } from "./ports.ts";
+import type { SimulatedChain } from "./simulated-chain.ts";
 import { simulate, type ProofTerms } from "./simulation.ts";
 import { TaskSet } from "./tasks.ts";
 import { TrainerUse } from "./trainer-use.ts";
@@ -35,6 +36,31 @@ describe("a worker of a proven job", () => {
     expect(chain.state.burnedStake).toBe(0n);
     expect(chain.state.paidCompute).toEqual(EVERYBODY);
     expect(chain.proven.filter(({ round }) => round === 1)).toHaveLength(8);
+  });
+
+  it("does not commit to a result that was changed on its disk", async () => {
+    let present: SimulatedChain | undefined;
+    const { result, chain } = await simulate({
+      proof: terms,
+      change: (_worker, _modules, simulated) => {
+        present = simulated;
+        return {};
+      },
+      kill: {
+        worker: 1,
+        round: 1,
+        phase: "COMMIT",
+        backAfterMs: 10,
+        damage: async (files) => {
+          // The update of round 0, as if it were one for the model of round 1.
+          const other = decode((await files.read("update-0.cbor"))!) as object;
+          await files.write("update-1.cbor", encode({ ...other, modelId: fromHex(present!.modelId) }));
+        },
+      },
+    });
+    expect(result).toMatchObject({ outcome: "COMPLETED", statesIdentical: true });
+    expect(chain.state.burnedStake).toBe(0n);
+    expect(chain.state.paidCompute).toEqual(EVERYBODY);
   });
 
   it("does not send stored answers that are wrong, but makes them anew", async () => {
