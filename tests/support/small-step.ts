@@ -68,13 +68,13 @@ export async function proveSmallStep(threads: number, kernels?: Kernels): Promis
     const x = Int8Array.from({ length: BATCH * SIZES[0] }, () => random(-18, 46));
     const labels = Uint8Array.from({ length: BATCH }, () => random(0, SIZES.at(-1)! - 1));
     const before = executor.weights();
-    const beforePoints = await system.commitWeights(before);
-    const batchPoints = await system.commitBatch(x, labels);
+    const beforeCommitment = await system.commitWeights(before);
+    const batchCommitment = await system.commitBatch(x, labels);
     const trace = executor.trace(x, BATCH, labels);
     executor.step(x, labels);
     const after = executor.weights();
-    const afterPoints = await system.commitChange(before, beforePoints, after);
-    const witness = { before, after, beforePoints, afterPoints, x, labels, batchPoints, trace };
+    const afterCommitment = await system.commitChange(before, beforeCommitment, after);
+    const witness = { before, after, beforeCommitment, afterCommitment, x, labels, batchCommitment, trace };
     const { statement, proof } = await system.proveStep(HEADER, witness);
 
     const flipped: string[] = [];

@@ -98,16 +98,25 @@ async function prepareStep(system: ProofSystem, { verifier, batch }: RunConfig):
   const before = initialWeights(integers, new Uint8Array(32).fill(7));
   const x = Int8Array.from({ length: batch * integers.input.features }, (_, i) => ((i * 7919) % 65) - 18);
   const labels = Uint8Array.from({ length: batch }, (_, i) => i % integers.loss.classes);
-  const beforePoints = await system.commitWeights(before);
-  const batchPoints = await system.commitBatch(x, labels);
+  const beforeCommitment = await system.commitWeights(before);
+  const batchCommitment = await system.commitBatch(x, labels);
   return async () => {
     executor.load(before);
     const trace = executor.trace(x, batch, labels);
     executor.step(x, labels);
     const after = executor.weights();
-    const afterPoints = await system.commitChange(before, beforePoints, after);
+    const afterCommitment = await system.commitChange(before, beforeCommitment, after);
     const header = { chainId: 31337, verifier, context: CONTEXT };
-    return system.proveStep(header, { before, after, beforePoints, afterPoints, x, labels, batchPoints, trace });
+    return system.proveStep(header, {
+      before,
+      after,
+      beforeCommitment,
+      afterCommitment,
+      x,
+      labels,
+      batchCommitment,
+      trace,
+    });
   };
 }
 
@@ -120,9 +129,9 @@ async function prepareInference(
   const weights = initialWeights(integers, new Uint8Array(32).fill(7));
   executor.load(weights);
   const x = Int8Array.from({ length: batch * integers.input.features }, (_, i) => ((i * 7919) % 65) - 18);
-  const points = await system.commitWeights(weights);
+  const commitment = await system.commitWeights(weights);
   const header = { chainId: 31337, verifier, context: CONTEXT };
-  return async () => system.proveInference(header, { weights, points, x, trace: executor.trace(x, batch) });
+  return async () => system.proveInference(header, { weights, commitment, x, trace: executor.trace(x, batch) });
 }
 
 if (process.argv[1] === import.meta.filename)

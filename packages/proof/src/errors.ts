@@ -17,6 +17,7 @@ export type DataErrorCode =
   | "BadBatch"
   | "BadSeed"
   | "BadDelta"
+  | "BadBlinders"
   | "NotLoaded"
   | "BadKernels"
   | "BadReferenceString"

@@ -13,6 +13,15 @@ export {
 } from "./errors.ts";
 export { createExecutor, type Executor, type Inputs, type StepTrace } from "./executor.ts";
 export { exportModel } from "./export.ts";
+export {
+  averageBlinders,
+  BLINDER_BYTES,
+  type Blinders,
+  decodeBlinders,
+  deriveBlinders,
+  encodeBlinders,
+  noBlinders,
+} from "./hiding/blinders.ts";
 export { initialWeights } from "./initial-weights.ts";
 export { type InferenceModel, readInferenceModel } from "./inference-model.ts";
 export type { KernelSource } from "./kernels.ts";
@@ -34,6 +43,7 @@ export {
 } from "./program.ts";
 export type { CommittedBatch } from "./prove/batch-check.ts";
 export {
+  type Commitment,
   createProofSystem,
   type Header,
   type InferenceProof,

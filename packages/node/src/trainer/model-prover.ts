@@ -1,7 +1,9 @@
 import {
+  type Commitment,
   compileVerifier,
   createProofSystem,
   generateVerifier,
+  noBlinders,
   Rejection,
   reportCircuit,
   stepCircuit,
@@ -43,6 +45,11 @@ export async function createModelProver(
   return new ModelProver(await createProofSystem(circuit, string, { threads }), program.learningRateInteger);
 }
 
+const unblinded = (bytes: Uint8Array): Commitment => {
+  const points = decodePoints(bytes);
+  return { points, blinders: noBlinders(points.length) };
+};
+
 /** Commits, proves and checks for one model; points are bytes here. */
 export class ModelProver {
   readonly shape: ProofShape;
@@ -70,9 +77,9 @@ export class ModelProver {
   }
 
   async identify(weights: Weights, near?: CommittedWeights): Promise<WeightsIdentity> {
-    const points =
+    const { points } =
       near !== undefined && this.#isNear(near.weights, weights)
-        ? await this.#system.commitChange(near.weights, decodePoints(near.points), weights)
+        ? await this.#system.commitChange(near.weights, unblinded(near.points), weights)
         : await this.#system.commitWeights(weights);
     return { id: this.#system.weightsId(points), points: encodePoints(points) };
   }
@@ -87,22 +94,22 @@ export class ModelProver {
     work: { before: CommittedWeights; after: Weights; batch: TrainingBatch; trace: StepTrace },
   ): Promise<{ step: ProvenStep; points: Uint8Array }> {
     const { before, after, batch, trace } = work;
-    const beforePoints = decodePoints(before.points);
-    const afterPoints = await this.#system.commitChange(before.weights, beforePoints, after);
-    const batchPoints = await this.#system.commitBatch(batch.x, batch.y);
+    const beforeCommitment = unblinded(before.points);
+    const afterCommitment = await this.#system.commitChange(before.weights, beforeCommitment, after);
+    const batchCommitment = await this.#system.commitBatch(batch.x, batch.y);
     const { statement, proof } = await this.#system.proveStep(header, {
       before: before.weights,
       after,
-      beforePoints,
-      afterPoints,
+      beforeCommitment,
+      afterCommitment,
       x: batch.x,
       labels: batch.y,
-      batchPoints,
+      batchCommitment,
       trace,
     });
     return {
       step: { idEnd: statement.idOut, batchLeaf: statement.idData, proof },
-      points: encodePoints(afterPoints),
+      points: encodePoints(afterCommitment.points),
     };
   }
 
@@ -118,14 +125,12 @@ export class ModelProver {
 
   async commitBatches(batches: readonly TrainingBatch[]): Promise<Uint8Array[]> {
     const all: Uint8Array[] = [];
-    for (const { x, y } of batches) all.push(encodePoints(await this.#system.commitBatch(x, y)));
+    for (const { x, y } of batches) all.push(encodePoints((await this.#system.commitBatch(x, y)).points));
     return all;
   }
 
   async checkBatches(batches: readonly (TrainingBatch & { readonly points: Uint8Array })[]): Promise<void> {
-    await this.#system.checkBatches(
-      batches.map(({ x, y, points }) => ({ x, labels: y, points: decodePoints(points) })),
-    );
+    await this.#system.checkBatches(batches.map(({ x, y, points }) => ({ x, labels: y, ...unblinded(points) })));
   }
 
   /** The code depends on nothing but the model and the reference string, so it is made once. */

@@ -60,7 +60,7 @@ export async function checkModel(
   if ((await ownVerifierId(system)) !== stepVerifier)
     throw new VerificationError("WrongVerifier", "the job's verifier contract is not the one of its model");
   const initial = await system.commitWeights(initialWeights(system.circuit.program, seed));
-  if (system.weightsId(initial) !== modelId)
+  if (system.weightsId(initial.points) !== modelId)
     throw new VerificationError("WrongModel", "the initial weights do not follow from the job's seed", {
       hint: "The requester began with other weights than its metadata say.",
     });

@@ -7,7 +7,7 @@ import { power } from "../field/fr.ts";
 import type { FuzzOptions } from "../fuzz.ts";
 import { initialWeights } from "../initial-weights.ts";
 import type { IntegerProgram } from "../program.ts";
-import { createProofSystem, type ProofSystem } from "../prove/system.ts";
+import { type Commitment, createProofSystem, type ProofSystem } from "../prove/system.ts";
 import { provePlainly } from "../reference/prover.ts";
 import { deriveTensors } from "../reference/witness.ts";
 import type { Statement } from "../script/statement.ts";
@@ -101,13 +101,14 @@ async function proveChain(
       Uint8Array.from({ length: 32 }, () => random(0, 255)),
     ),
   );
-  let points = await system.commitWeights(executor.weights());
+  let commitment = await system.commitWeights(executor.weights());
   for (let step = 0; step < STEPS; step++) {
     try {
-      const { proof, statement, tensors, after } = await proveStep(system, executor, random, points);
+      const { proof, statement, tensors, after } = await proveStep(system, executor, random, commitment);
       report.proofs++;
-      expectPoints(after, await system.commitWeights(executor.weights()), `${where}: commitments after step ${step}`);
-      points = after;
+      const { points } = await system.commitWeights(executor.weights(), after.blinders);
+      expectPoints(after.points, points, `${where}: commitments after step ${step}`);
+      commitment = after;
       if (judges.chain !== undefined && step === 0) {
         await judges.chain.install(HEADER.verifier, await codeOf(system.key));
         const verdict = await judges.chain.verdict(HEADER.verifier, statement, proof);
@@ -131,23 +132,23 @@ const randomBatch = ({ batchSize, input, loss }: IntegerProgram, random: Random)
   labels: Uint8Array.from({ length: batchSize }, () => random(0, loss.classes - 1)),
 });
 
-async function proveStep(system: ProofSystem, executor: Executor, random: Random, beforePoints: readonly Point[]) {
+async function proveStep(system: ProofSystem, executor: Executor, random: Random, beforeCommitment: Commitment) {
   const { x, labels } = randomBatch(system.circuit.program, random);
   const before = executor.weights();
   const trace = executor.trace(x, labels.length, labels);
   executor.step(x, labels);
   const after = executor.weights();
-  const batchPoints = await system.commitBatch(x, labels);
-  const afterPoints = await system.commitChange(before, beforePoints, after);
-  const own = { before, after, beforePoints, afterPoints, x, labels, batchPoints, trace };
+  const batchCommitment = await system.commitBatch(x, labels);
+  const afterCommitment = await system.commitChange(before, beforeCommitment, after);
+  const own = { before, after, beforeCommitment, afterCommitment, x, labels, batchCommitment, trace };
   const { proof, statement } = await system.proveStep(HEADER, own);
   const tensors = () => deriveTensors(system.circuit, inputsOf(system.circuit, before, x, labels));
   const named = new Map([
-    ["weights", beforePoints],
-    ["next", afterPoints],
-    ["batch", batchPoints],
+    ["weights", beforeCommitment.points],
+    ["next", afterCommitment.points],
+    ["batch", batchCommitment.points],
   ] as const);
-  return { proof, statement: { ...statement, points: named } satisfies Statement, tensors, after: afterPoints };
+  return { proof, statement: { ...statement, points: named } satisfies Statement, tensors, after: afterCommitment };
 }
 
 function expectPoints(actual: readonly Point[], expected: readonly Point[], what: string): void {

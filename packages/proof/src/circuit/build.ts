@@ -115,6 +115,7 @@ class Builder {
       tableBits: this.#tableBits,
       input: this.#given.input ?? "committed",
       output: this.#given.output ?? "public",
+      hiding: this.#given.hiding ?? false,
     };
     const step = this.#statement === "step";
     this.#place("weights", "statement", weights, blockBits);

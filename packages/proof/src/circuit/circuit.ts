@@ -40,6 +40,8 @@ export interface CircuitSettings {
   /** Inference only: whether the values are in the proof or behind a commitment. */
   readonly input: "public" | "committed";
   readonly output: "public" | "committed";
+  /** Whether proofs and commitments are zero-knowledge. Without it a proof is good for development chains only. */
+  readonly hiding: boolean;
 }
 
 /** One fully connected layer. */

@@ -1,5 +1,6 @@
 import { DataError } from "../errors.ts";
 import type { Inputs } from "../executor.ts";
+import { blind, type Blinders } from "../hiding/blinders.ts";
 import { equalPoints, type Point as CurvePoint } from "../field/curve.ts";
 import type { Committer } from "../vectors/committer.ts";
 import { createCommitter } from "../vectors/committer.ts";
@@ -11,6 +12,7 @@ export interface CommittedBatch {
   readonly x: Inputs;
   readonly labels: Uint8Array;
   readonly points: readonly CurvePoint[];
+  readonly blinders: Blinders;
 }
 
 /** Batches that are added up in one pass over the kernels. */
@@ -30,6 +32,7 @@ export class BatchCheck {
   readonly #mark: number;
   readonly #coefficients: bigint[] = [];
   readonly #points: (readonly CurvePoint[])[] = [];
+  readonly #blinders: Blinders[] = [];
   #group: Int32Array[] = [];
 
   constructor(vectors: FieldVectors, cells: number, random: (bytes: number) => Uint8Array) {
@@ -40,9 +43,10 @@ export class BatchCheck {
     this.#sum = vectors.zeros(cells);
   }
 
-  add(cells: Int32Array, points: readonly CurvePoint[]): void {
+  add(cells: Int32Array, points: readonly CurvePoint[], blinders: Blinders): void {
     this.#group.push(cells);
     this.#points.push(points);
+    this.#blinders.push(blinders);
     this.#coefficients.push(this.#random(COEFFICIENT_BYTES).reduce((value, byte) => (value << 8n) | BigInt(byte), 0n));
     if (this.#group.length === GROUP) this.#addGroup();
   }
@@ -75,7 +79,8 @@ export class BatchCheck {
         const sums = await createCommitter({ points: kernelPoints(this.#points.map((points) => points[i]!)) });
         const [expected] = await sums.commit([{ words }]);
         await sums.close();
-        if (!equalPoints(actual[i]!, expected!))
+        const blinder = this.#coefficients.reduce((sum, r, k) => sum + r * this.#blinders[k]![i]!, 0n);
+        if (!equalPoints(blind(actual[i]!, blinder), expected!))
           throw new DataError("BadBatch", "a batch is not the one that was committed to", {
             hint: "The data of this job are damaged or the requester is dishonest: do not join it.",
           });

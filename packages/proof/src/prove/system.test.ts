@@ -52,16 +52,17 @@ describe("training steps", () => {
       executor.step(x, labels);
       return executor.weights();
     });
-    const points = await Promise.all(updates.map((update) => system.commitWeights(update)));
+    const points = (await Promise.all(updates.map((update) => system.commitWeights(update)))).map((own) => own.points);
+    const start = await system.commitWeights(weights);
     const expected = await system.commitWeights(average(program, weights, updates));
-    expect(averageCommitments(await system.commitWeights(weights), points, 4)).toEqual(expected);
+    expect(averageCommitments(start.points, points, 4)).toEqual(expected.points);
   });
 
   it("accepts batches that open their commitments and refuses one changed pixel or label among them", async () => {
     const batches = await Promise.all(
       Array.from({ length: 20 }, async () => {
         const { x, labels } = makeBatch();
-        return { x, labels, points: await system.commitBatch(x, labels) };
+        return { x, labels, ...(await system.commitBatch(x, labels)) };
       }),
     );
     await system.checkBatches(batches);
@@ -84,10 +85,10 @@ describe("training steps", () => {
         const trace = executor.trace(x, BATCH, labels);
         executor.step(x, labels);
         const after = executor.weights();
-        const beforePoints = await system.commitWeights(weights);
-        const afterPoints = await system.commitChange(weights, beforePoints, after);
-        const batchPoints = await system.commitBatch(x, labels);
-        return { before: weights, after, beforePoints, afterPoints, x, labels, batchPoints, trace };
+        const beforeCommitment = await system.commitWeights(weights);
+        const afterCommitment = await system.commitChange(weights, beforeCommitment, after);
+        const batchCommitment = await system.commitBatch(x, labels);
+        return { before: weights, after, beforeCommitment, afterCommitment, x, labels, batchCommitment, trace };
       }),
     );
     const proofs = await Promise.all(prepared.map((witness) => system.proveStep(header, witness)));
@@ -104,16 +105,16 @@ describe("training steps", () => {
     const { x, labels } = makeBatch();
     executor.load(weights);
     const trace = executor.trace(x, BATCH, labels);
-    const beforePoints = await system.commitWeights(weights);
-    const batchPoints = await system.commitBatch(x, labels);
+    const beforeCommitment = await system.commitWeights(weights);
+    const batchCommitment = await system.commitBatch(x, labels);
     const witness = {
       before: weights,
       after: weights,
-      beforePoints,
-      afterPoints: beforePoints,
+      beforeCommitment,
+      afterCommitment: beforeCommitment,
       x,
       labels,
-      batchPoints,
+      batchCommitment,
       trace,
     };
     const reason = new Error("enough");
@@ -131,7 +132,7 @@ describe.each(modes)("inference with $input input and $output output", ({ input,
   const prove = async () => {
     executor.load(weights);
     const trace = executor.trace(x, BATCH);
-    return system.proveInference(header, { weights, points: await system.commitWeights(weights), x, trace });
+    return system.proveInference(header, { weights, commitment: await system.commitWeights(weights), x, trace });
   };
   beforeAll(async () => {
     system = await createProofSystem(inferenceCircuit(program, BATCH, { ...SMALL, input, output }), srs);
@@ -162,9 +163,9 @@ describe.each(modes)("inference with $input input and $output output", ({ input,
     executor.load(weights);
     const trace = executor.trace(x, BATCH);
     const wrong = trace.products.map((product, i) => (i === 1 ? product.map((z) => z + 2 ** 24) : product));
-    const points = await system.commitWeights(weights);
+    const commitment = await system.commitWeights(weights);
     await expect(
-      system.proveInference(header, { weights, points, x, trace: { ...trace, products: wrong } }),
+      system.proveInference(header, { weights, commitment, x, trace: { ...trace, products: wrong } }),
     ).rejects.toMatchObject({ code: "ProofRejected" });
   });
 });

@@ -6,6 +6,7 @@ import { add, type Point as CurvePoint, type PointG2 } from "../field/curve.ts";
 import type { KernelSource } from "../kernels.ts";
 import { makeKey, type ProofKey } from "../script/key.ts";
 import { inputId, outputId, pointsId, type Statement, type StatementHeader } from "../script/statement.ts";
+import { blind, blindAll, type Blinders, noBlinders } from "../hiding/blinders.ts";
 import { type Committer, createCommitter } from "../vectors/committer.ts";
 import { FieldVectors } from "../vectors/field-vectors.ts";
 import { verify } from "../verify/verify.ts";
@@ -36,23 +37,29 @@ export interface ProofSystemOptions {
   readonly kernels?: { readonly executor?: KernelSource; readonly proof?: KernelSource };
 }
 
+/** Points of a tensor, one per block, with the blinders that hide it. */
+export interface Commitment {
+  readonly points: readonly CurvePoint[];
+  readonly blinders: Blinders;
+}
+
 /** What a step proves beside its header: the ids in the header must be those of these tensors. */
 export interface StepWitness {
   readonly before: readonly Int32Array[];
   readonly after: readonly Int32Array[];
-  readonly beforePoints: readonly CurvePoint[];
-  readonly afterPoints: readonly CurvePoint[];
+  readonly beforeCommitment: Commitment;
+  readonly afterCommitment: Commitment;
   readonly x: Inputs;
   readonly labels: Uint8Array;
-  readonly batchPoints: readonly CurvePoint[];
+  readonly batchCommitment: Commitment;
   /** What the executor computed from `before`. */
   readonly trace: StepTrace;
 }
 
-/** What an inference proves: `points` are the commitments of `weights`, `trace` comes from an executor with them. */
+/** What an inference proves: `commitment` is that of `weights`, `trace` comes from an executor with them. */
 export interface InferenceWitness {
   readonly weights: readonly Int32Array[];
-  readonly points: readonly CurvePoint[];
+  readonly commitment: Commitment;
   readonly x: Inputs;
   readonly trace: StepTrace;
 }
@@ -63,7 +70,7 @@ export type Header = Omit<StatementHeader, "idIn" | "idOut" | "idData">;
  * Commits, proves and verifies for one circuit and one reference string.
  * @example
  * const system = await createProofSystem(stepCircuit(program), srs, { threads: 2 });
- * const points = await system.commitWeights(weights);
+ * const commitment = await system.commitWeights(weights, blinders);
  * const proof = await system.proveStep(header, witness);
  * await system.close();
  */
@@ -123,33 +130,55 @@ export class ProofSystem {
     return result;
   }
 
-  /** Commitments of weights, one tensor [inputs + 1, outputs] per layer. */
-  commitWeights(weights: readonly Int32Array[]): Promise<CurvePoint[]> {
-    return this.#commit("weights", layOutWeights(this.circuit, weights));
+  /** Blocks of a commitment to weights, and to a batch. */
+  get blocks(): { readonly weights: number; readonly batch: number } {
+    const of = (name: TensorName) => this.circuit.tensors.find((tensor) => tensor.name === name)?.blocks ?? 0;
+    return { weights: of("weights"), batch: of("batch") };
+  }
+
+  /** Commits to weights, one tensor [inputs + 1, outputs] per layer; without blinders nothing is hidden. */
+  async commitWeights(
+    weights: readonly Int32Array[],
+    blinders: Blinders = noBlinders(this.blocks.weights),
+  ): Promise<Commitment> {
+    return this.#blinded(await this.#commit("weights", layOutWeights(this.circuit, weights)), blinders);
   }
 
   /**
-   * Commitments of `after` from those of `before`: C(W') = C(W) + N C((W' - W) / N). The changes are small numbers, so
-   * this is several times faster than committing anew.
+   * Commits to `after` from the commitment of `before`: C(W') = C(W) + N C((W' - W) / N) + (rho' - rho) H. The changes
+   * are small numbers, so this is several times faster than committing anew. Fresh blinders are needed: with the old
+   * ones the difference of the commitments would be an unblinded one of the change.
    */
   async commitChange(
     before: readonly Int32Array[],
-    points: readonly CurvePoint[],
+    { points, blinders: old }: Commitment,
     after: readonly Int32Array[],
-  ): Promise<CurvePoint[]> {
+    blinders: Blinders = noBlinders(points.length),
+  ): Promise<Commitment> {
     const rate = this.circuit.program.learningRateInteger;
     const changes = before.map((tensor, i) => tensor.map((value, j) => (after[i]![j]! - value) / rate));
     const sums = await this.#commit("weights", layOutWeights(this.circuit, changes));
-    return points.map((point, i) => {
+    const moved = points.map((point, i) => {
       let sum = sums[i]!;
       for (let factor = rate; factor > 1; factor /= 2) sum = add(sum, sum);
-      return add(point, sum);
+      return blind(add(point, sum), blinders[i]! - old[i]!);
     });
+    return { points: moved, blinders };
   }
 
-  /** Commitments of a batch: inputs and one-hot labels (steps), or inputs alone (inference). */
-  commitBatch(x: Inputs, labels?: Uint8Array): Promise<CurvePoint[]> {
-    return this.#commit("batch", layOutBatch(this.circuit, x, labels));
+  /** Commits to a batch: inputs and one-hot labels (steps), or inputs alone (inference). */
+  async commitBatch(
+    x: Inputs,
+    labels?: Uint8Array,
+    blinders: Blinders = noBlinders(this.blocks.batch),
+  ): Promise<Commitment> {
+    return this.#blinded(await this.#commit("batch", layOutBatch(this.circuit, x, labels)), blinders);
+  }
+
+  #blinded(points: readonly CurvePoint[], blinders: Blinders): Commitment {
+    if (points.length !== blinders.length)
+      throw new DataError("BadBlinders", `${blinders.length} blinders for ${points.length} blocks`);
+    return { points: blindAll(points, blinders), blinders };
   }
 
   async #commit(name: TensorName, cells: Int32Array): Promise<CurvePoint[]> {
@@ -167,10 +196,10 @@ export class ProofSystem {
   async #checkBatches(batches: Iterable<CommittedBatch> | AsyncIterable<CommittedBatch>): Promise<void> {
     const { used, blocks } = this.circuit.tensors.find(({ name }) => name === "batch")!;
     const check = new BatchCheck(this.#vectors, used, (bytes) => crypto.getRandomValues(new Uint8Array(bytes)));
-    for await (const { x, labels, points } of batches) {
+    for await (const { x, labels, points, blinders } of batches) {
       if (points.length !== blocks)
         throw new DataError("BadBatch", `${points.length} commitments instead of ${blocks}`);
-      check.add(layOutBatch(this.circuit, x, labels), points);
+      check.add(layOutBatch(this.circuit, x, labels), points, blinders);
     }
     await check.finish(this.#committer, 2 ** this.circuit.settings.blockBits);
   }
@@ -191,13 +220,13 @@ export class ProofSystem {
     if (this.circuit.statement !== "step") throw new SkyNetError("WrongCircuit", "this circuit proves inferences");
     const statement: Statement = {
       ...header,
-      idIn: this.weightsId(witness.beforePoints),
-      idOut: this.weightsId(witness.afterPoints),
-      idData: this.batchId(witness.batchPoints),
+      idIn: this.weightsId(witness.beforeCommitment.points),
+      idOut: this.weightsId(witness.afterCommitment.points),
+      idData: this.batchId(witness.batchCommitment.points),
       points: new Map([
-        ["weights", witness.beforePoints],
-        ["next", witness.afterPoints],
-        ["batch", witness.batchPoints],
+        ["weights", witness.beforeCommitment.points],
+        ["next", witness.afterCommitment.points],
+        ["batch", witness.batchCommitment.points],
       ]),
     };
     const cells = layOut(this.circuit, columnsOf(this.circuit, witness.trace));
@@ -214,7 +243,8 @@ export class ProofSystem {
   async proveInference(header: Header, witness: InferenceWitness, options: ProveOptions = {}): Promise<InferenceProof> {
     const { circuit, key } = this;
     if (circuit.statement !== "inference") throw new SkyNetError("WrongCircuit", "this circuit proves training steps");
-    const { weights, points, x, trace } = witness;
+    const { weights, commitment, x, trace } = witness;
+    const { points } = commitment;
     const columns = columnsOf(circuit, trace);
     setInputColumns(circuit, columns, x);
     const cells = layOut(circuit, columns);

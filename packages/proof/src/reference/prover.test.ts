@@ -65,10 +65,10 @@ test("the reference sends the bytes of the whole system: executor, columns, comm
     const srs = { points: subject.points, g2Tau: subject.key.tau2, hash: subject.key.srsHash };
     const system = await createProofSystem(subject.circuit, srs, { threads: 2 });
     try {
-      const beforePoints = await system.commitWeights(weights);
-      const afterPoints = await system.commitChange(weights, beforePoints, after);
-      const batchPoints = await system.commitBatch(x, labels);
-      const own = { before: weights, after, beforePoints, afterPoints, x, labels, batchPoints, trace };
+      const beforeCommitment = await system.commitWeights(weights);
+      const afterCommitment = await system.commitChange(weights, beforeCommitment, after);
+      const batchCommitment = await system.commitBatch(x, labels);
+      const own = { before: weights, after, beforeCommitment, afterCommitment, x, labels, batchCommitment, trace };
       const { proof } = await system.proveStep(HEADER, own);
       const { statement, tensors } = subject.derive(subject.inputsOf(weights, x, labels));
       const plain = await provePlainly(system.key, statement, tensors, commitPlainly);

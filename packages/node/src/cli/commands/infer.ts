@@ -111,12 +111,12 @@ async function infer(model: InferenceModel, options: InferOptions, ui: Ui): Prom
     ui.progress("Committing to the weights", 1, steps);
     const executor = await createExecutor(program);
     executor.load(weights);
-    const points = await system.commitWeights(weights);
+    const commitment = await system.commitWeights(weights);
     const startedMs = performance.now();
     const header = { chainId: LOCAL_CHAIN, verifier: NO_VERIFIER, context: LOCAL_CONTEXT };
     const { statement, proof, logits } = await system.proveInference(
       header,
-      { weights, points, x, trace: executor.trace(x, 1) },
+      { weights, commitment, x, trace: executor.trace(x, 1) },
       { onProgress: (share) => ui.progress("Proving", Math.round((1 + 2 * share) * 100), steps * 100) },
     );
     const proveMs = performance.now() - startedMs;
@@ -157,7 +157,7 @@ async function check(
   const { statement, inputMode, outputMode, proof } = parsed.data;
   const system = await open(inferenceCircuit(model.program, 1, { input: inputMode, output: outputMode }), options);
   try {
-    const modelId = system.weightsId(await system.commitWeights(model.weights));
+    const modelId = system.weightsId((await system.commitWeights(model.weights)).points);
     if (modelId !== statement.idIn)
       throw new InvalidInputError("WrongModel", "the proof is about another model", {
         hint: "Check it with the model that it was made with.",
