@@ -47,7 +47,13 @@ export class OverflowError extends SkyNetError {
 }
 
 /** Why an operation of the proof system stops. */
-export type ProofErrorCode = "OutOfMemory" | "WorkerFailed" | "BadPoint" | "BadVector" | "InsecureReferenceString";
+export type ProofErrorCode =
+  | "OutOfMemory"
+  | "WorkerFailed"
+  | "BadPoint"
+  | "BadVector"
+  | "InsecureReferenceString"
+  | "RepeatedRandomness";
 
 export class ProofError extends SkyNetError {
   declare readonly code: ProofErrorCode;

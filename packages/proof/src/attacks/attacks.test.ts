@@ -11,7 +11,7 @@ import { calldata, VerifierChain } from "./evm.ts";
 import {
   assertPasses,
   assertRefused,
-  attacks,
+  attacksOn,
   Contracts,
   createSubjects,
   everyName,
@@ -22,16 +22,18 @@ import {
 import { type Changes, HEADER } from "./subject.ts";
 
 let subjects: Subjects;
+let plain: Subjects;
 let contracts: Contracts;
 let anvil: Anvil;
 const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), "skynet-attacks-"));
 beforeAll(async () => {
   anvil = await startAnvil({ dataDir, blockTimeSeconds: 0 });
   contracts = new Contracts(new VerifierChain(anvil.rpcUrl));
-  subjects = await createSubjects();
+  subjects = await createSubjects(true);
+  plain = await createSubjects(false);
 });
 afterAll(async () => {
-  for (const subject of subjects.values()) await subject.close();
+  for (const subject of [...subjects.values(), ...plain.values()]) await subject.close();
   await anvil.stop();
   fs.rmSync(dataDir, { recursive: true });
 });
@@ -39,10 +41,10 @@ afterAll(async () => {
 const named = (list: readonly Attack[]): [string, Attack][] => list.map((attack) => [attack.name, attack]);
 
 test("honest proofs are accepted, and nothing about them is false", async () => {
-  for (const [name, subject] of subjects) {
+  for (const subject of [...subjects.values(), ...plain.values()]) {
     const proof = await subject.prove();
     expect(await verdict(subject, proof)).toBe("accepted");
-    expect(await contracts.verdict(name, subject, proof)).toBe("accepted");
+    expect(await contracts.verdict(subject, proof)).toBe("accepted");
     expect(await falsehoods(subject, proof)).toEqual([]);
   }
 });
@@ -78,7 +80,7 @@ test.each(Object.entries(HARMLESS))("%s change nothing: accepted, with the same 
   const subject = subjects.get("step")!;
   const forgery = await subject.prove(changes);
   expect(await verdict(subject, forgery)).toBe("accepted");
-  expect(await contracts.verdict("step", subject, forgery)).toBe("accepted");
+  expect(await contracts.verdict(subject, forgery)).toBe("accepted");
   expect(forgery.header.idOut).toBe((await subject.prove()).header.idOut);
 });
 
@@ -101,7 +103,7 @@ test("either class of a tie may be called the maximum: accepted, with the same n
 test("the contract takes one encoding of a call only", async () => {
   const subject = subjects.get("step")!;
   const { header, proof, ...rest } = await subject.prove();
-  expect(await contracts.verdict("step", subject, { header, proof, ...rest })).toBe("accepted");
+  expect(await contracts.verdict(subject, { header, proof, ...rest })).toBe("accepted");
   const data = calldata(header, proof);
   const encodings = {
     "bytes behind the proof": concatBytes(data, new Uint8Array(32)),
@@ -121,18 +123,23 @@ test("the contract takes one encoding of a call only", async () => {
 const every = <T>(step: number, list: readonly T[]): T[] => list.filter((_, i) => i % step === 0);
 
 describe("TypeScript and Solidity refuse", () => {
-  test.each(named(every(4, attacks)))("%s", (_, attack) => assertRefused(subjects, contracts, attack));
+  test.each(named(every(4, attacksOn(true))))("%s", (_, attack) => assertRefused(subjects, contracts, attack));
 });
 
-test("every relation and every check is needed against some attack", async () => {
-  const needed = new Set(attacks.flatMap(({ without }) => without));
-  expect([...(await everyName(subjects))].filter((name) => !needed.has(name))).toEqual([]);
+describe("TypeScript and Solidity refuse where nothing is hidden", () => {
+  test.each(named(every(12, attacksOn(false))))("%s", (_, attack) => assertRefused(plain, contracts, attack));
+});
+
+test.each([true, false])("every relation and every check is needed against some attack: hiding %s", async (hiding) => {
+  const needed = new Set(attacksOn(hiding).flatMap(({ without }) => without));
+  const names = await everyName(hiding ? subjects : plain);
+  expect([...names].filter((name) => !needed.has(name))).toEqual([]);
 });
 
 /** One attack for each relation and check. */
-const pairs = [...new Set(attacks.flatMap(({ without }) => without))].map((name): [string, Attack] => [
+const pairs = [...new Set(attacksOn(true).flatMap(({ without }) => without))].map((name): [string, Attack] => [
   name,
-  attacks.find(({ without }) => without.includes(name))!,
+  attacksOn(true).find(({ without }) => without.includes(name))!,
 ]);
 
 describe("an attack passes without", () => {

@@ -4,11 +4,11 @@ import { randomIntegers } from "../testing.ts";
 import type { SubjectName } from "./attack.ts";
 import { withChain } from "./chain-fuzz.ts";
 import { mutant, type Submission } from "./mutations.ts";
-import { assertPasses, assertRefused, attacks, Contracts, createSubjects, type Subjects, verdict } from "./run.ts";
+import { assertPasses, assertRefused, attacksOn, Contracts, createSubjects, type Subjects, verdict } from "./run.ts";
 import { stepSubject } from "./subject.ts";
 
-async function withSubjects<T>(work: (subjects: Subjects) => Promise<T>): Promise<T> {
-  const subjects = await createSubjects();
+async function withSubjects<T>(hiding: boolean, work: (subjects: Subjects) => Promise<T>): Promise<T> {
+  const subjects = await createSubjects(hiding);
   try {
     return await work(subjects);
   } finally {
@@ -17,28 +17,29 @@ async function withSubjects<T>(work: (subjects: Subjects) => Promise<T>): Promis
 }
 
 /**
- * The malicious provers, all of them: both verifiers refuse each at its check, and accept it without each relation or
- * check that it needs gone. `count` limits the number of attacks.
+ * The malicious provers, all of them, in both modes: both verifiers refuse each at its check, and accept it without each
+ * relation or check that it needs gone. `count` limits the number of attacks in each mode.
  */
 async function fuzzAttacks({ count, onProgress }: FuzzOptions): Promise<Record<string, unknown>> {
-  const chosen = attacks.slice(0, count);
   const names = new Set<string>();
-  let deletions = 0;
-  await withChain((chain) =>
-    withSubjects(async (subjects) => {
-      const contracts = new Contracts(chain);
-      for (const [i, attack] of chosen.entries()) {
-        await assertRefused(subjects, contracts, attack);
-        for (const name of attack.without) {
-          await assertPasses(subjects, contracts, attack, name);
-          names.add(name);
-          deletions++;
+  const report = { hiding: 0, plain: 0, deletions: 0 };
+  await withChain(async (chain) => {
+    const contracts = new Contracts(chain);
+    for (const hiding of [true, false])
+      await withSubjects(hiding, async (subjects) => {
+        for (const attack of attacksOn(hiding).slice(0, count)) {
+          await assertRefused(subjects, contracts, attack);
+          report[hiding ? "hiding" : "plain"]++;
+          for (const name of attack.without) {
+            await assertPasses(subjects, contracts, attack, name);
+            names.add(name);
+            report.deletions++;
+          }
+          onProgress?.(Math.ceil((report.hiding + report.plain) / 2));
         }
-        onProgress?.(i + 1);
-      }
-    }),
-  );
-  return { attacks: chosen.length, deletions, names: names.size };
+      });
+  });
+  return { ...report, names: names.size };
 }
 
 /** Calls in flight: anvil works on them while this thread verifies. */
@@ -52,7 +53,7 @@ async function fuzzMutations({ count, seed, onProgress }: FuzzOptions): Promise<
   const checks: Record<string, number> = {};
   let sameCheck = 0;
   await withChain((chain) =>
-    withSubjects(async (subjects) => {
+    withSubjects(true, async (subjects) => {
       const valid = await validProofs(subjects);
       let done = 0;
       for (const [name, submissions] of valid) {
@@ -70,7 +71,7 @@ async function fuzzMutations({ count, seed, onProgress }: FuzzOptions): Promise<
             batch.map(async (own) => {
               const forgery = { ...own, tensors: new Map(), omitted: new Set<string>() };
               const subject = subjects.get(name)!;
-              const onChain = contracts.verdict(name, subject, forgery);
+              const onChain = contracts.verdict(subject, forgery);
               const here = await verdict(subject, forgery);
               if (here === "accepted" || !CHECKS.some((check) => check === (here as never)))
                 throw new Error(`mutant ${own.at} of seed ${seed} (${own.kind}): TypeScript says ${here}`);
@@ -95,7 +96,7 @@ async function fuzzMutations({ count, seed, onProgress }: FuzzOptions): Promise<
 /** Proofs of different statements of the same circuit: other batches, other weights, another context. */
 async function validProofs(subjects: Subjects): Promise<[SubjectName, Submission[]][]> {
   const step = subjects.get("step")!;
-  const second = await stepSubject(2);
+  const second = await stepSubject({}, 2);
   try {
     const context = `0x${"34".repeat(32)}` as const;
     const steps = [await step.prove(), await step.prove({ statement: () => ({ context }) }), await second.prove()];

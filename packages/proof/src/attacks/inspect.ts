@@ -89,13 +89,21 @@ class Inspector extends Core {
     if (mod(a - b) !== 0n) this.#checks.set(name, mod(a - b));
   }
 
+  blockClaims(): void {
+    // the claims are what is compared
+  }
+
+  combine(): void {
+    // nothing is opened
+  }
+
   open(rho: Point<bigint>, _: ReadonlyMap<TensorName, bigint>, value: bigint): void {
     const { blockBits } = this.circuit.settings;
     this.transcript.absorb(this.#take("folds", 2 * (blockBits - 1)));
     const r = this.transcript.draw();
-    const words = this.words("evaluations", Array<string>(2 * blockBits + 1).fill(""));
+    const words = this.words("evaluations", Array<string>(2 * blockBits + 1).fill(""), { clear: "blind" });
     const q = this.transcript.draw();
-    const [kappa] = this.words("kappa", ["kappa"]) as [bigint];
+    const [kappa] = this.words("kappa", ["kappa"], { clear: "blind" }) as [bigint];
     this.#drawn.set("r", r).set("q", q);
     const { even, odd, atSquare, last } = foldEvaluations(words, rho, this.powers(q, blockBits), blockBits);
     const r2 = (r * r) % P;
@@ -118,6 +126,13 @@ class Inspector extends Core {
         })
         .map(({ name }) => name);
     });
+    const { slots, pads } = this.circuit;
+    const [left, right, product] = ["left", "right", "product"].map((part) => {
+      const slot = slots.get(`pads.${part}`);
+      return slot === undefined ? [] : this.#tensors.get("pads")!.slice(slot.offset, slot.offset + 2 ** slot.vars);
+    }) as [bigint[], bigint[], bigint[]];
+    if (pads !== null && left.some((value, k) => mod(value * right[k]! - product[k]!) !== 0n))
+      relations.push("product of pads");
     return {
       relations,
       claims: this.#claims,

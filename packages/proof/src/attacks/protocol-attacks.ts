@@ -1,84 +1,31 @@
 // Provers that lie in messages, helpers, operands, points and the opening.
-import { bn254 } from "@noble/curves/bn254.js";
 import { GENERATOR, isInfinity, type Point } from "../field/curve.ts";
 import { inverse, mod, P, Q } from "../field/fr.ts";
+import { noBlinders } from "../hiding/blinders.ts";
 import type { Interference } from "../prove/prover.ts";
-import { zerocheckWords } from "../script/script.ts";
-import {
-  type Attack,
-  attack,
-  EVERYTHING,
-  falseClaim,
-  solveWord,
-  type SubjectName,
-  withWord,
-  wordLie,
-} from "./attack.ts";
+import { type Attack, attack, EVERYTHING, falseClaim, solveWord, type SubjectName, wordLie } from "./attack.ts";
 import { cell, on, set } from "./cells.ts";
 import { type Findings, inspect } from "./inspect.ts";
 import type { Changes, Subject } from "./subject.ts";
 
 /** A gradient that passes through a dead unit, or a wrong one: false in one relation. */
 const RELATION = "h0.gradient = sign quotient";
-const falseGradient = (by: bigint): Changes => ({
+const falseGradient: Changes = {
   alter: on({
     "h0.gradient": (values) => {
-      values[cell(0, 0)]! += by;
+      values[cell(0, 0)]! += 3n;
     },
   }),
-});
-
-const words: Attack[] = [
-  "h0.factor",
-  "h0.right",
-  "top.factor",
-  "top.right",
-  "softmax.factor",
-  "softmax.right",
-  "range.0",
-  "range.1",
-  "range.2",
-  "range.3",
-  "pair",
-  "pairTable.0",
-  "pairTable.1",
-].map((word) => wordLie(word, falseGradient(3n), RELATION));
-
-/** The factor of a square enters squared: a relation is falsified until its lack is a square. */
-const squareLie: Attack = {
-  name: "the word label.factor repairs a false relation",
-  on: "step",
-  check: "opening fold",
-  falsifies: [RELATION, "label.factor"],
-  without: ["label.factor"],
-  forge: async (subject, omitted) => {
-    const index = zerocheckWords(subject.circuit).indexOf("label.factor");
-    for (let by = 1n; ; by++) {
-      const first = await subject.prove({ ...falseGradient(by), omitted });
-      const { at } = await inspect(subject.key, first);
-      const place = at.get("zerocheck")! + 32 * index;
-      const lackAt = async (value: bigint) => {
-        const { claims } = await inspect(subject.key, { ...first, proof: withWord(first.proof, place, value) });
-        return claims.get("zerocheck") ?? 0n;
-      };
-      const [none, one] = [await lackAt(0n), await lackAt(1n)];
-      const square = mod(-none * inverse(one - none));
-      const root = squareRoot(square);
-      if (root === undefined) continue;
-      const message = (id: string, round: number, values: readonly bigint[]) =>
-        id === "zerocheck" && round < 0 ? values.with(index, root) : undefined;
-      return subject.prove({ ...falseGradient(by), interference: { message }, omitted });
-    }
-  },
 };
 
-function squareRoot(value: bigint): bigint | undefined {
-  try {
-    return bn254.fields.Fr.sqrt(value);
-  } catch {
-    return undefined;
-  }
-}
+/** Names of words behind the zerocheck, and whether they exist only where proofs hide. */
+const words: Attack[] = [
+  ...["range.upper", "range.lower", "pairs", "h0", "top", "label", "softmax"].map((name) => ({ name, hiding: false })),
+  ...["range.helper", "range.first", "range.second"].map((name) => ({ name, hiding: true })),
+]
+  .flatMap(({ name, hiding }) => ["left", "right"].map((side) => ({ word: `${name}.${side}`, hiding })))
+  .concat(["pairTable.0", "pairTable.1"].map((word) => ({ word, hiding: false })))
+  .map(({ word, hiding }) => ({ ...wordLie(word, falseGradient, RELATION), ...(hiding ? { hiding } : {}) }));
 
 const message = (
   wanted: string,
@@ -124,11 +71,11 @@ const operands: Attack[] = [
     operand(`${name}.left`),
     operand(`${name}.right`),
   ]),
-  operand("forward.0.right", "inference"),
+  operand("forward.1.right", "inference"),
   operand("forward.1.left", "inference"),
-  attack("another operand than the public input", "input", ["input"], otherOperand("forward.0", "left"), {
+  attack("another operand than the public input", "contractions", ["contractions"], otherOperand("forward.0", "left"), {
     on: "inference",
-    falsifies: ["check: input"],
+    falsifies: ["check: contractions"],
   }),
 ];
 
@@ -253,6 +200,63 @@ const opening: Attack[] = [
   }),
 ];
 
+/** A product of pads that is none: it would make any product of hidden values come out as the prover likes. */
+const falsePads: Changes = {
+  secrets: (tensors, { pads }) => {
+    const { productVars, products } = pads!;
+    tensors.get("pads")![2 * 2 ** productVars + products]! += 1n;
+  },
+};
+
+/** A word at the end of the pads' zerocheck that makes its equation hold all the same. */
+const padWord = (index: 0 | 1): Attack => {
+  const name = index === 0 ? "pads.left" : "pads.right";
+  return {
+    ...attack(`the word ${name} repairs a false product of pads`, "opening fold", [name], {}, { hiding: true }),
+    falsifies: ["product of pads", name],
+    forge: async (subject, omitted) => {
+      const first = await subject.prove({ ...falsePads, omitted });
+      const { at } = await inspect(subject.key, first);
+      const lack = ({ claims }: Findings) => claims.get("products of pads") ?? 0n;
+      const value = await solveWord(subject, first, at.get("pads")! + 32 * index, lack);
+      return subject.prove({ ...falsePads, ...message("pads", -1, (values) => values.with(index, value)), omitted });
+    },
+  };
+};
+
+const hidden = { hiding: true } as const;
+const pads: Attack[] = [
+  attack("a false product of pads", "opening fold", ["products of pads"], falsePads, {
+    ...hidden,
+    falsifies: ["product of pads", "products of pads"],
+  }),
+  padWord(0),
+  padWord(1),
+  attack("a lie in the last round of the pads", "opening fold", [], message("pads", 0, plusOne(1)), {
+    ...hidden,
+    falsifies: ["products of pads"],
+  }),
+  attack("a lie about the sum of the mask", "opening fold", ["opening fold"], message("mask", -1, plusOne(0)), {
+    ...hidden,
+    falsifies: ["check: opening fold"],
+  }),
+  attack("a lie about the blind", "opening fold", ["opening fold"], message("blind", -1, plusOne(0)), {
+    ...hidden,
+    falsifies: ["check: opening fold"],
+  }),
+  attack("a lie about the blinder of what is opened", "pairing", ["pairing"], message("blinder", -1, plusOne(0)), {
+    ...hidden,
+    falsifies: [],
+  }),
+  attack(
+    "another blinder than the commitment of the next weights has",
+    "pairing",
+    ["pairing"],
+    { blinders: (blinders) => void blinders.set("next", [5n]) },
+    { ...hidden, falsifies: [] },
+  ),
+];
+
 const points = (wanted: string, change: (points: Point[]) => void): { interference: Interference } => ({
   interference: { commitments: (name, list) => void (name === wanted && change(list)) },
 });
@@ -286,7 +290,17 @@ const commitments: Attack[] = [
     "something off the curve in place of infinity",
     "precompile",
     ["precompile"],
-    points("auxiliary", (list) => void (list[list.findIndex(isInfinity)] = { x: 0n, y: 1n })),
+    {
+      ...points("auxiliary", (list) => {
+        const at = list.findIndex(isInfinity);
+        if (at < 0) throw new Error("no block is empty");
+        list[at] = { x: 0n, y: 1n };
+      }),
+      blinders: (blinders) => {
+        const own = blinders.get("auxiliary");
+        if (own !== undefined) blinders.set("auxiliary", noBlinders(own.length));
+      },
+    },
     { falsifies: [] },
   ),
   attack(
@@ -319,7 +333,7 @@ const commitments: Attack[] = [
 
 export const protocolAttacks: readonly Attack[] = [
   ...words,
-  squareLie,
+  ...pads,
   ...operands,
   ...lies,
   ...helpers,

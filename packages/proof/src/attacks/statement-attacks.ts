@@ -25,10 +25,10 @@ const otherTensor = (name: string, tensor: "weights" | "next" | "batch"): Attack
     name,
     "pairing",
     ["pairing"],
-    ({ circuit, key }: Subject) => ({
+    ({ circuit, key, hidden }: Subject) => ({
       statement: ({ points }) => {
         const cells = Array.from({ length: 40 }, (_, i) => BigInt(i * i));
-        points.set(tensor, commitTensor(circuit, tensor, cells));
+        points.set(tensor, commitTensor(circuit, tensor, cells, hidden.blinders.get(tensor)));
         const tag = tensor === "batch" ? key.dataTag : key.weightsTag;
         const id = pointsId(tag, points.get(tensor)!);
         return { [{ weights: "idIn", next: "idOut", batch: "idData" }[tensor]]: id };
@@ -89,15 +89,15 @@ const ids: Attack[] = [
 const inference: Attack[] = [
   attack(
     "another public input than computed with",
-    "input",
-    ["input"],
+    "contractions",
+    ["contractions"],
     ({ key, publicInput }: Subject) => ({
       statement: ({ points }) => {
         const changed = publicInput.with(0, publicInput[0]! ^ 1);
         return { publicInput: changed, idData: inputId(key, points, changed) };
       },
     }),
-    { on: "inference", falsifies: ["check: input"] },
+    { on: "inference", falsifies: ["check: contractions"] },
   ),
   attack(
     "other logits than computed",

@@ -5,9 +5,14 @@ import type { Circuit, CircuitSettings, TensorName } from "../circuit/circuit.ts
 import { GENERATOR, GENERATOR_G2, multiply, multiplyG2, type Point } from "../field/curve.ts";
 import { mod, power } from "../field/fr.ts";
 import { initialWeights } from "../initial-weights.ts";
+import { keccak256 } from "@skynet/protocol";
+import { blind, type Blinders } from "../hiding/blinders.ts";
+import { Randomness } from "../hiding/randomness.ts";
+import { drawSecrets } from "../hiding/secrets.ts";
 import type { IntegerProgram } from "../program.ts";
-import { type Interference, prove } from "../prove/prover.ts";
+import { type HiddenPart, type Interference, prove } from "../prove/prover.ts";
 import { layOutBatch, layOutInput, layOutWeights, type Witness } from "../prove/witness.ts";
+import type { ReferenceHidden } from "../reference/prover.ts";
 import { type Alter, deriveTensors, type StepInputs, type Tensors } from "../reference/witness.ts";
 import { makeKey, type ProofKey } from "../script/key.ts";
 import { inputId, outputId, pointsId, type Statement, type StatementHeader } from "../script/statement.ts";
@@ -25,25 +30,47 @@ export const HEADER = {
   context: `0x${"12".repeat(32)}`,
 } as const;
 
-/** Commitment by the secret: one multiplication. */
-export function commitPlainly(coefficients: readonly bigint[]): Point {
-  return multiply(
+/** Commitment by the secret: one multiplication, and one for the blinder. */
+export function commitPlainly(coefficients: readonly bigint[], blinder = 0n): Point {
+  const plain = multiply(
     GENERATOR,
     coefficients.reduceRight((sum, value) => mod(sum * TAU + value), 0n),
   );
+  return blind(plain, blinder);
 }
 
 /** Commitments of the blocks of a tensor. */
-export function commitTensor({ tensors, settings }: Circuit, name: TensorName, cells: readonly bigint[]): Point[] {
+export function commitTensor(
+  { tensors, settings }: Circuit,
+  name: TensorName,
+  cells: readonly bigint[],
+  blinders: Blinders = [],
+): Point[] {
   const { blocks } = tensors.find((tensor) => tensor.name === name)!;
   const size = 2 ** settings.blockBits;
-  return Array.from({ length: blocks }, (_, i) => commitPlainly(cells.slice(i * size, (i + 1) * size)));
+  return Array.from({ length: blocks }, (_, i) => commitPlainly(cells.slice(i * size, (i + 1) * size), blinders[i]));
+}
+
+/** All hidden randomness of a subject: the same in every proof, so that two proofs differ in what an attack changes only. */
+function hiddenPart(circuit: Circuit, seed: number): HiddenPart {
+  const random = new Randomness(keccak256(new TextEncoder().encode(`subject ${seed}`)), []);
+  const blinders = new Map<TensorName, Blinders>();
+  if (circuit.settings.hiding)
+    for (const { name, source, blocks } of circuit.tensors)
+      if (source === "statement") blinders.set(name, random.scalars(blocks));
+  return { blinders, secrets: drawSecrets(circuit, random) };
 }
 
 const bigints = (values: Iterable<number>, length = 0): bigint[] => {
   const cells = [...values].map(BigInt);
   return [...cells, ...Array<bigint>(Math.max(0, length - cells.length)).fill(0n)];
 };
+
+/** What the reference prover takes. */
+export const allHidden = ({ blinders, secrets }: HiddenPart): ReferenceHidden => ({
+  tensors: secrets.tensors,
+  blinders: new Map([...blinders, ...secrets.blinders]),
+});
 
 export interface Forgery {
   readonly header: StatementHeader;
@@ -60,6 +87,9 @@ export interface Changes {
   readonly inputs?: (inputs: { weights: bigint[]; batch: bigint[] }) => void;
   readonly alter?: Alter;
   readonly interference?: Interference;
+  /** Changes the randomness of the proof; blinders of the statement's tensors are changed behind their commitments. */
+  readonly secrets?: (tensors: Map<TensorName, bigint[]>, circuit: Circuit) => void;
+  readonly blinders?: (blinders: Map<TensorName, Blinders>) => void;
   /** Changes the statement before the proof: the prover believes it. */
   readonly statement?: (statement: OwnStatement) => Partial<Statement> | void;
   readonly omitted?: ReadonlySet<string>;
@@ -71,6 +101,7 @@ export class Subject {
   readonly publicInput: Int8Array;
   /** The reference string. */
   readonly points: Uint32Array;
+  readonly hidden: HiddenPart;
   readonly #committer: Committer;
   readonly #vectors: FieldVectors;
 
@@ -79,6 +110,7 @@ export class Subject {
     inputs: StepInputs,
     publicInput: Int8Array,
     points: Uint32Array,
+    hidden: HiddenPart,
     committer: Committer,
     vectors: FieldVectors,
   ) {
@@ -86,6 +118,7 @@ export class Subject {
     this.inputs = inputs;
     this.publicInput = publicInput;
     this.points = points;
+    this.hidden = hidden;
     this.#committer = committer;
     this.#vectors = vectors;
   }
@@ -99,6 +132,8 @@ export class Subject {
     inputs,
     alter,
     interference = {},
+    secrets: changeSecrets,
+    blinders: changeBlinders,
     statement: change,
     omitted = new Set(),
   }: Changes = {}): Promise<Forgery> {
@@ -112,7 +147,7 @@ export class Subject {
     };
     const witness: Witness = new Map();
     for (const [name, cells] of tensors)
-      if (name !== "exponentials")
+      if (name !== "exponentials" && !this.hidden.secrets.tensors.has(name))
         witness.set(
           name,
           trimmed(cells).map((value) => mod(value)),
@@ -121,7 +156,14 @@ export class Subject {
       witness.set("batch", Int32Array.from(own.batch, Number));
     const modules = { vectors: this.#vectors, committer: this.#committer };
     const options = { omitted, interference: { ...interference, helpers } };
-    const proof = await prove(modules, this.key, statement, witness, options);
+    // the honest prover refuses to use randomness twice; whoever attacks need not
+    const randomness = new Map([...this.hidden.secrets.tensors].map(([name, cells]) => [name, [...cells]]));
+    changeSecrets?.(randomness, this.circuit);
+    const blinders = new Map([...this.hidden.blinders, ...this.hidden.secrets.blinders]);
+    changeBlinders?.(blinders);
+    const hidden = { blinders: new Map(), secrets: { blinders, tensors: randomness } };
+    const proof = await prove(modules, this.key, statement, witness, hidden, options);
+    for (const [name, cells] of randomness) tensors.set(name, padded(this.circuit, name, cells));
     return { header: statement, proof, tensors, omitted };
   }
 
@@ -141,7 +183,7 @@ export class Subject {
     const points = new Map<TensorName, Point[]>(
       circuit.tensors
         .filter(({ source }) => source === "statement")
-        .map(({ name }) => [name, commitTensor(circuit, name, tensors.get(name)!)]),
+        .map(({ name }) => [name, commitTensor(circuit, name, tensors.get(name)!, this.hidden.blinders.get(name))]),
     );
     const idIn = pointsId(key.weightsTag, points.get("weights")!);
     if (circuit.statement === "step") {
@@ -173,6 +215,12 @@ export class Subject {
   }
 }
 
+/** With zeros up to the whole tensor. */
+const padded = ({ tensors }: Circuit, name: TensorName, cells: readonly bigint[]): bigint[] => {
+  const { vars } = tensors.find((tensor) => tensor.name === name)!;
+  return [...cells, ...Array<bigint>(2 ** vars - cells.length).fill(0n)];
+};
+
 /** Without the zeros at the end. */
 const trimmed = (cells: readonly bigint[]): readonly bigint[] =>
   cells.slice(0, Math.max(1, cells.findLastIndex((value) => value !== 0n) + 1));
@@ -195,7 +243,9 @@ export async function createSubject(circuit: Circuit, seed = 1): Promise<Subject
   const inputs = inputsOf(circuit, initialWeights(program, seedBytes), publicInput, step ? labels : undefined);
   const powers = Array.from({ length: 2 ** settings.blockBits }, (_, i) => multiply(GENERATOR, power(TAU, BigInt(i))));
   const points = kernelPoints(powers);
-  return new Subject(key, inputs, publicInput, points, await createCommitter({ points }), await FieldVectors.create());
+  const hidden = hiddenPart(circuit, seed);
+  const committer = await createCommitter({ points });
+  return new Subject(key, inputs, publicInput, points, hidden, committer, await FieldVectors.create());
 }
 
 /** The layout of weights and a batch. */
@@ -213,16 +263,21 @@ export function inputsOf(
   };
 }
 
-/** Features, hidden units, classes and samples are not powers of two; the weights fill two blocks. */
+/** Features, hidden units, classes and samples are not powers of two. */
 const SIZES = [5, 3, 3];
 const BATCH = 3;
-const SETTINGS = { blockBits: 6, tableBits: 7 } as const;
+/** The shortest blocks that hold the pads. */
+const SETTINGS = { blockBits: 7, tableBits: 7 } as const;
+/** With so many features the weights fill two blocks. */
+const LONG_SIZES = [33, 3, 3];
 
 export const smallProgram = (sizes: readonly number[] = SIZES, batchSize = BATCH): IntegerProgram =>
   perceptronProgram(sizes, { batchSize, learningRate: batchSize / 4, workers: 2, widths: { logit: 8 } });
 
-export const stepSubject = (seed?: number): Promise<Subject> =>
-  createSubject(stepCircuit(smallProgram(), SETTINGS), seed);
+export const stepSubject = (choices: Partial<CircuitSettings> = {}, seed?: number): Promise<Subject> =>
+  createSubject(stepCircuit(smallProgram(), { ...SETTINGS, ...choices }), seed);
 
-export const inferenceSubject = (choices: Partial<CircuitSettings> = {}): Promise<Subject> =>
-  createSubject(inferenceCircuit(smallProgram(), BATCH, { ...SETTINGS, blockBits: 5, ...choices }));
+export const inferenceSubject = (choices: Partial<CircuitSettings> = {}): Promise<Subject> => {
+  const sizes = choices.input === "committed" ? SIZES : LONG_SIZES;
+  return createSubject(inferenceCircuit(smallProgram(sizes), BATCH, { ...SETTINGS, ...choices }));
+};

@@ -13,10 +13,12 @@ import type {
   LayerCircuit,
   LinearRelation,
   Lookup,
+  PadLayout,
   ProductGroup,
   Slot,
   TensorLayout,
 } from "./circuit.ts";
+import { planPads } from "./hidden.ts";
 import { log2Up, placeSlots, type Request, tensorLayout } from "./layout.ts";
 
 /** Names of slots: columns of hidden layer i are `h{i}.*`, those of the classes `o.*`. */
@@ -107,15 +109,33 @@ class Builder {
     };
   }
 
+  /**
+   * Pads lie in one block. Where a small model has shorter blocks, they become longer.
+   * @throws CompileError `BadSetting` when the settings ask for shorter ones
+   */
   build(): Circuit {
+    const { weights } = this.#requests();
+    const wanted = this.#given.blockBits ?? this.#chooseBlockBits(weights);
+    const circuit = this.#buildWith(wanted);
+    const needed = circuit.pads?.vars ?? 0;
+    if (needed <= wanted) return circuit;
+    if (this.#given.blockBits !== undefined)
+      throw new CompileError("BadSetting", `blocks of 2^${wanted} cells are too short to hide a proof`, {
+        hint: `Take blocks of at least 2^${needed} cells.`,
+      });
+    return this.#buildWith(needed);
+  }
+
+  #buildWith(blockBits: number): Circuit {
+    this.#slots.clear();
+    this.#tensors.length = 0;
     const { weights, batch, ranged, auxiliary } = this.#requests();
-    const blockBits = this.#given.blockBits ?? this.#chooseBlockBits(weights);
     const settings: CircuitSettings = {
       blockBits,
       tableBits: this.#tableBits,
       input: this.#given.input ?? "committed",
       output: this.#given.output ?? "public",
-      hiding: this.#given.hiding ?? false,
+      hiding: this.#given.hiding ?? true,
     };
     const step = this.#statement === "step";
     this.#place("weights", "statement", weights, blockBits);
@@ -142,23 +162,25 @@ class Builder {
     const zerocheckVars = Math.max(cellVars, ...lookups.map(({ vars }) => vars));
     const claimVars = Math.max(...this.#tensors.map(({ vars }) => vars));
     const committed = this.#tensors.filter(({ name }) => name === "output" || name === "batch").map(({ vars }) => vars);
+    const shape = { statement: this.#statement, settings, lookups, products: this.#products(), contractions };
+    const contractionVars = Math.max(...contractions.map(({ vars }) => vars));
+    const sumchecks = { zerocheckVars, contractionVars, blockVars: claimVars - blockBits };
+    const pads = settings.hiding ? planPads(shape, sumchecks) : null;
+    if (pads !== null) this.#placeRandomness(pads, blockBits);
     const circuit: Circuit = {
-      statement: this.#statement,
+      ...shape,
       program: this.#program,
-      settings,
       batch: this.#batch,
       batchVars: this.#batchVars,
       layers: this.#layers,
       tensors: this.#tensors,
       slots: this.#slots,
-      lookups,
-      products: this.#products(),
       linear: step ? this.#linear() : this.#inputLinear(),
-      contractions,
       gradients: step ? this.#layers.map((_, i) => this.#gradient(i)) : [],
       output: step ? null : this.#signed("o.logit", this.#layers.at(-1)!.forward.quotientDigits),
       zerocheckVars,
-      contractionVars: Math.max(...contractions.map(({ vars }) => vars)),
+      pads,
+      contractionVars,
       claimVars,
       pointVars: Math.max(zerocheckVars, step ? this.#batchVars + this.#tensors[0]!.vars : Math.max(0, ...committed)),
     };
@@ -178,6 +200,18 @@ class Builder {
         bits,
       ),
     );
+  }
+
+  #placeRandomness({ vars, productVars }: PadLayout, blockBits: number): void {
+    ["left", "right", "product"].forEach((part, i) =>
+      this.#slots.set(`pads.${part}`, { tensor: "pads", offset: i * 2 ** productVars, vars: productVars }),
+    );
+    for (const [name, used] of [
+      ["pads", 2 ** vars],
+      ["mask", 2 ** blockBits],
+      ["blind", 2 ** blockBits],
+    ] as const)
+      this.#tensors.push({ name, source: "prover", used, vars: blockBits, blocks: 1 });
   }
 
   #chooseBlockBits(weights: readonly Request[]): number {

@@ -24,6 +24,8 @@ export interface Circuit {
   /** Gradient of each layer's outputs (steps), and the logits (inference). */
   readonly gradients: readonly Form[];
   readonly output: Form | null;
+  /** The randomness of a hiding proof; null where nothing is hidden. */
+  readonly pads: PadLayout | null;
   /** Variables of the zerocheck, of the contraction sumcheck, of the claim sumcheck, and coordinates of its point r. */
   readonly zerocheckVars: number;
   readonly contractionVars: number;
@@ -68,7 +70,34 @@ export interface Division {
   readonly quotientDigits: number;
 }
 
-export type TensorName = "weights" | "next" | "batch" | "output" | "exponentials" | "ranged" | "auxiliary" | "helpers";
+/** `pads`, `mask` and `blind` hold the randomness of a hiding proof. */
+export type TensorName =
+  | "weights"
+  | "next"
+  | "batch"
+  | "output"
+  | "exponentials"
+  | "ranged"
+  | "auxiliary"
+  | "helpers"
+  | "pads"
+  | "mask"
+  | "blind";
+
+/**
+ * The tensor `pads`: 2^vars uniform cells of one block. Slots `pads.left`, `pads.right` and `pads.product` hold a pair of
+ * pads for each product of two hidden values, and what the two pads multiply to; one more pair is the spare one. The pads
+ * of single scalars follow, each is used once. The last cell is spare.
+ */
+export interface PadLayout {
+  readonly vars: number;
+  /** log2 of the pairs. */
+  readonly productVars: number;
+  readonly products: number;
+  /** First pad of a single scalar, and how many there are. */
+  readonly first: number;
+  readonly count: number;
+}
 
 export interface TensorLayout {
   readonly name: TensorName;

@@ -1,6 +1,7 @@
 import type { Circuit, TensorName } from "./circuit.ts";
 import { publicBytes } from "../script/statement.ts";
-import { zerocheckWords } from "../script/script.ts";
+import { exponentialWords } from "../script/script.ts";
+import { contractionProducts, PADS_DEGREE, ZEROCHECK_DEGREE, zerocheckProducts } from "./hidden.ts";
 
 /** What a circuit is made of and what its proofs cost. Times and gas are estimates from measured unit costs. */
 export interface CircuitReport {
@@ -68,17 +69,24 @@ export function reportCircuit(circuit: Circuit): CircuitReport {
   };
 }
 
+/** Words that only a hiding proof has: two factors of pads, the mask's sum, a value of the blind, a blinder. */
+const PAD_WORDS = 5;
+
+const productsOf = (circuit: Circuit): number =>
+  zerocheckProducts(circuit).length + contractionProducts(circuit).length;
+
 /** Bytes of every proof of the circuit; all proofs have the same length. */
 export function sizeOfProof(circuit: Circuit): number {
-  const { tensors, settings, contractions } = circuit;
+  const { tensors, settings, pads } = circuit;
   const points = tensors.filter(({ source }) => source === "prover").reduce((sum, { blocks }) => sum + blocks, 0);
   const words =
-    5 * circuit.zerocheckVars +
-    zerocheckWords(circuit).length +
+    ZEROCHECK_DEGREE * circuit.zerocheckVars +
+    exponentialWords(circuit).length +
     1 +
     2 * circuit.contractionVars +
-    2 * contractions.length +
+    2 * productsOf(circuit) +
     2 * circuit.claimVars +
+    (pads === null ? 0 : PADS_DEGREE * pads.productVars + PAD_WORDS) +
     2 * (settings.blockBits - 1) +
     (2 * settings.blockBits + 1) +
     1 +
@@ -110,9 +118,9 @@ function estimateSeconds(circuit: Circuit): number {
 }
 
 function estimateGas(circuit: Circuit, proofBytes: number): number {
-  const { tensors, settings, zerocheckVars, contractionVars, claimVars, contractions } = circuit;
+  const { tensors, settings, zerocheckVars, contractionVars, claimVars } = circuit;
   const points = tensors.reduce((sum, { blocks }) => sum + blocks, 0) + settings.blockBits + 2;
-  const claims = zerocheckWords(circuit).length + circuit.linear.length + 2 * contractions.length + 4;
+  const claims = exponentialWords(circuit).length + circuit.linear.length + 2 * productsOf(circuit) + 4;
   return Math.round(
     COST.fixedGas +
       COST.pointGas * points +

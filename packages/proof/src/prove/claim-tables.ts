@@ -1,6 +1,6 @@
 import type { TensorName } from "../circuit/circuit.ts";
 import { mod } from "../field/fr.ts";
-import type { Claim, Point } from "../script/backend.ts";
+import type { Claim, ClaimTerm, Point } from "../script/backend.ts";
 import type { Vector } from "../vectors/field-vectors.ts";
 import { type Family, familiesOf, WeightTables } from "./claim-weights.ts";
 import type { Tables } from "./tables.ts";
@@ -57,6 +57,20 @@ class DenseSide implements Side {
 
   sum(): bigint {
     return this.#tables.vectors.dot(this.#weights, this.#values);
+  }
+
+  /** Multiplies the weights, then adds others; only for sides of one block. */
+  reweigh(scale: bigint, add: (weights: Vector) => void): void {
+    const { vectors } = this.#tables;
+    const weights = vectors.zeros(this.#weights.length);
+    vectors.addScaled(weights, this.#weights, scale);
+    add(weights);
+    this.#weights = weights;
+  }
+
+  /** The value when all variables are bound. */
+  value(): bigint {
+    return this.#tables.vectors.get(this.#values, 0);
   }
 
   block(): Vector {
@@ -165,18 +179,20 @@ interface Entry {
 /** The prover's side of the claim sumcheck: every tensor with the batched weights of all claims about it. */
 export class ClaimTables {
   readonly #tables: Tables;
+  readonly #weights: WeightTables;
   readonly #entries: Entry[];
 
   constructor(tables: Tables, claims: readonly Claim<bigint>[], weights: Point<bigint>) {
     this.#tables = tables;
-    const tablesOfWeights = new WeightTables(tables.vectors);
+    this.#weights = new WeightTables(tables.vectors);
     this.#entries = tables.circuit.tensors.map(({ name, vars }) => {
-      const side = this.#makeSide(name, vars, familiesOf(name, claims, weights), tablesOfWeights);
+      const side = this.#makeSide(name, vars, familiesOf(name, claims, weights));
       return { name, side, scale: 1n, sum: undefined };
     });
   }
 
-  #makeSide(name: TensorName, vars: number, families: ReturnType<typeof familiesOf>, weights: WeightTables): Side {
+  #makeSide(name: TensorName, vars: number, families: ReturnType<typeof familiesOf>): Side {
+    const weights = this.#weights;
     const { vectors, circuit } = this.#tables;
     const { blockBits } = circuit.settings;
     const cells = this.#tables.cells(name);
@@ -201,6 +217,25 @@ export class ClaimTables {
     for (const entry of this.#entries)
       if (entry.side.vars > j) entry.side.bind(x);
       else entry.scale = mod(entry.scale * (1n - x));
+  }
+
+  /** Terms that join once the block variables are bound: about tensors of one block. */
+  join(terms: readonly ClaimTerm<bigint>[]): void {
+    for (const entry of this.#entries) {
+      const families = familiesOf(entry.name, [{ terms }], { id: "late", at: () => 1n });
+      if (families.length === 0) continue;
+      if (!(entry.side instanceof DenseSide)) throw new Error(`the tensor ${entry.name} has several blocks`);
+      entry.side.reweigh(entry.scale, (weights) => this.#weights.addAll(weights, families));
+      entry.scale = 1n;
+      entry.sum = undefined;
+    }
+  }
+
+  /** Value of a tensor of one block at the point. */
+  valueOf(tensor: TensorName): bigint {
+    const { side } = this.#entries.find(({ name }) => name === tensor)!;
+    if (!(side instanceof DenseSide)) throw new Error(`the tensor ${tensor} has several blocks`);
+    return side.value();
   }
 
   /** The polynomial to open: the blocks of each tensor bound at the high coordinates, added with the coefficients. */

@@ -1,7 +1,8 @@
 import type { TensorName } from "../circuit/circuit.ts";
 import { mod, P } from "../field/fr.ts";
-import type { Claim, ClaimTerm, Factor, Point } from "../script/backend.ts";
-import { equalityTable } from "../script/core.ts";
+import type { ClaimTerm, Factor, Point, RoundPads } from "../script/backend.ts";
+import { equalityTable, roundWeights } from "../script/core.ts";
+import { keyOf } from "../script/weights.ts";
 import type { FieldVectors, Vector } from "../vectors/field-vectors.ts";
 
 /** Terms of one tensor with the same factors; weight x coefficient by offset. */
@@ -17,22 +18,17 @@ export interface Family {
   readonly high: bigint[];
 }
 
-const keyOf = ({ factors }: ClaimTerm<bigint>): string =>
-  factors
-    .map((factor) => {
-      const count = "count" in factor ? factor.count : "";
-      const point = "point" in factor ? [factor.point.id, factor.from] : [];
-      return [factor.kind, factor.vars, count, ...point].join("/");
-    })
-    .join(" ");
-
 /** The batched weights of all claims about a tensor. */
-export function familiesOf(tensor: TensorName, claims: readonly Claim<bigint>[], weights: Point<bigint>): TermFamily[] {
+export function familiesOf(
+  tensor: TensorName,
+  claims: readonly { readonly terms: readonly ClaimTerm<bigint>[] }[],
+  weights: Point<bigint>,
+): TermFamily[] {
   const families = new Map<string, TermFamily>();
   claims.forEach(({ terms }, j) => {
     for (const term of terms) {
       if (term.tensor !== tensor) continue;
-      const key = keyOf(term);
+      const key = term.factors.map(keyOf).join(" ");
       const vars = term.factors.reduce((total, factor) => total + factor.vars, 0);
       if (!families.has(key)) families.set(key, { factors: term.factors, vars, places: new Map() });
       const { places } = families.get(key)!;
@@ -41,6 +37,9 @@ export function familiesOf(tensor: TensorName, claims: readonly Claim<bigint>[],
   });
   return [...families.values()];
 }
+
+const isRounds = (factor: Factor<bigint>): factor is RoundPads<bigint> =>
+  factor.kind === "zeroRounds" || factor.kind === "productRounds";
 
 /** One factor, or a part of it, as low ⊗ high around a cut of its index bits. */
 interface Cut {
@@ -77,9 +76,17 @@ export class WeightTables {
     const vectors = this.#vectors;
     const size = 2 ** factor.vars;
     if (factor.kind === "ones") return this.#indicator(size, 0, size);
+    if (factor.kind === "place") return vectors.fromIntegers(Int32Array.from({ length: size }, (_, i) => i + 1));
+    if (isRounds(factor)) return this.#roundPads(factor);
     if (factor.kind === "prefix") return this.#indicator(size, 0, factor.count);
     const equality = vectors.equality(coordinates(factor));
     return factor.kind === "equality" ? equality : vectors.multiply(equality, this.#indicator(size, 0, factor.count));
+  }
+
+  #roundPads(pads: RoundPads<bigint>): Vector {
+    const cells = Array<bigint>(2 ** pads.vars).fill(0n);
+    roundWeights(pads).forEach((weight, i) => (cells[pads.from + i] = weight));
+    return this.#vectors.fromBigInts(cells);
   }
 
   #indicator(size: number, from: number, to: number): Vector {
@@ -145,6 +152,7 @@ export class WeightTables {
 
   /** A prefix that ends inside a high index is whole below it and partial at it. */
   #cutFactor(factor: Factor<bigint>, bits: number): Cut[] {
+    if (factor.kind === "place" || isRounds(factor)) throw new Error("pads and mask lie in one block");
     const size = 2 ** bits;
     const high = factor.vars - bits;
     const lowFactor = { ...factor, vars: bits };
@@ -160,6 +168,6 @@ export class WeightTables {
   }
 }
 
-function coordinates(factor: Extract<Factor<bigint>, { point: Point<bigint> }>): bigint[] {
+function coordinates(factor: Extract<Factor<bigint>, { kind: "equality" | "prefixEquality" }>): bigint[] {
   return Array.from({ length: factor.vars }, (_, k) => factor.point.at(factor.from + k));
 }

@@ -199,8 +199,12 @@ export class ContractionTables {
       } else own.scale = mod(own.scale * (1n - x));
   }
 
-  operands(): bigint[] {
+  /** Both operands of each of these products at the point. */
+  operands(names: readonly string[]): bigint[] {
     const { vectors } = this.#tables;
-    return this.#list.flatMap(({ left, right }) => [vectors.get(left, 0), vectors.get(right, 0)]);
+    return names.flatMap((name) => {
+      const { left, right } = this.#list.find((own) => own.name === name)!;
+      return [vectors.get(left, 0), vectors.get(right, 0)];
+    });
   }
 }

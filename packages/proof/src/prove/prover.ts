@@ -1,8 +1,14 @@
 import { concatBytes, word } from "@skynet/protocol";
 import type { TensorName } from "../circuit/circuit.ts";
+import { ProofError } from "../errors.ts";
 import type { Point as CurvePoint } from "../field/curve.ts";
-import type { Claim, Point } from "../script/backend.ts";
-import { Coordinates, Core, type CoreOptions, ZEROCHECK_DEGREE } from "../script/core.ts";
+import { contractionProducts, ZEROCHECK_DEGREE, zerocheckProducts } from "../circuit/hidden.ts";
+import { mod } from "../field/fr.ts";
+import { blindAll, type Blinders, noBlinders } from "../hiding/blinders.ts";
+import type { Secrets } from "../hiding/secrets.ts";
+import type { Claim, ClaimTerm, Point } from "../script/backend.ts";
+import { Coordinates, Core, type CoreOptions } from "../script/core.ts";
+import type { Hiding } from "../script/hiding.ts";
 import type { ProofKey } from "../script/key.ts";
 import { runScript } from "../script/script.ts";
 import { encodePublicPart, type Statement } from "../script/statement.ts";
@@ -13,6 +19,7 @@ import { ClaimTables } from "./claim-tables.ts";
 import { ContractionTables } from "./contraction-tables.ts";
 import { interpolate } from "./interpolate.ts";
 import { Opening } from "./opening.ts";
+import { PadTables } from "./pad-tables.ts";
 import { Tables } from "./tables.ts";
 import type { Witness } from "./witness.ts";
 import { ZerocheckTables } from "./zerocheck-tables.ts";
@@ -23,11 +30,9 @@ export interface ProverModules {
   readonly committer: Committer;
 }
 
-/**
- * What a malicious prover of the tests changes; everything after the change is computed honestly. The hooks of the
- * zero-knowledge layer are the same places: messages before they are sent, helpers before they are committed.
- */
+/** What a malicious prover of the tests changes; everything after the change is computed honestly. */
 export interface Interference {
+  /** Scalars as they are sent, pads included. */
   message?(id: string, round: number, values: readonly bigint[]): bigint[] | undefined;
   helpers?(helpers: bigint[]): void;
   commitments?(name: string, points: CurvePoint[]): void;
@@ -35,6 +40,12 @@ export interface Interference {
   folds?(folds: Vector[], vectors: FieldVectors, value: bigint): void;
   /** Messages that are sent but not absorbed. */
   readonly unabsorbed?: ReadonlySet<string>;
+}
+
+/** What only the prover knows beside the witness: the blinders of the statement's tensors, and its own randomness. */
+export interface HiddenPart {
+  readonly blinders: ReadonlyMap<TensorName, Blinders>;
+  readonly secrets: Secrets;
 }
 
 export interface ProveOptions extends CoreOptions {
@@ -45,27 +56,33 @@ export interface ProveOptions extends CoreOptions {
 }
 
 /**
- * Proves a statement. The witness holds every tensor of the circuit but the helpers. The proof is not checked here: a
- * caller that submits it verifies it first.
+ * Proves a statement. The witness holds every tensor of the circuit but the helpers and the randomness. The proof is not
+ * checked here: a caller that submits it verifies it first.
  * @returns the proof with its public part in front
- * @throws the signal's reason when aborted
+ * @throws ProofError `RepeatedRandomness` when a proof was made, or begun, with the same secrets; the signal's reason
  */
 export async function prove(
   modules: ProverModules,
   key: ProofKey,
   statement: Statement,
   witness: Witness,
+  hidden: HiddenPart,
   options: ProveOptions = {},
 ): Promise<Uint8Array> {
+  if (spent.has(hidden.secrets)) throw new ProofError("RepeatedRandomness", "the randomness of a proof is used twice");
+  spent.add(hidden.secrets);
   const mark = modules.vectors.mark();
   try {
-    const prover = new Prover(modules, key, statement, witness, options);
+    const prover = new Prover(modules, key, statement, witness, hidden, options);
     await runScript(prover);
     return concatBytes(encodePublicPart(key.circuit, statement), ...prover.sent.map(word));
   } finally {
     modules.vectors.release(mark);
   }
 }
+
+/** Randomness of the proofs so far: two proofs with the same pads would reveal the difference of what they hide. */
+const spent = new WeakSet<Secrets>();
 
 /** Share of the whole work that is done when a message goes out; from measurements, for progress only. */
 const PROGRESS: Readonly<Record<string, number>> = {
@@ -85,16 +102,29 @@ class Prover extends Core {
   readonly #tables: Tables;
   readonly #drawn = new Map<string, readonly bigint[]>();
   readonly #zerocheck: ZerocheckTables;
+  readonly #blinders: ReadonlyMap<TensorName, Blinders>;
+  readonly #pads: readonly bigint[];
+  #padProducts: PadTables | undefined;
+  #blinder = 0n;
   #point: Coordinates | undefined;
   #contractions: ContractionTables | undefined;
   #claims: ClaimTables | undefined;
 
-  constructor(modules: ProverModules, key: ProofKey, statement: Statement, witness: Witness, options: ProveOptions) {
+  constructor(
+    modules: ProverModules,
+    key: ProofKey,
+    statement: Statement,
+    witness: Witness,
+    { blinders, secrets }: HiddenPart,
+    options: ProveOptions,
+  ) {
     super(key, statement, options);
     this.#modules = modules;
     this.#options = options;
     this.#interference = options.interference ?? {};
-    this.#tables = new Tables(modules.vectors, key.circuit, witness);
+    this.#tables = new Tables(modules.vectors, key.circuit, new Map([...witness, ...secrets.tensors]));
+    this.#blinders = new Map([...blinders, ...secrets.blinders]);
+    this.#pads = secrets.tensors.get("pads") ?? [];
     this.#zerocheck = new ZerocheckTables(this.#tables, this.omitted);
   }
 
@@ -103,7 +133,8 @@ class Prover extends Core {
     if (tensors.includes("helpers")) this.#makeHelpers();
     const jobs = tensors.flatMap((name) => this.#blocks(name));
     const points = await this.#modules.committer.commit(jobs, this.#options);
-    this.#send(tensors.at(-1)!, points);
+    const blinders = tensors.flatMap((name) => this.#blindersOf(name));
+    this.#send(tensors.includes("auxiliary") ? "auxiliary" : "helpers", blindAll(points, blinders));
   }
 
   #makeHelpers(): void {
@@ -114,6 +145,11 @@ class Prover extends Core {
     const cells = this.#modules.vectors.toBigInts(helpers);
     this.#interference.helpers(cells);
     this.#zerocheck.replaceHelpers(cells);
+  }
+
+  #blindersOf(name: TensorName): Blinders {
+    const { blocks } = this.circuit.tensors.find((tensor) => tensor.name === name)!;
+    return this.#blinders.get(name) ?? noBlinders(blocks);
   }
 
   #blocks(name: TensorName): Scalars[] {
@@ -148,8 +184,9 @@ class Prover extends Core {
     return point;
   }
 
-  protected message(id: string, count: number, round: number): bigint[] {
-    const honest = this.#answer(id, round);
+  protected message(id: string, count: number, round: number, hiding: Hiding): bigint[] {
+    const plain = this.#answer(id, round);
+    const honest = "pads" in hiding ? plain.map((value, i) => mod(value + (this.#pads[hiding.pads[i]!] ?? 0n))) : plain;
     const values = this.#interference.message?.(id, round, honest) ?? honest;
     if (values.length !== count) throw new Error(`the message ${id} has ${values.length} words instead of ${count}`);
     this.sent.push(...values);
@@ -163,11 +200,19 @@ class Prover extends Core {
         this.#zerocheck.start(this.#drawn.get("gamma")![0]!, this.#drawn.get("tau")!);
       return interpolate(this.#zerocheck.round(round)).slice(1, ZEROCHECK_DEGREE + 1);
     }
-    if (id === "zerocheck") return this.#zerocheck.words();
+    if (id === "exponentials") return this.#zerocheck.exponentials();
+    if (id === "zerocheck") {
+      const factors = this.#zerocheck.factors();
+      return zerocheckProducts(this.circuit).flatMap((name) => factors.get(name)!);
+    }
     if (id === "contractions" && round < 0) return [this.#startContractions()];
     if (id === "contractions") return this.#contractions!.round(round);
-    if (id === "operands") return this.#contractions!.operands();
+    if (id === "operands") return this.#contractions!.operands(contractionProducts(this.circuit));
+    if (id === "pads") return this.#padsRound(round);
     if (id === "claims") return this.#claims!.round(round);
+    if (id === "mask") return [this.#sumOfMask()];
+    if (id === "blind") return [this.#claims!.valueOf("blind")];
+    if (id === "blinder") return [this.#blinder];
     throw new Error(`the script asks for an unknown message ${id}`);
   }
 
@@ -175,6 +220,19 @@ class Prover extends Core {
     const [eta] = this.#drawn.get("eta") as [bigint];
     this.#contractions = new ContractionTables(this.#tables, this.#point!.values, eta, this.#interference.operands);
     return this.#contractions.total;
+  }
+
+  #padsRound(round: number): bigint[] {
+    const { pads } = this.circuit;
+    if (round === pads!.productVars - 1)
+      this.#padProducts = new PadTables(pads!, this.#pads, this.#drawn.get("pads.tau")!);
+    return round < 0 ? this.#padProducts!.factors() : this.#padProducts!.round(round);
+  }
+
+  /** <1 + index, mask>. */
+  #sumOfMask(): bigint {
+    const mask = this.#tables.cells("mask") as readonly bigint[];
+    return mod(mask.reduce((sum, value, i) => (value === 0n ? sum : sum + BigInt(i + 1) * value), 0n));
   }
 
   override point(id: string, vars: number) {
@@ -187,6 +245,7 @@ class Prover extends Core {
     this.#options.signal?.throwIfAborted();
     if (id === "zerocheck") this.#zerocheck.bind(round, x);
     else if (id === "contractions") this.#contractions!.bind(round, x);
+    else if (id === "pads") this.#padProducts!.bind(round, x);
     else this.#claims!.bind(round, x);
   }
 
@@ -196,6 +255,22 @@ class Prover extends Core {
 
   claims(claims: readonly Claim<bigint>[], weights: Point<bigint>): void {
     this.#claims = new ClaimTables(this.#tables, claims, weights);
+  }
+
+  blockClaims(terms: readonly ClaimTerm<bigint>[]): void {
+    this.#claims!.join(terms);
+  }
+
+  /** The blinder of what is opened: those of all blocks with the blocks' coefficients. */
+  combine(rho: Point<bigint>, coefficients: ReadonlyMap<TensorName, bigint>): void {
+    const { blockBits } = this.circuit.settings;
+    let sum = 0n;
+    for (const { name, vars } of this.circuit.tensors)
+      this.#blindersOf(name).forEach((blinder, i) => {
+        if (blinder !== 0n)
+          sum += coefficients.get(name)! * this.mul(this.bits(rho, blockBits, vars - blockBits, i), blinder);
+      });
+    this.#blinder = mod(sum);
   }
 
   async open(rho: Point<bigint>, coefficients: ReadonlyMap<TensorName, bigint>, value: bigint): Promise<void> {

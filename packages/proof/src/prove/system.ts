@@ -1,11 +1,20 @@
-import { type Hex, SkyNetError } from "@skynet/protocol";
+import { type Hex, SkyNetError, word } from "@skynet/protocol";
 import type { Circuit, TensorName } from "../circuit/circuit.ts";
 import { DataError } from "../errors.ts";
 import type { Inputs, StepTrace } from "../executor.ts";
 import { add, type Point as CurvePoint, type PointG2 } from "../field/curve.ts";
 import type { KernelSource } from "../kernels.ts";
 import { makeKey, type ProofKey } from "../script/key.ts";
-import { inputId, outputId, pointsId, type Statement, type StatementHeader } from "../script/statement.ts";
+import { drawSecrets } from "../hiding/secrets.ts";
+import { freshRandomness, type RandomBytes, systemRandom } from "../hiding/randomness.ts";
+import {
+  inputId,
+  outputId,
+  pointsId,
+  type Statement,
+  type StatementHeader,
+  statementWords,
+} from "../script/statement.ts";
 import { blind, blindAll, type Blinders, noBlinders } from "../hiding/blinders.ts";
 import { type Committer, createCommitter } from "../vectors/committer.ts";
 import { FieldVectors } from "../vectors/field-vectors.ts";
@@ -34,6 +43,8 @@ export interface StringPart {
 
 export interface ProofSystemOptions {
   readonly threads?: number;
+  /** A cryptographic generator; the system's by default. */
+  readonly random?: RandomBytes;
   readonly kernels?: { readonly executor?: KernelSource; readonly proof?: KernelSource };
 }
 
@@ -77,13 +88,13 @@ export type Header = Omit<StatementHeader, "idIn" | "idOut" | "idData">;
 export async function createProofSystem(
   circuit: Circuit,
   srs: StringPart,
-  { threads = 1, kernels = {} }: ProofSystemOptions = {},
+  { threads = 1, kernels = {}, random = systemRandom }: ProofSystemOptions = {},
 ): Promise<ProofSystem> {
   const proof = kernels.proof === undefined ? {} : { kernels: kernels.proof };
   const committer = await createCommitter({ points: srs.points, threads, ...proof });
   const vectors = await FieldVectors.create(proof);
   const key = await keyOf(circuit, srs, committer);
-  return new ProofSystem(key, committer, vectors);
+  return new ProofSystem(key, committer, vectors, random);
 }
 
 /** Table of exponentials up to the largest difference of logits. */
@@ -110,13 +121,15 @@ export class ProofSystem {
   readonly key: ProofKey;
   readonly #committer: Committer;
   readonly #vectors: FieldVectors;
+  readonly #random: RandomBytes;
   /** Ends when the last of the calls so far that use the vectors has ended. */
   #idle: Promise<unknown> = Promise.resolve();
 
-  constructor(key: ProofKey, committer: Committer, vectors: FieldVectors) {
+  constructor(key: ProofKey, committer: Committer, vectors: FieldVectors, random: RandomBytes) {
     this.key = key;
     this.#committer = committer;
     this.#vectors = vectors;
+    this.#random = random;
   }
 
   get circuit(): Circuit {
@@ -195,7 +208,7 @@ export class ProofSystem {
 
   async #checkBatches(batches: Iterable<CommittedBatch> | AsyncIterable<CommittedBatch>): Promise<void> {
     const { used, blocks } = this.circuit.tensors.find(({ name }) => name === "batch")!;
-    const check = new BatchCheck(this.#vectors, used, (bytes) => crypto.getRandomValues(new Uint8Array(bytes)));
+    const check = new BatchCheck(this.#vectors, used, this.#random);
     for await (const { x, labels, points, blinders } of batches) {
       if (points.length !== blocks)
         throw new DataError("BadBatch", `${points.length} commitments instead of ${blocks}`);
@@ -233,12 +246,18 @@ export class ProofSystem {
     cells.set("weights", layOutWeights(this.circuit, witness.before));
     cells.set("next", layOutWeights(this.circuit, witness.after));
     cells.set("batch", layOutBatch(this.circuit, witness.x, witness.labels));
-    return this.#prove(statement, cells, options);
+    const blinders = new Map<TensorName, Blinders>([
+      ["weights", witness.beforeCommitment.blinders],
+      ["next", witness.afterCommitment.blinders],
+      ["batch", witness.batchCommitment.blinders],
+    ]);
+    return this.#prove(statement, cells, blinders, options);
   }
 
   /**
    * Proves an inference: the logits of the model on `x`, which become public or are committed to, as the circuit says.
-   * @throws OverflowError, Rejection
+   * Commitments that are made here get fresh blinders, which are returned.
+   * @throws OverflowError, Rejection, ProofError `RepeatedRandomness`
    */
   async proveInference(header: Header, witness: InferenceWitness, options: ProveOptions = {}): Promise<InferenceProof> {
     const { circuit, key } = this;
@@ -251,15 +270,17 @@ export class ProofSystem {
     cells.set("weights", layOutWeights(circuit, weights));
     const logits = logitsOf(circuit, columns);
     const tensors = new Map<TensorName, readonly CurvePoint[]>([["weights", points]]);
+    const blinders = new Map<TensorName, Blinders>([["weights", commitment.blinders]]);
+    const commit = async (name: "batch" | "output", own: Int32Array) => {
+      const committed = this.#blinded(await this.#commit(name, own), this.#freshBlinders(name));
+      cells.set(name, own);
+      tensors.set(name, committed.points);
+      blinders.set(name, committed.blinders);
+    };
     const publicInput = Int8Array.from(x);
-    if (circuit.settings.input === "committed") {
-      cells.set("batch", layOutBatch(circuit, x));
-      tensors.set("batch", await this.#commit("batch", cells.get("batch") as Int32Array));
-    } else cells.set("batch", layOutInput(circuit, x));
-    if (circuit.settings.output === "committed") {
-      cells.set("output", logitCells(circuit, logits));
-      tensors.set("output", await this.#commit("output", cells.get("output") as Int32Array));
-    }
+    if (circuit.settings.input === "committed") await commit("batch", layOutBatch(circuit, x));
+    else cells.set("batch", layOutInput(circuit, x));
+    if (circuit.settings.output === "committed") await commit("output", logitCells(circuit, logits));
     const statement: Statement = {
       ...header,
       idIn: this.weightsId(points),
@@ -269,12 +290,25 @@ export class ProofSystem {
       publicInput,
       publicOutput: logits,
     };
-    return { ...(await this.#prove(statement, cells, options)), logits };
+    return { ...(await this.#prove(statement, cells, blinders, options)), logits, blinders };
   }
 
-  async #prove(statement: Statement, cells: Witness, options: ProveOptions): Promise<StepProof> {
+  #freshBlinders(name: TensorName): Blinders {
+    const { blocks } = this.circuit.tensors.find((tensor) => tensor.name === name)!;
+    if (!this.circuit.settings.hiding) return noBlinders(blocks);
+    return freshRandomness(this.#random, []).scalars(blocks);
+  }
+
+  async #prove(
+    statement: Statement,
+    cells: Witness,
+    blinders: ReadonlyMap<TensorName, Blinders>,
+    options: ProveOptions,
+  ): Promise<StepProof> {
     const modules = { vectors: this.#vectors, committer: this.#committer };
-    const proof = await this.#exclusively(() => prove(modules, this.key, statement, cells, options));
+    const secrets = drawSecrets(this.circuit, freshRandomness(this.#random, purposeOf(statement)));
+    const hidden = { blinders, secrets };
+    const proof = await this.#exclusively(() => prove(modules, this.key, statement, cells, hidden, options));
     await this.verify(statement, proof);
     return { statement: headerOf(statement), proof };
   }
@@ -289,6 +323,9 @@ export class ProofSystem {
   }
 }
 
+/** What the randomness of a proof is for: its whole statement. */
+export const purposeOf = (statement: StatementHeader): Uint8Array[] => statementWords(statement).map(word);
+
 function headerOf({ chainId, verifier, context, idIn, idOut, idData }: Statement): StatementHeader {
   return { chainId, verifier, context, idIn, idOut, idData };
 }
@@ -299,7 +336,8 @@ export interface StepProof {
   readonly proof: Uint8Array;
 }
 
-/** `logits` are [batch, classes] at the scale of the program's logits. */
+/** `logits` are [batch, classes] at the scale of the program's logits; `blinders` open what is committed. */
 export interface InferenceProof extends StepProof {
   readonly logits: Int32Array;
+  readonly blinders: ReadonlyMap<TensorName, Blinders>;
 }

@@ -1,6 +1,6 @@
 import type { Cells, FormTerm, Lookup } from "../circuit/circuit.ts";
 import { inverse, mod, P } from "../field/fr.ts";
-import { isSquare, TABLE_ID } from "../script/script.ts";
+import { TABLE_ID } from "../script/script.ts";
 import type { Vector } from "../vectors/field-vectors.ts";
 import type { Tables } from "./tables.ts";
 
@@ -16,9 +16,9 @@ interface LookupTables {
 
 /** Tables of one group of products: factor right + rest + masked mask = 0. */
 interface GroupTables {
+  readonly name: string;
   readonly cells: Cells;
   readonly vars: number;
-  readonly square: boolean;
   tables: Vector[];
   readonly terms: { coefficient: bigint; factors: number[] }[];
 }
@@ -152,7 +152,7 @@ export class ZerocheckTables {
       tables.push(masked, vectors.outer(this.#tables.samples(), this.#tables.units(cells)));
       terms.push({ coefficient: 1n, factors: [3, 4] });
     }
-    this.#groups.push({ cells, vars: circuit.batchVars + cells.unitVars, square: isSquare(group), tables, terms });
+    this.#groups.push({ cells, vars: circuit.batchVars + cells.unitVars, name: group.name, tables, terms });
   }
 
   #addMasked(target: Vector, { kind, slot, coefficient }: FormTerm, weight: bigint): boolean {
@@ -190,22 +190,35 @@ export class ZerocheckTables {
     this.#point[j] = x;
   }
 
-  /** The words of `zerocheckWords`: what the denominators and factors have become. */
-  words(): bigint[] {
+  /** Both factors of each product behind the zerocheck: what helpers, denominators and factors have become. */
+  factors(): Map<string, readonly [bigint, bigint]> {
     const { vectors } = this.#tables;
-    const words: bigint[] = [];
-    const square = this.#tableId();
-    for (const { lookup, denominators } of this.#lookups) {
-      const values = denominators.map((vector) => vectors.get(vector, 0));
-      if (lookup.kind === "range") words.push(...values.map((d) => mod(this.#alpha - d)));
-      if (lookup.kind === "pairs") words.push(mod(this.#alpha - square - values[0]!));
-      if (lookup.kind === "pairTable") words.push(...this.#pairTableWords(lookup, values));
+    const factors = new Map<string, readonly [bigint, bigint]>();
+    for (const { lookup, helper, denominators } of this.#lookups) {
+      const h = vectors.get(helper, 0);
+      const d = denominators.map((vector) => vectors.get(vector, 0));
+      if (lookup.kind === "pairs") factors.set("pairs", [h, d[0]!]);
+      if (lookup.kind !== "range") continue;
+      const [d0, d1, d2, d3] = d as [bigint, bigint, bigint, bigint];
+      const [upper, lower] = [(d0 * d1) % P, (d2 * d3) % P];
+      factors.set("range.upper", [d0, d1]);
+      factors.set("range.lower", [d2, d3]);
+      factors.set("range.helper", [h, upper]);
+      factors.set("range.first", [lower, mod(h * upper - d0 - d1)]);
+      factors.set("range.second", [upper, mod(d2 + d3)]);
     }
-    for (const { tables, square: single } of this.#groups) {
-      words.push(vectors.get(tables[0]!, 0));
-      if (!single) words.push(vectors.get(tables[1]!, 0));
-    }
-    return words;
+    for (const { name, tables } of this.#groups)
+      factors.set(name, [vectors.get(tables[0]!, 0), vectors.get(tables[1]!, 0)]);
+    return factors;
+  }
+
+  /** Values of the table of exponentials at the point. */
+  exponentials(): bigint[] {
+    const own = this.#lookups.find(({ lookup }) => lookup.kind === "pairTable")!;
+    return this.#pairTableWords(
+      own.lookup,
+      own.denominators.map((vector) => this.#tables.vectors.get(vector, 0)),
+    );
   }
 
   /** exponentials = (alpha - d - index - beta^2) / beta. */

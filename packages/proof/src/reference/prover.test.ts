@@ -2,17 +2,19 @@ import fs from "node:fs";
 import path from "node:path";
 import { toHex } from "@skynet/protocol";
 import { expect, test } from "vitest";
-import { commitPlainly, createSubject, HEADER, smallProgram, type Subject } from "../attacks/subject.ts";
+import { allHidden, commitPlainly, createSubject, HEADER, smallProgram, type Subject } from "../attacks/subject.ts";
 import { inferenceCircuit, stepCircuit } from "../circuit/build.ts";
 import type { Circuit } from "../circuit/circuit.ts";
 import { createExecutor } from "../executor.ts";
 import { initialWeights } from "../initial-weights.ts";
 import type { Statement } from "../script/statement.ts";
-import { createProofSystem } from "../prove/system.ts";
+import { Randomness } from "../hiding/randomness.ts";
+import { drawSecrets } from "../hiding/secrets.ts";
+import { createProofSystem, purposeOf } from "../prove/system.ts";
 import { randomIntegers } from "../testing.ts";
 import { provePlainly } from "./prover.ts";
 
-const settings = { blockBits: 6, tableBits: 7 };
+const settings = { blockBits: 8, tableBits: 7 };
 
 async function withSubject(circuit: Circuit, work: (subject: Subject) => Promise<void>): Promise<void> {
   const subject = await createSubject(circuit, 7);
@@ -32,7 +34,13 @@ test.each([
 ])("the reference sends the bytes of the prover: step of $sizes, batch $batch", ({ sizes, batch }) =>
   withSubject(stepCircuit(smallProgram(sizes, batch), settings), async (subject) => {
     const { header, proof, tensors } = await subject.prove();
-    const plain = await provePlainly(subject.key, header as Statement, tensors, commitPlainly);
+    const plain = await provePlainly(
+      subject.key,
+      header as Statement,
+      tensors,
+      allHidden(subject.hidden),
+      commitPlainly,
+    );
     expect(toHex(plain)).toBe(toHex(proof));
   }),
 );
@@ -45,7 +53,13 @@ test.each([
 ] as const)("the reference sends the bytes of the prover: inference, input $input, output $output", (choices) =>
   withSubject(inferenceCircuit(smallProgram([3, 6, 3], 3), 3, { ...settings, ...choices }), async (subject) => {
     const { header, proof, tensors } = await subject.prove();
-    const plain = await provePlainly(subject.key, header as Statement, tensors, commitPlainly);
+    const plain = await provePlainly(
+      subject.key,
+      header as Statement,
+      tensors,
+      allHidden(subject.hidden),
+      commitPlainly,
+    );
     expect(toHex(plain)).toBe(toHex(proof));
   }),
 );
@@ -63,15 +77,19 @@ test("the reference sends the bytes of the whole system: executor, columns, comm
     executor.step(x, labels);
     const after = executor.weights();
     const srs = { points: subject.points, g2Tau: subject.key.tau2, hash: subject.key.srsHash };
-    const system = await createProofSystem(subject.circuit, srs, { threads: 2 });
+    const seed = new Uint8Array(32).fill(91);
+    const system = await createProofSystem(subject.circuit, srs, { threads: 2, random: () => seed });
     try {
-      const beforeCommitment = await system.commitWeights(weights);
-      const afterCommitment = await system.commitChange(weights, beforeCommitment, after);
-      const batchCommitment = await system.commitBatch(x, labels);
+      const blinders = (name: "weights" | "next" | "batch") => subject.hidden.blinders.get(name)!;
+      const beforeCommitment = await system.commitWeights(weights, blinders("weights"));
+      const afterCommitment = await system.commitChange(weights, beforeCommitment, after, blinders("next"));
+      const batchCommitment = await system.commitBatch(x, labels, blinders("batch"));
       const own = { before: weights, after, beforeCommitment, afterCommitment, x, labels, batchCommitment, trace };
       const { proof } = await system.proveStep(HEADER, own);
       const { statement, tensors } = subject.derive(subject.inputsOf(weights, x, labels));
-      const plain = await provePlainly(system.key, statement, tensors, commitPlainly);
+      const secrets = drawSecrets(subject.circuit, new Randomness(seed, purposeOf(statement)));
+      const hidden = allHidden({ blinders: subject.hidden.blinders, secrets });
+      const plain = await provePlainly(system.key, statement, tensors, hidden, commitPlainly);
       expect(toHex(plain)).toBe(toHex(proof));
     } finally {
       await system.close();

@@ -1,19 +1,22 @@
 // The prover once more, in BigInt and over dense tables: every message is computed from its definition. Slow, obvious,
 // and the judge of the fast one: both must send the same bytes. One file, to be read beside the script from top to end.
 import { concatBytes, word } from "@skynet/protocol";
-import type { Cells, Contraction, Lookup, TensorName } from "../circuit/circuit.ts";
+import type { Cells, Contraction, Form, Lookup, TensorName } from "../circuit/circuit.ts";
+import { contractionProducts, zerocheckProducts } from "../circuit/hidden.ts";
 import type { Point as CurvePoint } from "../field/curve.ts";
-import { inverse, mod, P } from "../field/fr.ts";
-import type { Claim, Point } from "../script/backend.ts";
+import { inverse } from "../field/fr.ts";
+import type { Claim, ClaimTerm, Point } from "../script/backend.ts";
 import { type Coordinates, Core, type CoreOptions } from "../script/core.ts";
 import type { ProofKey } from "../script/key.ts";
-import { isSquare, runScript, TABLE_ID, zerocheckWords } from "../script/script.ts";
+import { runScript, TABLE_ID } from "../script/script.ts";
 import { encodePublicPart, type Statement } from "../script/statement.ts";
-import { bindLow, bindTop, coordinates, dot, equalities, extension, range, termTable } from "./dense.ts";
+import type { Hiding } from "../script/hiding.ts";
+import { bindTop, coordinates, dot, equalities, extension, range, termTable } from "./dense.ts";
+import { openPlainly } from "./opening.ts";
 import { formTable, type Tensors } from "./witness.ts";
 
-/** Commitment of a polynomial by its coefficients. */
-export type Commit = (coefficients: readonly bigint[]) => CurvePoint;
+/** Commitment of a polynomial by its coefficients, with a blinder or without one. */
+export type Commit = (coefficients: readonly bigint[], blinder?: bigint) => CurvePoint;
 
 /** A term of the zerocheck: a product of multilinear tables with a factor. */
 interface Term {
@@ -28,33 +31,68 @@ interface Sum {
   right: bigint[];
 }
 
+/** Blinders of all tensors, and the cells of `pads`, `mask` and `blind`. */
+export interface ReferenceHidden {
+  readonly tensors: ReadonlyMap<TensorName, readonly bigint[]>;
+  readonly blinders: ReadonlyMap<TensorName, readonly bigint[]>;
+}
+
 export async function provePlainly(
   key: ProofKey,
   statement: Statement,
   tensors: Tensors,
+  hidden: ReferenceHidden,
   commit: Commit,
   options: CoreOptions = {},
 ): Promise<Uint8Array> {
-  const prover = new ReferenceProver(key, statement, tensors, commit, options);
+  const prover = new ReferenceProver(key, statement, tensors, hidden, commit, options);
   await runScript(prover);
   return concatBytes(encodePublicPart(key.circuit, statement), ...prover.sent.map(word));
 }
 
-class ReferenceProver extends Core {
+export class ReferenceProver extends Core {
   readonly sent: bigint[] = [];
   readonly #tensors: Tensors;
   readonly #commit: Commit;
   readonly #points = new Map<string, Coordinates>();
   #terms: Term[] = [];
-  #sums: Sum[] = [];
+  #sums: (Sum & { readonly name: string })[] = [];
+  #pairs: bigint[][] = [];
+  #blinder = 0n;
+  readonly #hidden: ReferenceHidden;
+  /** The polynomial that was opened. */
+  opened: readonly bigint[] = [];
   /** Weights and values of each tensor in the claim sumcheck, and what is left of the values at the block variables. */
   #claimed: (Sum & { readonly name: TensorName; block: bigint[] })[] = [];
 
-  constructor(key: ProofKey, statement: Statement, tensors: Tensors, commit: Commit, options: CoreOptions) {
+  constructor(
+    key: ProofKey,
+    statement: Statement,
+    tensors: Tensors,
+    hidden: ReferenceHidden,
+    commit: Commit,
+    options: CoreOptions,
+  ) {
     super(key, statement, options);
-    this.#tensors = new Map([...tensors].map(([name, cells]) => [name, cells.map((value) => mod(value))]));
+    this.#tensors = new Map([...tensors].map(([name, cells]) => [name, cells.map((value) => this.mod(value))]));
+    for (const { name, vars } of key.circuit.tensors) {
+      const cells = hidden.tensors.get(name);
+      if (cells !== undefined)
+        this.#tensors.set(
+          name,
+          range(2 ** vars).map((i) => cells[i] ?? 0n),
+        );
+    }
+    this.#hidden = hidden;
     this.#commit = commit;
   }
+
+  readonly #equalities = (point: readonly bigint[]) => equalities(point, this.modulus);
+  readonly #dot = (a: readonly bigint[], b: readonly bigint[]) => dot(a, b, this.modulus);
+  readonly #bindTop = (table: readonly bigint[], x: bigint) => bindTop(table, x, this.modulus);
+  readonly #termTable = (term: ClaimTerm<bigint>) => termTable(term, this.modulus);
+  readonly #inverse = (value: bigint) => inverse(value, this.modulus);
+  readonly #form = (form: Form, cells: Cells) => formTable(this.circuit, this.#tensors, form, cells, this.modulus);
 
   #challenge(id: string): bigint {
     return this.#points.get(id)!.at(0);
@@ -87,7 +125,8 @@ class ReferenceProver extends Core {
     const { blocks } = this.circuit.tensors.find((tensor) => tensor.name === name)!;
     const size = 2 ** this.circuit.settings.blockBits;
     const cells = this.#tensors.get(name)!;
-    return range(blocks).map((i) => this.#commit(cells.slice(i * size, (i + 1) * size)));
+    const blinders = this.#hidden.blinders.get(name);
+    return range(blocks).map((i) => this.#commit(cells.slice(i * size, (i + 1) * size), blinders?.[i]));
   }
 
   #send(points: readonly CurvePoint[]): void {
@@ -103,8 +142,8 @@ class ReferenceProver extends Core {
       const { offset } = this.circuit.slots.get(lookup.helper)!;
       const lanes = this.#lanes(lookup);
       for (const i of range(2 ** lookup.vars))
-        cells[offset + i] = mod(
-          lanes.reduce((sum, { numerator, denominator }) => sum + numerator[i]! * inverse(denominator[i]!), 0n),
+        cells[offset + i] = this.mod(
+          lanes.reduce((sum, { numerator, denominator }) => sum + numerator[i]! * this.#inverse(denominator[i]!), 0n),
         );
     }
     this.#tensors.set("helpers", cells);
@@ -119,25 +158,25 @@ class ReferenceProver extends Core {
       const fingerprint = {
         range: () => this.#column(slot, j, lanes),
         rangeTable: () => range(size).map((i) => BigInt(j * size + i)),
-        pairs: () => this.#pairs().map((value) => value + id),
+        pairs: () => this.#pairCells().map((value) => value + id),
         pairTable: () => this.#column("exponentials", j, lanes).map((e, i) => BigInt(j * size + i) + beta * e + id),
       }[kind]();
       return {
         numerator: kind.endsWith("Table")
-          ? this.#column(slot, j, lanes).map((m) => mod(-m))
+          ? this.#column(slot, j, lanes).map((m) => this.mod(-m))
           : range(size).map(() => 1n),
-        denominator: fingerprint.map((value) => mod(alpha - value)),
+        denominator: fingerprint.map((value) => this.mod(alpha - value)),
       };
     });
   }
 
   /** u + beta e. */
-  #pairs(): bigint[] {
+  #pairCells(): bigint[] {
     const group = this.circuit.products.find(({ name }) => name === "top")!;
     const distance = group.parts.find(({ name }) => name === "o.maximum is reached")!.right;
     const beta = this.#challenge("beta");
     const e = this.#column("o.exponential");
-    return formTable(this.circuit, this.#tensors, distance, group.cells).map((u, i) => mod(u + beta * e[i]!));
+    return this.#form(distance, group.cells).map((u, i) => this.mod(u + beta * e[i]!));
   }
 
   /** Every relation as a sum of products of tables: helper prod d - sum n prod of the other d; factor right + rest. */
@@ -146,7 +185,7 @@ class ReferenceProver extends Core {
     let weight = 1n;
     const next = (): bigint => {
       const own = weight;
-      weight = mod(weight * gamma);
+      weight = this.mod(weight * gamma);
       return own;
     };
     for (const lookup of this.circuit.lookups) {
@@ -155,14 +194,14 @@ class ReferenceProver extends Core {
       const denominators = lanes.map(({ denominator }) => denominator);
       this.#terms.push({ weight: own, tables: [this.#column(lookup.helper), ...denominators] });
       lanes.forEach(({ numerator }, j) =>
-        this.#terms.push({ weight: mod(-own), tables: [numerator, ...denominators.filter((_, i) => i !== j)] }),
+        this.#terms.push({ weight: this.mod(-own), tables: [numerator, ...denominators.filter((_, i) => i !== j)] }),
       );
     }
     for (const { cells, factor, parts } of this.circuit.products)
       for (const { name, right, rest } of parts) {
         const own = next();
         if (this.omitted.has(name)) continue;
-        const table = (form: typeof rest) => formTable(this.circuit, this.#tensors, form, cells);
+        const table = (form: typeof rest) => this.#form(form, cells);
         const [masked, plain] = [true, false].map((kind) => ({
           ...rest,
           terms: rest.terms.filter((term) => (term.kind === "masked") === kind),
@@ -170,7 +209,7 @@ class ReferenceProver extends Core {
         this.#terms.push({ weight: own, tables: [table(factor), table(right)] });
         this.#terms.push({ weight: own, tables: [table(plain!)] });
         for (const term of masked!.terms) {
-          const column = this.#column(term.slot).map((value) => mod(value * term.coefficient));
+          const column = this.#column(term.slot).map((value) => this.mod(value * term.coefficient));
           this.#terms.push({ weight: own, tables: [column, this.#real(cells)] });
         }
       }
@@ -193,44 +232,69 @@ class ReferenceProver extends Core {
     const coefficients = range(6).map(() => 0n);
     for (const { weight, tables } of this.#terms) {
       if (tables[0]!.length <= 2 ** j) continue;
-      equalities(tau).forEach((eq, x) => {
-        let polynomial = [(weight * eq) % P];
+      this.#equalities(tau).forEach((eq, x) => {
+        let polynomial = [(weight * eq) % this.modulus];
         for (const table of tables) {
           const [low, high] = [table[x]!, table[x + 2 ** j]!];
           polynomial = [...polynomial, 0n].map((_, e) =>
-            mod((polynomial[e] ?? 0n) * low + (polynomial[e - 1] ?? 0n) * (high - low)),
+            this.mod((polynomial[e] ?? 0n) * low + (polynomial[e - 1] ?? 0n) * (high - low)),
           );
         }
         polynomial.forEach((value, e) => (coefficients[e]! += value));
       });
     }
-    return coefficients.slice(1).map((value) => mod(value));
+    return coefficients.slice(1).map((value) => this.mod(value));
   }
 
-  /** The values of columns and forms at r, each by its own extension. */
-  #zerocheckWords(): bigint[] {
+  /** The extension of a table at r. */
+  #at(table: readonly bigint[]): bigint {
+    return extension(table, coordinates(this.#points.get("r")!, 0, Math.log2(table.length)), this.modulus);
+  }
+
+  /** Both factors of a product behind the zerocheck, each by the extensions of its columns. */
+  #zerocheckFactors(name: string): [bigint, bigint] {
+    const { lookups } = this.circuit;
+    if (name.startsWith("range.")) return this.#rangeFactors(name);
+    if (name !== "pairs") return this.#groupFactors(name);
+    const lookup = lookups.find(({ kind }) => kind === "pairs")!;
+    return [this.#at(this.#column(lookup.helper)), this.#at(this.#lanes(lookup)[0]!.denominator)];
+  }
+
+  #rangeFactors(name: string): [bigint, bigint] {
+    const lookup = this.circuit.lookups.find(({ kind }) => kind === "range")!;
+    const h = this.#at(this.#column(lookup.helper));
+    const [a, b, c, d] = this.#lanes(lookup).map(({ denominator }) => this.#at(denominator)) as [
+      bigint,
+      bigint,
+      bigint,
+      bigint,
+    ];
+    switch (name) {
+      case "range.upper":
+        return [a, b];
+      case "range.lower":
+        return [c, d];
+      case "range.helper":
+        return [h, a * b];
+      case "range.first":
+        return [c * d, h * a * b - a - b];
+      default:
+        return [a * b, c + d];
+    }
+  }
+
+  #groupFactors(name: string): [bigint, bigint] {
     const { circuit } = this;
-    const at = (table: readonly bigint[]) =>
-      extension(table, coordinates(this.#points.get("r")!, 0, Math.log2(table.length)));
     const gamma = this.#challenge("gamma");
-    return zerocheckWords(circuit).map((name) => {
-      const [subject, detail] = name.split(".") as [string, string?];
-      if (name === "pair") return at(this.#pairs());
-      if (subject === "range") return at(this.#column("ranged", Number(detail), 4));
-      if (subject === "pairTable") return at(this.#column("exponentials", Number(detail), 2));
-      const index = circuit.products.findIndex((group) => group.name === subject);
-      const group = circuit.products[index]!;
-      if (detail === "factor" || isSquare(group))
-        return at(formTable(circuit, this.#tensors, group.factor, group.cells));
-      const before = circuit.products.slice(0, index).reduce((total, { parts }) => total + parts.length, 0);
-      return mod(
-        group.parts.reduce((sum, { name: part, right }, i) => {
-          if (this.omitted.has(part)) return sum;
-          const weight = range(circuit.lookups.length + before + i).reduce((value) => mod(value * gamma), 1n);
-          return sum + weight * at(formTable(circuit, this.#tensors, right, group.cells));
-        }, 0n),
-      );
-    });
+    const index = circuit.products.findIndex((group) => group.name === name);
+    const { factor, cells, parts } = circuit.products[index]!;
+    const before = circuit.products.slice(0, index).reduce((total, own) => total + own.parts.length, 0);
+    const right = parts.reduce((sum, { name: part, right: form }, i) => {
+      if (this.omitted.has(part)) return sum;
+      const weight = range(circuit.lookups.length + before + i).reduce((value) => this.mod(value * gamma), 1n);
+      return sum + weight * this.#at(this.#form(form, cells));
+    }, 0n);
+    return [this.#at(this.#form(factor, cells)), right];
   }
 
   /** A(b, k) with the constant one of the bias, dense. */
@@ -246,7 +310,7 @@ class ReferenceProver extends Core {
       if (row === biasRow) return b < batch ? 1n << BigInt(program.layers[layer]!.inputScale) : 0n;
       if (row >= rows) return 0n;
       if (!open || layer > 0) return source[i]!;
-      return b < batch ? mod(BigInt(this.statement.publicInput![b * inputs + row]!)) : 0n;
+      return b < batch ? this.mod(BigInt(this.statement.publicInput![b * inputs + row]!)) : 0n;
     });
   }
 
@@ -256,7 +320,7 @@ class ReferenceProver extends Core {
       unitVars: this.circuit.layers[layer]!.columnVars,
       units: this.circuit.layers[layer]!.outputs,
     };
-    return formTable(this.circuit, this.#tensors, this.circuit.gradients[layer]!, cells);
+    return this.#form(this.circuit.gradients[layer]!, cells);
   }
 
   /** The two operands of a contraction as functions of the summed index, the rest bound at r. */
@@ -264,23 +328,25 @@ class ReferenceProver extends Core {
     const { batchVars, layers } = this.circuit;
     const { columnVars, rowVars } = layers[layer]!;
     const r = this.#points.get("r")!;
-    const samples = equalities(coordinates(r, 0, batchVars));
-    const rows = equalities(coordinates(r, batchVars + columnVars, kind === "update" ? rowVars : 0));
-    const units = equalities(coordinates(r, batchVars, columnVars));
+    const samples = this.#equalities(coordinates(r, 0, batchVars));
+    const rows = this.#equalities(coordinates(r, batchVars + columnVars, kind === "update" ? rowVars : 0));
+    const units = this.#equalities(coordinates(r, batchVars, columnVars));
     const weights = this.#column(`weights.${layer}`);
     const [stride, width] = [2 ** batchVars, 2 ** columnVars];
     if (kind === "forward")
       return {
-        left: range(2 ** rowVars).map((k) => dot(samples, this.#inputsOf(layer).slice(k * stride, (k + 1) * stride))),
-        right: range(2 ** rowVars).map((k) => dot(units, weights.slice(k * width, (k + 1) * width))),
+        left: range(2 ** rowVars).map((k) =>
+          this.#dot(samples, this.#inputsOf(layer).slice(k * stride, (k + 1) * stride)),
+        ),
+        right: range(2 ** rowVars).map((k) => this.#dot(units, weights.slice(k * width, (k + 1) * width))),
       };
     const gradient = this.#gradientOf(layer);
     if (kind === "backward") {
-      const below = equalities(coordinates(r, batchVars, layers[layer - 1]!.columnVars));
+      const below = this.#equalities(coordinates(r, batchVars, layers[layer - 1]!.columnVars));
       return {
-        left: range(width).map((o) => dot(samples, gradient.slice(o * stride, (o + 1) * stride))),
+        left: range(width).map((o) => this.#dot(samples, gradient.slice(o * stride, (o + 1) * stride))),
         right: range(width).map((o) =>
-          dot(
+          this.#dot(
             below,
             below.map((_, h) => weights[o + h * width]!),
           ),
@@ -290,7 +356,7 @@ class ReferenceProver extends Core {
     const inputs = this.#inputsOf(layer);
     const bound = (factors: readonly bigint[], table: readonly bigint[]) =>
       range(stride).map((b) =>
-        dot(
+        this.#dot(
           factors,
           factors.map((_, k) => table[b + k * stride]!),
         ),
@@ -302,18 +368,18 @@ class ReferenceProver extends Core {
     const { contractions, slots, tensors, batchVars } = this.circuit;
     const eta = this.#challenge("eta");
     const forms = contractions.filter(({ form }) => form !== null);
-    const weight = (j: number): bigint => range(j).reduce((value) => mod(value * eta), 1n);
+    const weight = (j: number): bigint => range(j).reduce((value) => this.mod(value * eta), 1n);
     this.#sums = contractions.map((contraction) => {
       const { left, right } = this.#operands(contraction);
       let factor = contraction.coefficient * weight(contraction.form ? forms.indexOf(contraction) : forms.length);
       if (contraction.kind === "update") {
         const { offset, vars } = slots.get(`weights.${contraction.layer}`)!;
         const above = tensors[0]!.vars - vars;
-        factor *= equalities(coordinates(this.#points.get("r")!, batchVars + vars, above))[offset / 2 ** vars]!;
+        factor *= this.#equalities(coordinates(this.#points.get("r")!, batchVars + vars, above))[offset / 2 ** vars]!;
       }
-      return { factor: mod(factor), left, right };
+      return { name: contraction.name, factor: this.mod(factor), left, right };
     });
-    return mod(this.#sums.reduce((total, { factor, left, right }) => total + factor * dot(left, right), 0n));
+    return this.mod(this.#sums.reduce((total, { factor, left, right }) => total + factor * this.#dot(left, right), 0n));
   }
 
   /** c_0 and c_2 of the round; a product without the variable has the factor 1 - X. */
@@ -322,45 +388,89 @@ class ReferenceProver extends Core {
     for (const { factor, left, right } of sums) {
       const half = 2 ** j;
       if (left.length <= half) {
-        c0 += factor * dot(left, right);
+        c0 += factor * this.#dot(left, right);
         continue;
       }
-      const slope = (table: readonly bigint[]) => range(half).map((i) => mod(table[half + i]! - table[i]!));
-      c0 += factor * dot(left.slice(0, half), right.slice(0, half));
-      c2 += factor * dot(slope(left), slope(right));
+      const slope = (table: readonly bigint[]) => range(half).map((i) => this.mod(table[half + i]! - table[i]!));
+      c0 += factor * this.#dot(left.slice(0, half), right.slice(0, half));
+      c2 += factor * this.#dot(slope(left), slope(right));
     }
-    return [mod(c0), mod(c2)];
+    return [this.mod(c0), this.mod(c2)];
   }
 
   #bindSums(sums: readonly Sum[], j: number, x: bigint): void {
     for (const sum of sums) {
       if (sum.left.length <= 2 ** j) {
-        sum.factor = mod(sum.factor * (1n - x));
+        sum.factor = this.mod(sum.factor * (1n - x));
         continue;
       }
-      sum.left = bindTop(sum.left, x);
-      sum.right = bindTop(sum.right, x);
+      sum.left = this.#bindTop(sum.left, x);
+      sum.right = this.#bindTop(sum.right, x);
     }
   }
 
-  protected message(id: string, _count: number, round: number): bigint[] {
-    const words = this.#answer(id, round);
+  protected message(id: string, _count: number, round: number, hiding: Hiding): bigint[] {
+    const pads = this.#tensors.get("pads") ?? [];
+    const words = this.#answer(id, round).map((value, i) =>
+      this.mod("pads" in hiding ? value + (pads[hiding.pads[i]!] ?? 0n) : value),
+    );
     this.sent.push(...words);
     return words;
   }
 
   #answer(id: string, round: number): bigint[] {
-    if (id === "zerocheck") return round < 0 ? this.#zerocheckWords() : this.#zerocheckRound(round);
-    if (id === "contractions") return round < 0 ? [this.#startContractions()] : this.#productRound(this.#sums, round);
-    if (id === "operands") return this.#sums.flatMap(({ left, right }) => [left[0]!, right[0]!]);
-    return this.#productRound(this.#claimed, round);
+    const { circuit } = this;
+    switch (id) {
+      case "zerocheck":
+        if (round >= 0) return this.#zerocheckRound(round);
+        return zerocheckProducts(circuit).flatMap((name) => this.#zerocheckFactors(name));
+      case "exponentials":
+        return [0, 1].map((lane) => this.#at(this.#column("exponentials", lane, 2)));
+      case "contractions":
+        return round < 0 ? [this.#startContractions()] : this.#productRound(this.#sums, round);
+      case "operands":
+        return this.#sums
+          .filter(({ name }) => contractionProducts(circuit).includes(name))
+          .flatMap(({ left, right }) => [left[0]!, right[0]!]);
+      case "pads":
+        return round < 0 ? this.#pairs.slice(0, 2).map((table) => table[0]!) : this.#padsRound(round);
+      case "mask":
+        return [
+          this.#dot(
+            this.#tensors.get("mask")!,
+            range(2 ** circuit.settings.blockBits).map((i) => BigInt(i + 1)),
+          ),
+        ];
+      case "blind":
+        return [this.#claimed.find(({ name }) => name === "blind")!.right[0]!];
+      case "blinder":
+        return [this.#blinder];
+      default:
+        return this.#productRound(this.#claimed, round);
+    }
+  }
+
+  /** t_1 and t_2 of the zerocheck of the pads' products. */
+  #padsRound(j: number): bigint[] {
+    const { productVars } = this.circuit.pads!;
+    if (j === productVars - 1) this.#pairs = ["left", "right", "product"].map((part) => this.#column(`pads.${part}`));
+    const weights = this.#equalities(coordinates(this.#points.get("pads.tau")!, 0, j));
+    const at = (x: bigint): bigint => {
+      const [a, b, ab] = this.#pairs.map((table) => this.#bindTop(table, x)) as [bigint[], bigint[], bigint[]];
+      return this.mod(weights.reduce((sum, weight, i) => sum + weight * (a[i]! * b[i]! - ab[i]!), 0n));
+    };
+    // three values of a quadratic polynomial
+    const [t0, t1, t2] = [at(0n), at(1n), at(2n)];
+    const quadratic = this.mod((t2 - 2n * t1 + t0) * this.#inverse(2n));
+    return [this.mod(t1 - t0 - quadratic), quadratic];
   }
 
   protected bound(id: string, round: number, x: bigint): void {
     if (id === "zerocheck") {
       for (const term of this.#terms)
-        if (term.tables[0]!.length > 2 ** round) term.tables = term.tables.map((table) => bindTop(table, x));
+        if (term.tables[0]!.length > 2 ** round) term.tables = term.tables.map((table) => this.#bindTop(table, x));
     } else if (id === "contractions") this.#bindSums(this.#sums, round, x);
+    else if (id === "pads") this.#pairs = this.#pairs.map((table) => this.#bindTop(table, x));
     else {
       this.#bindSums(this.#claimed, round, x);
       if (round === this.circuit.settings.blockBits) for (const own of this.#claimed) own.block = own.right;
@@ -373,10 +483,10 @@ class ReferenceProver extends Core {
       claims.forEach(({ terms }, j) => {
         for (const term of terms)
           if (term.tensor === name)
-            termTable(term).forEach((value, i) => (left[term.offset + i]! += weights.at(j) * value));
+            this.#termTable(term).forEach((value, i) => (left[term.offset + i]! += weights.at(j) * value));
       });
       const right = this.#tensors.get(name)!;
-      return { name, factor: 1n, left: left.map((value) => mod(value)), right, block: right };
+      return { name, factor: 1n, left: left.map((value) => this.mod(value)), right, block: right };
     });
   }
 
@@ -384,64 +494,43 @@ class ReferenceProver extends Core {
     // a prover answers; whether the answers hold is for the verifier to say
   }
 
-  open(rho: Point<bigint>, coefficients: ReadonlyMap<TensorName, bigint>): void {
-    const { blockBits } = this.circuit.settings;
-    const combined = range(2 ** blockBits).map((i) =>
-      mod(this.#claimed.reduce((sum, { name, block }) => sum + coefficients.get(name)! * block[i]!, 0n)),
-    );
-    const folds = [combined];
-    for (const i of range(blockBits - 1)) folds.push(bindLow(folds[i]!, rho.at(i)));
-    this.#send(folds.slice(1).map(this.#commit));
-    const r = this.transcript.draw();
-    const r2 = mod(r * r);
-    const half = (fold: readonly bigint[], parity: number) =>
-      evaluate(
-        fold.filter((_, i) => i % 2 === parity),
-        r2,
-      );
-    this.#words([...folds.flatMap((fold) => [half(fold, 0), half(fold, 1)]), evaluate(combined, r2)]);
-    const q = this.transcript.draw();
-    const batched = combined.map((_, i) => mod(folds.reduceRight((sum, fold) => sum * q + (fold[i] ?? 0n), 0n)));
-    const [even, odd] = [half(batched, 0), half(batched, 1)];
-    const kappa = mod((evaluate(batched, r2) - even - odd * r2) * inverse(mod(r2 * r2 - r2)));
-    this.#words([kappa]);
-    // batched = even + odd X + kappa (X^2 - r^2) + (X - r)(X + r)(X - r^2) quotient
-    const rest = [...batched];
-    rest[0] = mod(rest[0]! - even + kappa * r2);
-    rest[1] = mod(rest[1]! - odd);
-    rest[2] = mod((rest[2] ?? 0n) - kappa);
-    const quotient = [r, -r, r2].reduce(divideExactly, rest);
-    this.#send([this.#commit(quotient)]);
-    const z = this.transcript.draw();
-    const vanishing = mod((z * z - r2) * (z - r2));
-    const value = mod(even + odd * z + kappa * (z * z - r2));
-    const all = batched.map((coefficient, i) => mod(coefficient - vanishing * (quotient[i] ?? 0n)));
-    if (evaluate(all, z) !== value) throw new Error("the quotient is not exact");
-    all[0] = mod(all[0]! - value);
-    this.#send([this.#commit(divideExactly(all, z))]);
+  blockClaims(terms: readonly ClaimTerm<bigint>[]): void {
+    for (const own of this.#claimed) {
+      const joined = terms.filter(({ tensor }) => tensor === own.name);
+      if (joined.length === 0) continue;
+      const left = own.left.map((value) => value * own.factor);
+      for (const term of joined) this.#termTable(term).forEach((value, i) => (left[term.offset + i]! += value));
+      own.left = left.map((value) => this.mod(value));
+      own.factor = 1n;
+    }
   }
 
-  #words(values: bigint[]): void {
-    this.transcript.absorb(values);
-    this.sent.push(...values);
+  combine(rho: Point<bigint>, coefficients: ReadonlyMap<TensorName, bigint>): void {
+    const { tensors, settings } = this.circuit;
+    this.#blinder = tensors.reduce((sum, { name, vars }) => {
+      const blocks = this.#equalities(coordinates(rho, settings.blockBits, vars - settings.blockBits));
+      const own = (this.#hidden.blinders.get(name) ?? []).reduce((total, value, i) => total + value * blocks[i]!, 0n);
+      return this.mod(sum + coefficients.get(name)! * own);
+    }, 0n);
+  }
+
+  open(rho: Point<bigint>, coefficients: ReadonlyMap<TensorName, bigint>): void {
+    const { blockBits } = this.circuit.settings;
+    const polynomial = range(2 ** blockBits).map((i) =>
+      this.mod(this.#claimed.reduce((sum, { name, block }) => sum + coefficients.get(name)! * block[i]!, 0n)),
+    );
+    this.opened = polynomial;
+    openPlainly(polynomial, coordinates(rho, 0, blockBits), this.modulus, {
+      commit: (list) => this.#send(list.map((cells) => this.#commit(cells))),
+      words: (values) => {
+        this.transcript.absorb(values);
+        this.sent.push(...values);
+      },
+      draw: () => this.transcript.draw(),
+    });
   }
 
   end(): void {
     // everything is sent
   }
-}
-
-function evaluate(coefficients: readonly bigint[], x: bigint): bigint {
-  return coefficients.reduceRight((value, coefficient) => mod(value * x + coefficient), 0n);
-}
-
-/** The quotient by X - root of a polynomial that vanishes there. */
-function divideExactly(coefficients: readonly bigint[], root: bigint): bigint[] {
-  const quotient: bigint[] = [];
-  let carry = 0n;
-  for (let i = coefficients.length - 1; i > 0; i--) {
-    carry = mod(carry * root + coefficients[i]!);
-    quotient[i - 1] = carry;
-  }
-  return quotient;
 }

@@ -44,7 +44,8 @@ class Derivation {
     this.#alter = alter;
     this.#samples = 2 ** circuit.batchVars;
     for (const { name, vars } of circuit.tensors)
-      if (name !== "helpers") this.#tensors.set(name, Array<bigint>(2 ** vars).fill(0n));
+      if (!["helpers", "pads", "mask", "blind"].includes(name))
+        this.#tensors.set(name, Array<bigint>(2 ** vars).fill(0n));
     this.#tensors.set("weights", [...weights]);
     this.#tensors.set("batch", [...batch]);
   }
@@ -316,7 +317,7 @@ class Derivation {
 type FormOf = Circuit["products"][number]["factor"];
 
 /** A form in every cell, modulo p; `masked` terms times the indicator of real cells. */
-export function formTable(circuit: Circuit, tensors: Tensors, form: FormOf, cells: Cells): bigint[] {
+export function formTable(circuit: Circuit, tensors: Tensors, form: FormOf, cells: Cells, p: bigint = P): bigint[] {
   const { batch, batchVars, slots } = circuit;
   const stride = 2 ** batchVars;
   const columns = form.terms.map(({ slot }) => {
@@ -342,6 +343,10 @@ export function formTable(circuit: Circuit, tensors: Tensors, form: FormOf, cell
           return coefficient * total(column, b, 2 ** cells.unitVars);
       }
     });
-    return mod(terms.reduce((sum, value) => sum + value, form.everywhere + (b < batch ? form.realSamples : 0n)));
+    const constant = form.everywhere + (b < batch ? form.realSamples : 0n);
+    return mod(
+      terms.reduce((sum, value) => sum + value, constant),
+      p,
+    );
   });
 }

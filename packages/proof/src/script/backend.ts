@@ -1,4 +1,5 @@
 import type { Circuit, TensorName } from "../circuit/circuit.ts";
+import type { Hiding } from "./hiding.ts";
 
 /** Coordinates that were drawn one by one; `id` names them for caches. */
 export interface Point<Value> {
@@ -21,7 +22,26 @@ export type Factor<Value> =
   /** 1 for indices below `count`, else 0. */
   | { readonly kind: "prefix"; readonly vars: number; readonly count: number }
   /** 1. */
-  | { readonly kind: "ones"; readonly vars: number };
+  | { readonly kind: "ones"; readonly vars: number }
+  /** 1 + index. */
+  | { readonly kind: "place"; readonly vars: number }
+  | RoundPads<Value>;
+
+/** What the pads of a sumcheck's messages add to its final claim: a weight for each, from cell `from` on. */
+export interface RoundPads<Value> {
+  readonly kind: "zeroRounds" | "productRounds";
+  /** Variables of the tensor of pads. */
+  readonly vars: number;
+  readonly from: number;
+  /** Scalars of a message. */
+  readonly degree: number;
+  /** The variables top - 1 ... bottom were bound, to these coordinates. */
+  readonly top: number;
+  readonly bottom: number;
+  readonly point: Point<Value>;
+  /** Of a zerocheck. */
+  readonly tau: Point<Value> | null;
+}
 
 /** coefficient x (tensor product of the factors, lowest bits first) on the cells from `offset` of a tensor. */
 export interface ClaimTerm<Value> {
@@ -64,15 +84,19 @@ export interface Backend<Value> {
   point(id: string, vars: number): Point<Value>;
   /** Draws the coordinates from `from` on. */
   extend(point: Point<Value>, from: number, count: number): void;
-  /** Field elements from the prover, absorbed as one message. */
-  words(id: string, names: readonly string[]): Value[];
+  /** Field elements from the prover, absorbed as one message; each with its pad, or with the reason why it has none. */
+  words(id: string, names: readonly string[], hiding: Hiding): Value[];
   /**
-   * Sumcheck of a sum of eq(tau, x) f(x) that is zero, the factor eq divided out: round j sends t_1 ... t_5 of
-   * t(X) = f-part with its top variable X, and t_0 = claim - tau_j (t_1 + ... + t_5). Writes the point; returns t(r_0).
+   * Sumcheck of a sum of eq(tau, x) f(x) that is zero, the factor eq divided out: round j sends t_1 ... t_degree of
+   * t(X) = f-part with its top variable X, and t_0 = claim - tau_j (t_1 + ... + t_degree). Writes the point; returns
+   * t(r_0).
    */
-  zeroSumcheck(point: Point<Value>, vars: number, tau: Point<Value>): Value;
-  /** Sumcheck of products of two multilinear polynomials: round j sends c_0 and c_2. Returns the final claim. */
-  productSumcheck(id: string, point: Point<Value>, vars: number, claim: Value): Value;
+  zeroSumcheck(id: string, degree: number, point: Point<Value>, vars: number, tau: Point<Value>, hiding: Hiding): Value;
+  /**
+   * Sumcheck of products of two multilinear polynomials over the variables top - 1 ... bottom: round j sends c_0 and c_2.
+   * Returns the final claim.
+   */
+  productSumcheck(id: string, point: Point<Value>, top: number, bottom: number, claim: Value, hiding: Hiding): Value;
 
   /** eq(a[i ... i + vars), b[j ... j + vars)). */
   equality(a: Point<Value>, i: number, b: Point<Value>, j: number, vars: number): Value;
@@ -84,6 +108,10 @@ export interface Backend<Value> {
   bits(a: Point<Value>, i: number, vars: number, value: number): Value;
   /** sum over bits of 2^k a[k]: the multilinear extension of the index itself. */
   index(a: Point<Value>, vars: number): Value;
+  /** eq(a[0 ... vars), i) for i from 0 to 2^vars - 1. */
+  equalityTable(a: Point<Value>, vars: number): Point<Value>;
+  /** sum_k weight_k table_(from + k): the extension of these weights where `table` holds eq(point, .). */
+  roundPads(pads: RoundPads<Value>, table: Point<Value>): Value;
   /** 1, base, base^2, ... */
   powers(base: Value, count: number): Point<Value>;
   /** Value at a of the public tensor that the statement carries in the proof (inference). */
@@ -91,7 +119,19 @@ export interface Backend<Value> {
   assertEqual(a: Value, b: Value, name: string): void;
   /** Tells a prover what the claim sumcheck is about. */
   claims(claims: readonly Claim<Value>[], weights: Point<Value>): void;
-  /** Opens sum over tensors of coefficient x (blocks bound at the high coordinates) at the low coordinates. */
-  open(rho: Point<Value>, coefficients: ReadonlyMap<TensorName, Value>, value: Value): Promise<void> | void;
+  /** Tells a prover what joins the claims once the block variables are bound. */
+  blockClaims(terms: readonly ClaimTerm<Value>[]): void;
+  /** Tells a prover what will be opened: its blinder is asked for next. */
+  combine(rho: Point<Value>, coefficients: ReadonlyMap<TensorName, Value>): void;
+  /**
+   * Opens sum over tensors of coefficient x (blocks bound at the high coordinates), less `blinder` times the blinding
+   * point, at the low coordinates.
+   */
+  open(
+    rho: Point<Value>,
+    coefficients: ReadonlyMap<TensorName, Value>,
+    value: Value,
+    blinder: Value | null,
+  ): Promise<void> | void;
   end(): void;
 }

@@ -7,6 +7,17 @@ export interface Script<Value> {
   readonly circuit: Circuit;
   readonly claims: Claim<Value>[];
   readonly one: Value;
+  /** Pads and pairs of pads that are used so far. */
+  readonly used: { pads: number; products: number };
+}
+
+/** Pads for the next scalars, each used once. */
+export function nextPads<Value>({ circuit, used }: Script<Value>, count: number): { pads: number[] } {
+  const { pads } = circuit;
+  if (pads === null) return { pads: [] };
+  const from = pads.first + used.pads;
+  used.pads += count;
+  return { pads: Array.from({ length: count }, (_, i) => from + i) };
 }
 
 /** Adds a claim, unless a test leaves it out. */

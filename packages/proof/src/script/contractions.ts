@@ -1,7 +1,8 @@
 import type { Contraction } from "../circuit/circuit.ts";
-import type { ClaimTerm, Factor, Point } from "./backend.ts";
+import type { Factor, Point } from "./backend.ts";
+import { equalityFactor, type Script, slotTerm } from "./context.ts";
 import { formAt } from "./forms.ts";
-import { claim, equalityFactor, type Script, slotTerm } from "./context.ts";
+import { claimZero, known, type Linear, minus, plus } from "./linear.ts";
 
 export interface Contracted<Value> {
   readonly contraction: Contraction;
@@ -17,28 +18,25 @@ export function contractionRelation<Value>(
   script: Script<Value>,
   r: Point<Value>,
   eta: Value,
-  total: Value,
+  total: Linear<Value>,
 ): Contracted<Value>[] {
   const { backend, circuit } = script;
   const { batchVars, contractions } = circuit;
   const forms = contractions.filter(({ form }) => form !== null);
   const weights = backend.powers(eta, forms.length + 1);
-  const terms: ClaimTerm<Value>[] = [];
-  let constant = backend.constant(0n);
-  forms.forEach(({ form, cells }, j) => {
-    const part = formAt(script, form!, cells!, r, weights.at(j));
-    terms.push(...part.terms);
-    constant = backend.add(constant, part.constant);
-  });
+  const sums = forms.map(({ form, cells }, j) => formAt(script, form!, cells!, r, weights.at(j)));
   if (circuit.statement === "step") {
     const { vars } = circuit.tensors[0]!;
     const factors = [equalityFactor(r, batchVars, vars)];
     const weight = weights.at(forms.length);
-    const minus = backend.keep(backend.sub(backend.constant(0n), weight));
-    terms.push({ tensor: "weights", offset: 0, coefficient: weight, factors });
-    terms.push({ tensor: "next", offset: 0, coefficient: minus, factors });
+    const negative = backend.keep(backend.sub(backend.constant(0n), weight));
+    const terms = [
+      { tensor: "weights", offset: 0, coefficient: weight, factors },
+      { tensor: "next", offset: 0, coefficient: negative, factors },
+    ] as const;
+    sums.push({ constant: backend.constant(0n), terms: [...terms] });
   }
-  claim(script, "sums of contractions", backend.sub(total, constant), terms);
+  claimZero(script, "sums of contractions", minus(script, plus(script, ...sums), total));
   return contractions.map((contraction) => {
     const { kind, layer, coefficient } = contraction;
     const power = weights.at(kind === "update" ? forms.length : forms.indexOf(contraction));
@@ -51,32 +49,38 @@ export function contractionRelation<Value>(
   });
 }
 
-/** Claims that the two operands are what the committed tensors say. */
-export function contractionClaims<Value>(
+/** The two operands as linear forms of the committed tensors: their values at (r, x). */
+export function operandsOf<Value>(
   script: Script<Value>,
-  { name, kind, layer }: Contraction,
+  { kind, layer }: Contraction,
   r: Point<Value>,
   x: Point<Value>,
-  left: Value,
-  right: Value,
-): void {
+): { left: Linear<Value>; right: Linear<Value> } {
   const { batchVars, layers } = script.circuit;
   const { rowVars, columnVars } = layers[layer]!;
   const unit = equalityFactor(r, batchVars, columnVars);
-  if (kind === "forward") {
-    inputClaim(script, `${name}.left`, layer, left, { sample: r, sampleFrom: 0, row: x, rowFrom: 0 });
-    const weights = slotTerm(script, `weights.${layer}`, [unit, equalityFactor(x, 0, rowVars)]);
-    claim(script, `${name}.right`, right, [weights]);
-  } else if (kind === "backward") {
+  const weights = (factors: readonly Factor<Value>[]): Linear<Value> => ({
+    constant: script.backend.constant(0n),
+    terms: [slotTerm(script, `weights.${layer}`, factors)],
+  });
+  if (kind === "forward")
+    return {
+      left: inputAt(script, layer, { sample: r, sampleFrom: 0, row: x, rowFrom: 0 }),
+      right: weights([unit, equalityFactor(x, 0, rowVars)]),
+    };
+  if (kind === "backward") {
     const column = equalityFactor(x, 0, columnVars);
-    gradientClaim(script, `${name}.left`, layer, left, [equalityFactor(r, 0, batchVars), column]);
     const below = equalityFactor(r, batchVars, layers[layer - 1]!.columnVars);
-    claim(script, `${name}.right`, right, [slotTerm(script, `weights.${layer}`, [column, below])]);
-  } else {
-    const rowFrom = batchVars + columnVars;
-    inputClaim(script, `${name}.left`, layer, left, { sample: x, sampleFrom: 0, row: r, rowFrom });
-    gradientClaim(script, `${name}.right`, layer, right, [equalityFactor(x, 0, batchVars), unit]);
+    return {
+      left: gradientAt(script, layer, [equalityFactor(r, 0, batchVars), column]),
+      right: weights([column, below]),
+    };
   }
+  const rowFrom = batchVars + columnVars;
+  return {
+    left: inputAt(script, layer, { sample: x, sampleFrom: 0, row: r, rowFrom }),
+    right: gradientAt(script, layer, [equalityFactor(x, 0, batchVars), unit]),
+  };
 }
 
 /** Where the input of a layer is evaluated: which sample and which row of the weights. */
@@ -91,13 +95,11 @@ interface InputPoint<Value> {
  * The input of a layer with the constant one of the bias, which is virtual: it is added here for real samples and never
  * read from a commitment. Cells of the batch behind the inputs have weight zero.
  */
-function inputClaim<Value>(
+function inputAt<Value>(
   script: Script<Value>,
-  name: string,
   layer: number,
-  value: Value,
   { sample, sampleFrom, row, rowFrom }: InputPoint<Value>,
-): void {
+): Linear<Value> {
   const { backend, circuit, one } = script;
   const { batch, batchVars, layers, program, settings } = circuit;
   const { inputs, rowVars, biasRow } = layers[layer]!;
@@ -107,36 +109,27 @@ function inputClaim<Value>(
   const factor = equalityFactor(sample, sampleFrom, batchVars);
   if (layer > 0) {
     const units = layers[layer - 1]!.columnVars;
-    const inside = backend.sub(one, row.at(rowFrom + units));
+    const inside = backend.keep(backend.sub(one, row.at(rowFrom + units)));
     const factors = [factor, equalityFactor(row, rowFrom, units)];
-    const term = slotTerm(script, `h${layer - 1}.activation`, factors, backend.keep(inside));
-    claim(script, name, backend.sub(value, bias), [term]);
-  } else if (circuit.statement === "inference" && settings.input === "public") {
-    const input = backend.publicTensor("input", sample, sampleFrom, row, rowFrom);
-    backend.assertEqual(value, backend.add(input, bias), "input");
-  } else {
-    const inputFactor: Factor<Value> = {
-      kind: "prefixEquality",
-      point: row,
-      from: rowFrom,
-      vars: rowVars,
-      count: inputs,
-    };
-    claim(script, name, backend.sub(value, bias), [slotTerm(script, "input", [factor, inputFactor])]);
+    return { constant: bias, terms: [slotTerm(script, `h${layer - 1}.activation`, factors, inside)] };
   }
+  if (circuit.statement === "inference" && settings.input === "public")
+    return known(backend.keep(backend.add(backend.publicTensor("input", sample, sampleFrom, row, rowFrom), bias)));
+  const inputFactor: Factor<Value> = {
+    kind: "prefixEquality",
+    point: row,
+    from: rowFrom,
+    vars: rowVars,
+    count: inputs,
+  };
+  return { constant: bias, terms: [slotTerm(script, "input", [factor, inputFactor])] };
 }
 
 /** The gradient of a layer's outputs: a column of hidden layers, P - 2^q Y for the classes. */
-function gradientClaim<Value>(
-  script: Script<Value>,
-  name: string,
-  layer: number,
-  value: Value,
-  factors: readonly Factor<Value>[],
-): void {
+function gradientAt<Value>(script: Script<Value>, layer: number, factors: readonly Factor<Value>[]): Linear<Value> {
   const { backend, circuit } = script;
   const terms = circuit.gradients[layer]!.terms.map(({ slot, coefficient }) =>
     slotTerm(script, slot, factors, backend.constant(coefficient)),
   );
-  claim(script, name, value, terms);
+  return { constant: backend.constant(0n), terms };
 }

@@ -1,6 +1,7 @@
 import type { Circuit, TensorName } from "../circuit/circuit.ts";
 import { mod, P } from "../field/fr.ts";
-import type { Backend, Claim, Point } from "./backend.ts";
+import type { Backend, Claim, ClaimTerm, Point, RoundPads } from "./backend.ts";
+import type { Hiding } from "./hiding.ts";
 import type { ProofKey } from "./key.ts";
 import { statementWords, type Statement } from "./statement.ts";
 import { Transcript } from "./transcript.ts";
@@ -20,8 +21,14 @@ export class Coordinates implements Point<bigint> {
   }
 }
 
+/** What answers for the hash function: the transcript, or in tests a list of challenges. */
+export type Oracle = Pick<Transcript, "absorb" | "draw">;
+
 export interface CoreOptions {
   readonly omitted?: ReadonlySet<string>;
+  readonly transcript?: Oracle;
+  /** A prime; tests of zero knowledge run over a small one. */
+  readonly modulus?: bigint;
 }
 
 /**
@@ -33,27 +40,33 @@ export abstract class Core implements Backend<bigint> {
   readonly omitted: ReadonlySet<string>;
   protected readonly key: ProofKey;
   protected readonly statement: Statement;
-  protected readonly transcript: Transcript;
+  protected readonly transcript: Oracle;
+  protected readonly modulus: bigint;
 
-  constructor(key: ProofKey, statement: Statement, { omitted = new Set() }: CoreOptions = {}) {
+  constructor(key: ProofKey, statement: Statement, { omitted = new Set(), transcript, modulus = P }: CoreOptions = {}) {
     this.key = key;
     this.circuit = key.circuit;
     this.statement = statement;
     this.omitted = omitted;
-    this.transcript = new Transcript(key.transcriptKey);
+    this.transcript = transcript ?? new Transcript(key.transcriptKey);
+    this.modulus = modulus;
+  }
+
+  protected mod(value: bigint): bigint {
+    return mod(value, this.modulus);
   }
 
   constant(value: bigint): bigint {
-    return mod(value);
+    return this.mod(value);
   }
   add(a: bigint, b: bigint): bigint {
-    return mod(a + b);
+    return this.mod(a + b);
   }
   sub(a: bigint, b: bigint): bigint {
-    return mod(a - b);
+    return this.mod(a - b);
   }
   mul(a: bigint, b: bigint): bigint {
-    return (a * b) % P;
+    return (a * b) % this.modulus;
   }
   keep(value: bigint): bigint {
     return value;
@@ -64,11 +77,18 @@ export abstract class Core implements Backend<bigint> {
   }
 
   abstract commitments(tensors: readonly TensorName[]): Promise<void> | void;
-  protected abstract message(id: string, count: number, round: number): bigint[];
+  protected abstract message(id: string, count: number, round: number, hiding: Hiding): bigint[];
   protected abstract bound(id: string, round: number, x: bigint): void;
   abstract assertEqual(a: bigint, b: bigint, name: string): void;
   abstract claims(claims: readonly Claim<bigint>[], weights: Point<bigint>): void;
-  abstract open(rho: Point<bigint>, coefficients: ReadonlyMap<TensorName, bigint>, value: bigint): Promise<void> | void;
+  abstract blockClaims(terms: readonly ClaimTerm<bigint>[]): void;
+  abstract combine(rho: Point<bigint>, coefficients: ReadonlyMap<TensorName, bigint>): void;
+  abstract open(
+    rho: Point<bigint>,
+    coefficients: ReadonlyMap<TensorName, bigint>,
+    value: bigint,
+    blinder: bigint | null,
+  ): Promise<void> | void;
   abstract end(): void;
 
   challenges(id: string, count: number): Coordinates {
@@ -86,36 +106,48 @@ export abstract class Core implements Backend<bigint> {
     for (let i = from; i < from + count; i++) (point as Coordinates).values[i] = this.transcript.draw();
   }
 
-  words(id: string, names: readonly string[]): bigint[] {
-    const values = this.message(id, names.length, -1);
+  words(id: string, names: readonly string[], hiding: Hiding): bigint[] {
+    if (names.length === 0) return [];
+    const values = this.message(id, names.length, -1, hiding);
     this.transcript.absorb(values);
     return values;
   }
 
-  zeroSumcheck(point: Point<bigint>, vars: number, tau: Point<bigint>): bigint {
+  zeroSumcheck(
+    id: string,
+    degree: number,
+    point: Point<bigint>,
+    vars: number,
+    tau: Point<bigint>,
+    hiding: Hiding,
+  ): bigint {
     let claim = 0n;
     for (let j = vars - 1; j >= 0; j--) {
-      const coefficients = this.message("zerocheck", ZEROCHECK_DEGREE, j);
-      const high = coefficients.reduce((total, value) => total + value, 0n);
-      const low = mod(claim - tau.at(j) * high);
+      const coefficients = this.message(id, degree, j, partOf(hiding, degree * (vars - 1 - j), degree));
       this.transcript.absorb(coefficients);
       const x = this.transcript.draw();
       (point as Coordinates).values[j] = x;
-      const rest = coefficients.reduceRight((total, value) => mod((total + value) * x), 0n);
-      claim = mod(rest + low);
-      this.bound("zerocheck", j, x);
+      claim = zeroRound(claim, coefficients, tau.at(j), x, this.modulus);
+      this.bound(id, j, x);
     }
     return claim;
   }
 
-  productSumcheck(id: string, point: Point<bigint>, vars: number, start: bigint): bigint {
+  productSumcheck(
+    id: string,
+    point: Point<bigint>,
+    top: number,
+    bottom: number,
+    start: bigint,
+    hiding: Hiding,
+  ): bigint {
     let claim = start;
-    for (let j = vars - 1; j >= 0; j--) {
-      const [c0, c2] = this.message(id, 2, j) as [bigint, bigint];
-      this.transcript.absorb([c0, c2]);
+    for (let j = top - 1; j >= bottom; j--) {
+      const coefficients = this.message(id, 2, j, partOf(hiding, 2 * (top - 1 - j), 2)) as [bigint, bigint];
+      this.transcript.absorb(coefficients);
       const x = this.transcript.draw();
       (point as Coordinates).values[j] = x;
-      claim = mod((c2 * x + claim - 2n * c0 - c2) * x + c0);
+      claim = productRound(claim, coefficients, x, this.modulus);
       this.bound(id, j, x);
     }
     return claim;
@@ -123,7 +155,7 @@ export abstract class Core implements Backend<bigint> {
 
   equality(a: Point<bigint>, i: number, b: Point<bigint>, j: number, vars: number): bigint {
     let value = 1n;
-    for (let k = 0; k < vars; k++) value = (value * equalityBit(a.at(i + k), b.at(j + k))) % P;
+    for (let k = 0; k < vars; k++) value = (value * equalityBit(a.at(i + k), b.at(j + k), this.modulus)) % this.modulus;
     return value;
   }
 
@@ -133,10 +165,10 @@ export abstract class Core implements Backend<bigint> {
     let all = 1n;
     for (let k = 0; k < vars; k++) {
       const [x, y] = [a.at(i + k), b.at(j + k)];
-      const low = mod((1n - x) * (1n - y));
-      const high = (x * y) % P;
-      inside = (count >> k) & 1 ? mod(low * all + high * inside) : (low * inside) % P;
-      all = (all * (low + high)) % P;
+      const low = this.mod((1n - x) * (1n - y));
+      const high = (x * y) % this.modulus;
+      inside = (count >> k) & 1 ? this.mod(low * all + high * inside) : (low * inside) % this.modulus;
+      all = (all * (low + high)) % this.modulus;
     }
     return inside;
   }
@@ -146,7 +178,7 @@ export abstract class Core implements Backend<bigint> {
     let inside = 0n;
     for (let k = 0; k < vars; k++) {
       const x = a.at(i + k);
-      inside = (count >> k) & 1 ? mod(1n - x + x * inside) : mod((1n - x) * inside);
+      inside = (count >> k) & 1 ? this.mod(1n - x + x * inside) : this.mod((1n - x) * inside);
     }
     return inside;
   }
@@ -155,7 +187,7 @@ export abstract class Core implements Backend<bigint> {
     let result = 1n;
     for (let k = 0; k < vars; k++) {
       const x = a.at(i + k);
-      result = (result * (Math.floor(value / 2 ** k) % 2 === 1 ? x : mod(1n - x))) % P;
+      result = (result * (Math.floor(value / 2 ** k) % 2 === 1 ? x : this.mod(1n - x))) % this.modulus;
     }
     return result;
   }
@@ -163,12 +195,35 @@ export abstract class Core implements Backend<bigint> {
   index(a: Point<bigint>, vars: number): bigint {
     let value = 0n;
     for (let k = 0; k < vars; k++) value += a.at(k) << BigInt(k);
-    return mod(value);
+    return this.mod(value);
+  }
+
+  equalityTable(a: Point<bigint>, vars: number): Coordinates {
+    return new Coordinates(
+      "table",
+      equalityTable(
+        Array.from({ length: vars }, (_, k) => a.at(k)),
+        this.modulus,
+      ),
+    );
+  }
+
+  /** A claim is linear in the messages: their part of it is the same computation over the table, from zero. */
+  roundPads({ kind, from, degree, top, bottom, point, tau }: RoundPads<bigint>, table: Point<bigint>): bigint {
+    let value = 0n;
+    for (let j = top - 1; j >= bottom; j--) {
+      const cells = Array.from({ length: degree }, (_, i) => table.at(from + degree * (top - 1 - j) + i));
+      value =
+        kind === "zeroRounds"
+          ? zeroRound(value, cells, tau!.at(j), point.at(j), this.modulus)
+          : productRound(value, cells as [bigint, bigint], point.at(j), this.modulus);
+    }
+    return value;
   }
 
   powers(base: bigint, count: number): Coordinates {
     const values = [1n];
-    while (values.length < count) values.push((values.at(-1)! * base) % P);
+    while (values.length < count) values.push((values.at(-1)! * base) % this.modulus);
     return new Coordinates("", values);
   }
 
@@ -183,26 +238,62 @@ export abstract class Core implements Backend<bigint> {
     const units = name === "input" ? layers[0]!.inputs : layers.at(-1)!.outputs;
     const unitVars = name === "input" ? layers[0]!.rowVars : layers.at(-1)!.columnVars;
     const values = name === "input" ? this.statement.publicInput! : this.statement.publicOutput!;
-    const samples = equalityTable(Array.from({ length: batchVars }, (_, k) => a.at(batchFrom + k)));
-    const cells = equalityTable(Array.from({ length: unitVars }, (_, k) => b.at(unitFrom + k)));
+    const samples = equalityTable(
+      Array.from({ length: batchVars }, (_, k) => a.at(batchFrom + k)),
+      this.modulus,
+    );
+    const cells = equalityTable(
+      Array.from({ length: unitVars }, (_, k) => b.at(unitFrom + k)),
+      this.modulus,
+    );
     let total = 0n;
     for (let s = 0; s < batch; s++)
-      for (let u = 0; u < units; u++) total += BigInt(values[s * units + u]!) * ((samples[s]! * cells[u]!) % P);
-    return mod(total);
+      for (let u = 0; u < units; u++)
+        total += BigInt(values[s * units + u]!) * ((samples[s]! * cells[u]!) % this.modulus);
+    return this.mod(total);
   }
 }
 
-/** Degree of the zerocheck's inner polynomial: a helper times four denominators. */
-export const ZEROCHECK_DEGREE = 5;
+const partOf = (hiding: Hiding, from: number, count: number): Hiding =>
+  "pads" in hiding ? { pads: hiding.pads.slice(from, from + count) } : hiding;
 
-const equalityBit = (x: bigint, y: bigint): bigint => mod(1n - x - y + 2n * x * y);
+/** t(x) with the coefficients t_1 ... t_degree and t_0 = claim - tau (t_1 + ...). */
+function zeroRound(claim: bigint, coefficients: readonly bigint[], tau: bigint, x: bigint, p: bigint): bigint {
+  const high = coefficients.reduce((total, value) => total + value, 0n);
+  const rest = coefficients.reduceRight((total, value) => mod((total + value) * x, p), 0n);
+  return mod(rest + claim - tau * high, p);
+}
+
+/** c_0 + c_1 x + c_2 x^2 with c_1 = claim - 2 c_0 - c_2. */
+const productRound = (claim: bigint, [c0, c2]: readonly [bigint, bigint], x: bigint, p: bigint): bigint =>
+  mod((c2 * x + claim - 2n * c0 - c2) * x + c0, p);
+
+/** Weights of the pads of a sumcheck's messages: those of `Core.roundPads`, one for each pad. */
+export function roundWeights({ kind, degree, top, bottom, point, tau }: RoundPads<bigint>, p: bigint = P): bigint[] {
+  let weights: bigint[] = [];
+  for (let j = top - 1; j >= bottom; j--) {
+    const x = point.at(j);
+    const units = Array.from({ length: degree }, (_, i) =>
+      Array.from({ length: degree }, (_, k) => (i === k ? 1n : 0n)),
+    );
+    if (kind === "zeroRounds") weights.push(...units.map((unit) => zeroRound(0n, unit, tau!.at(j), x, p)));
+    else
+      weights = [
+        ...weights.map((weight) => (weight * x) % p),
+        ...units.map((unit) => productRound(0n, unit as [bigint, bigint], x, p)),
+      ];
+  }
+  return weights;
+}
+
+const equalityBit = (x: bigint, y: bigint, p: bigint): bigint => mod(1n - x - y + 2n * x * y, p);
 
 /** eq(point, index) for all indices, lowest bit first. */
-export function equalityTable(point: readonly bigint[]): bigint[] {
+export function equalityTable(point: readonly bigint[], p: bigint = P): bigint[] {
   let table = [1n];
   for (const x of point) {
-    const high = table.map((value) => (value * x) % P);
-    table = [...table.map((value, i) => mod(value - high[i]!)), ...high];
+    const high = table.map((value) => (value * x) % p);
+    table = [...table.map((value, i) => mod(value - high[i]!, p)), ...high];
   }
   return table;
 }

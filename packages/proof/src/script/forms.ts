@@ -1,11 +1,7 @@
 import type { Cells, Form } from "../circuit/circuit.ts";
-import type { ClaimTerm, Point } from "./backend.ts";
+import type { Point } from "./backend.ts";
 import { equalityFactor, type Script, slotTerm, sum } from "./context.ts";
-
-export interface Weighted<Value> {
-  readonly form: Form;
-  readonly weight: Value;
-}
+import type { Linear } from "./linear.ts";
 
 /** weight x form at the point r of its cells: terms over committed slots and a known constant. */
 export function formAt<Value>(
@@ -14,7 +10,7 @@ export function formAt<Value>(
   { unitVars, units }: Cells,
   r: Point<Value>,
   weight: Value = script.one,
-): { constant: Value; terms: ClaimTerm<Value>[] } {
+): Linear<Value> {
   const { backend, circuit } = script;
   const { batchVars, batch } = circuit;
   const samples = () => backend.prefix(r, 0, batchVars, batch);

@@ -4,7 +4,7 @@ import { encodePoint, type Point as CurvePoint, type PointG2 } from "../field/cu
 import { weightTensors } from "../program.ts";
 
 /** Changes whenever the protocol's messages or relations change. */
-const VERSION = "skynet/1/proof";
+const VERSION = "skynet/2/proof";
 const text = new TextEncoder();
 
 /** What prover and verifier of one circuit and one reference string share. */

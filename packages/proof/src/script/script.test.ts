@@ -1,6 +1,13 @@
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { readWord } from "../field/curve.ts";
-import { commitPlainly, inferenceSubject, stepSubject, type Forgery, type Subject } from "../attacks/subject.ts";
+import {
+  allHidden,
+  commitPlainly,
+  inferenceSubject,
+  stepSubject,
+  type Forgery,
+  type Subject,
+} from "../attacks/subject.ts";
 import { provePlainly } from "../reference/prover.ts";
 import { generateVerifier } from "../solidity/generate.ts";
 import { verify } from "../verify/verify.ts";
@@ -94,7 +101,7 @@ describe.each(["step", "inference"])("the transcript of a proof: %s", (name) => 
     watchTranscript(log);
     await subject.prove();
     const fast = shapeOf(log.splice(0));
-    await provePlainly(subject.key, header as Statement, tensors, commitPlainly);
+    await provePlainly(subject.key, header as Statement, tensors, allHidden(subject.hidden), commitPlainly);
     expect(shapeOf(log)).toEqual(fast);
   });
 
@@ -105,12 +112,13 @@ describe.each(["step", "inference"])("the transcript of a proof: %s", (name) => 
     let at = proofAt + publicBytes(subject.circuit);
     const body = source.slice(source.indexOf("mstore(0x40,"));
     for (const [, kind, list] of body.matchAll(
-      /\b(absorb|words|zeroSumcheck|productSumcheck)\(((?:[^()]|\([^()]*\))*)\)/g,
+      /\b(absorb|words|zeroSumcheck5|zeroSumcheck2|productSumcheck)\(((?:[^()]|\([^()]*\))*)\)/g,
     )) {
       const parts = list!.split(",").map((part) => part.trim());
-      const perRound = { zeroSumcheck: 5, productSumcheck: 2 }[kind as string];
+      const rounds = kind === "productSumcheck" ? Number(parts[0]) - Number(parts[1]) : Number(parts[0]);
+      const perRound = { zeroSumcheck5: 5, zeroSumcheck2: 2, productSumcheck: 2 }[kind as string];
       expect(Number(perRound === undefined ? parts[0] : parts.at(-1))).toBe(at);
-      at += 32 * (perRound === undefined ? Number(parts[1]) : perRound * Number(parts[0]));
+      at += 32 * (perRound === undefined ? Number(parts[1]) : perRound * rounds);
     }
     expect(at).toBe(proofAt + proofBytes);
   });

@@ -1,21 +1,39 @@
 // The protocol, once: the ordered list of what is absorbed, drawn, claimed and checked. Provers, verifiers and the
 // Solidity generator run this file and differ in the backend only. docs/proof-system.md explains each part.
-import type { Circuit, Lookup } from "../circuit/circuit.ts";
+import type { Circuit, Lookup, TensorName } from "../circuit/circuit.ts";
+import { contractionProducts, ZEROCHECK_DEGREE, zerocheckProducts } from "../circuit/hidden.ts";
 import type { Backend, ClaimTerm, Factor, Point } from "./backend.ts";
-import { claim, equalityFactor, product, type Script, slotTerm, sum } from "./context.ts";
-import { contractionClaims, contractionRelation, type Contracted } from "./contractions.ts";
-import { formAt, type Weighted } from "./forms.ts";
+import { claim, equalityFactor, nextPads, product, type Script, slotTerm, sum } from "./context.ts";
+import { contractionRelation, type Contracted, operandsOf } from "./contractions.ts";
+import { formAt } from "./forms.ts";
+import { claimZero, known, type Linear, minus, pad, plus, times } from "./linear.ts";
+import { Products } from "./products.ts";
+import { padProducts, productSumcheck, zeroSumcheck } from "./sumchecks.ts";
 import { tensorCoefficients } from "./weights.ts";
 
 /** Runs the whole protocol. */
 export async function runScript<Value>(backend: Backend<Value>): Promise<void> {
   const { circuit } = backend;
-  const script: Script<Value> = { backend, circuit, claims: [], one: backend.constant(1n) };
+  const script: Script<Value> = {
+    backend,
+    circuit,
+    claims: [],
+    one: backend.constant(1n),
+    used: { pads: 0, products: 0 },
+  };
   backend.begin();
   const r = await zerocheck(script);
   contractions(script, r);
+  padProducts(script);
   await open(script);
   backend.end();
+  if (
+    circuit.pads !== null &&
+    (script.used.pads !== circuit.pads.count || script.used.products !== circuit.pads.products)
+  )
+    throw new Error(
+      `${script.used.pads} scalars and ${script.used.products} products are hidden, not as many as planned`,
+    );
 }
 
 /** beta^2 in the fingerprint of pairs: without it a digit could be looked up in the table of exponentials. */
@@ -26,171 +44,164 @@ interface Drawn<Value> {
   readonly alpha: Value;
   readonly beta: Value;
   readonly r: Point<Value>;
-  readonly words: ReadonlyMap<string, Value>;
+  /** Values of the table of exponentials at r. */
+  readonly exponentials: readonly Value[];
+  readonly products: Products<Value>;
+}
+
+/** Tensors that the prover commits to first. All randomness is fixed before any message that it hides. */
+const firstTensors = ({ pads }: Circuit): TensorName[] =>
+  pads === null ? ["ranged", "auxiliary"] : ["ranged", "auxiliary", "pads", "mask", "blind"];
+
+/** Names of the values of the table of exponentials that the zerocheck needs. */
+export function exponentialWords({ lookups }: Circuit): string[] {
+  const table = lookups.find(({ kind }) => kind === "pairTable");
+  return Array.from({ length: table?.lanes ?? 0 }, (_, j) => `pairTable.${j}`);
 }
 
 /**
  * One zerocheck of all lookup helpers and all products of columns. In the end only the factors of products are sent;
- * what enters linearly becomes a claim, so it is never in the clear.
+ * what enters linearly becomes a claim, so it is never sent.
  */
 async function zerocheck<Value>(script: Script<Value>): Promise<Point<Value>> {
   const { backend, circuit } = script;
-  await backend.commitments(["ranged", "auxiliary"]);
+  await backend.commitments(firstTensors(circuit));
   const alpha = backend.challenges("alpha", 1).at(0);
   const beta = backend.challenges("beta", 1).at(0);
   await backend.commitments(["helpers"]);
   const gamma = backend.challenges("gamma", 1).at(0);
   const tau = backend.challenges("tau", circuit.zerocheckVars);
   const r = backend.point("r", circuit.pointVars);
-  const final = backend.zeroSumcheck(r, circuit.zerocheckVars, tau);
-  const names = zerocheckWords(circuit);
-  const values = backend.words("zerocheck", names);
-  const words = new Map(names.map((name, i) => [name, values[i]!]));
-  const drawn = { alpha, beta, r, words };
+  const final = zeroSumcheck(script, "zerocheck", ZEROCHECK_DEGREE, r, circuit.zerocheckVars, tau);
+  const exponentials = exponentialClaims(script, r);
+  const products = new Products(script, "zerocheck", zerocheckProducts(circuit));
+  const drawn = { alpha, beta, r, exponentials, products };
   const count = circuit.lookups.length + circuit.products.reduce((total, { parts }) => total + parts.length, 0);
   const weights = backend.powers(gamma, count);
-  const known: Value[] = [];
-  const linear: ClaimTerm<Value>[] = [];
-  circuit.lookups.forEach((lookup, i) => {
-    const { constant, terms } = lookupEquation(script, lookup, drawn, weights.at(i));
-    known.push(...constant);
-    linear.push(...terms);
-  });
-  productEquations(script, drawn, weights, known, linear);
-  claim(script, "zerocheck", backend.keep(backend.sub(final, sum(script, known))), linear);
-  wordClaims(script, drawn);
-  for (const { name, cells, form } of circuit.linear) {
-    const { constant, terms } = formAt(script, form, cells, r);
-    claim(script, name, backend.sub(backend.constant(0n), constant), terms);
-  }
+  const equations = circuit.lookups.map((lookup, i) =>
+    times(script, lookupEquation(script, lookup, drawn), weights.at(i)),
+  );
+  equations.push(...productEquations(script, drawn, weights));
+  claimZero(script, "zerocheck", minus(script, plus(script, ...equations), final));
+  for (const { name, cells, form } of circuit.linear) claimZero(script, name, formAt(script, form, cells, r));
   helperSum(script);
   return r;
 }
 
-/** Whether the group is one square: then its factor is sent once. */
-export const isSquare = ({ parts, factor }: Circuit["products"][number]): boolean =>
-  parts.length === 1 && JSON.stringify(parts[0]!.right, bigints) === JSON.stringify(factor, bigints);
-
-const bigints = (_: string, value: unknown): unknown => (typeof value === "bigint" ? value.toString() : value);
-
-/** Names of the words after the zerocheck, in their order. */
-export function zerocheckWords(circuit: Circuit): string[] {
-  const names: string[] = [];
-  for (const { kind, lanes } of circuit.lookups) {
-    if (kind === "pairs") names.push("pair");
-    else if (kind !== "rangeTable") for (let j = 0; j < lanes; j++) names.push(`${kind}.${j}`);
-  }
-  for (const group of circuit.products) {
-    names.push(`${group.name}.factor`);
-    if (!isSquare(group)) names.push(`${group.name}.right`);
-  }
-  return names;
+/** Values of a public table at a public point: sent, because the verifier would need long to compute them. */
+function exponentialClaims<Value>(script: Script<Value>, r: Point<Value>): Value[] {
+  const { backend, circuit } = script;
+  const table = circuit.lookups.find(({ kind }) => kind === "pairTable");
+  if (table === undefined) return [];
+  const names = exponentialWords(circuit);
+  const values = backend.words("exponentials", names, { clear: "public table" });
+  const factors = [equalityFactor(r, 0, table.vars)];
+  names.forEach((name, j) =>
+    claim(script, name, values[j]!, [slotTerm(script, "exponentials", factors, script.one, j)]),
+  );
+  return values;
 }
 
-/**
- * weight (h prod_j d_j - sum_j n_j prod_(i != j) d_i) at r, with d = alpha - fingerprint: a constant and terms linear in
- * the helper h and the multiplicities.
- */
-function lookupEquation<Value>(
+/** h prod_j d_j - sum_j n_j prod_(i != j) d_i at r, with d = alpha - fingerprint: zero where h = sum_j n_j / d_j. */
+function lookupEquation<Value>(script: Script<Value>, lookup: Lookup, drawn: Drawn<Value>): Linear<Value> {
+  const { kind, vars, helper } = lookup;
+  const helperTerm = slotTerm(script, helper, [equalityFactor(drawn.r, 0, vars)]);
+  const h = { constant: script.backend.constant(0n), terms: [helperTerm] };
+  switch (kind) {
+    case "range":
+      return rangeEquation(script, lookup, drawn, h);
+    case "pairs": {
+      const whole = drawn.products.multiply("pairs", h, pairDenominator(script, drawn));
+      return minus(script, whole, known(script.one));
+    }
+    default:
+      return tableEquation(script, lookup, drawn, h);
+  }
+}
+
+const tableId = <Value>({ backend }: Script<Value>, beta: Value): Value =>
+  backend.omitted.has(TABLE_ID) ? backend.constant(0n) : backend.keep(backend.mul(beta, beta));
+
+/** Four digits: h d0 d1 d2 d3 - ... = d2 d3 (h d0 d1 - d0 - d1) - d0 d1 (d2 + d3). */
+function rangeEquation<Value>(
   script: Script<Value>,
-  { kind, vars, lanes, helper, slot }: Lookup,
-  { alpha, beta, r, words }: Drawn<Value>,
-  weight: Value,
-): { constant: Value[]; terms: ClaimTerm<Value>[] } {
+  { vars, slot }: Lookup,
+  { alpha, r, products }: Drawn<Value>,
+  h: Linear<Value>,
+): Linear<Value> {
+  const minusOne = script.backend.constant(-1n);
+  const denominator = (lane: number): Linear<Value> => ({
+    constant: alpha,
+    terms: [slotTerm(script, slot, [equalityFactor(r, 0, vars)], minusOne, lane)],
+  });
+  const [d0, d1, d2, d3] = [denominator(0), denominator(1), denominator(2), denominator(3)];
+  const upper = products.multiply("range.upper", d0, d1);
+  const lower = products.multiply("range.lower", d2, d3);
+  const rest = minus(script, products.multiply("range.helper", h, upper), plus(script, d0, d1));
+  const first = products.multiply("range.first", lower, rest);
+  return minus(script, first, products.multiply("range.second", upper, plus(script, d2, d3)));
+}
+
+/** alpha - (u + beta e + beta^2) for the pair of each class cell. */
+function pairDenominator<Value>(script: Script<Value>, { alpha, beta, r }: Drawn<Value>): Linear<Value> {
+  const { circuit } = script;
+  const group = circuit.products.find(({ name }) => name === "top")!;
+  const distance = group.parts.find(({ name }) => name === "o.maximum is reached")!.right;
+  const u = formAt(script, distance, group.cells, r);
+  const factors = [equalityFactor(r, 0, circuit.batchVars + group.cells.unitVars)];
+  const e = { ...known(tableId(script, beta)), terms: [slotTerm(script, "o.exponential", factors, beta)] };
+  return minus(script, known(alpha), plus(script, u, e));
+}
+
+/** Tables: the verifier knows the denominators, and the numerators are the negated multiplicities. */
+function tableEquation<Value>(
+  script: Script<Value>,
+  { kind, vars, lanes, slot }: Lookup,
+  { alpha, beta, r, exponentials }: Drawn<Value>,
+  h: Linear<Value>,
+): Linear<Value> {
   const { backend } = script;
-  const square = backend.omitted.has(TABLE_ID) ? backend.constant(0n) : backend.keep(backend.mul(beta, beta));
-  const index = kind.endsWith("Table") ? backend.keep(backend.index(r, vars)) : undefined;
+  const index = backend.keep(backend.index(r, vars));
   const denominators = Array.from({ length: lanes }, (_, j) => {
-    const place = index && (j === 0 ? index : backend.add(index, backend.constant(BigInt(j * 2 ** vars))));
-    const fingerprint = {
-      range: () => words.get(`range.${j}`)!,
-      rangeTable: () => place!,
-      pairs: () => backend.add(words.get("pair")!, square),
-      pairTable: () => sum(script, [place!, backend.mul(beta, words.get(`pairTable.${j}`)!), square]),
-    }[kind]();
+    const place = j === 0 ? index : backend.add(index, backend.constant(BigInt(j * 2 ** vars)));
+    const fingerprint =
+      kind === "rangeTable" ? place : sum(script, [place, backend.mul(beta, exponentials[j]!), tableId(script, beta)]);
     return backend.keep(backend.sub(alpha, fingerprint));
   });
-  const others = denominators.map((_, j) =>
+  const without = (lane: number) =>
     product(
       script,
-      denominators.filter((_, i) => i !== j),
-    ),
-  );
-  const factors = [equalityFactor(r, 0, vars)];
-  const terms = [slotTerm(script, helper, factors, backend.keep(backend.mul(weight, product(script, denominators))))];
-  if (!kind.endsWith("Table"))
-    return { constant: [backend.mul(weight, backend.sub(backend.constant(0n), sum(script, others)))], terms };
-  others.forEach((other, j) =>
-    terms.push(slotTerm(script, slot, factors, backend.keep(backend.mul(weight, other)), j)),
-  );
-  return { constant: [], terms };
+      denominators.filter((_, j) => j !== lane),
+    );
+  const multiplicities = denominators.map((_, j): ClaimTerm<Value> => {
+    return slotTerm(script, slot, [equalityFactor(r, 0, vars)], backend.keep(without(j)), j);
+  });
+  return plus(script, times(script, h, backend.keep(product(script, denominators))), {
+    ...known(backend.constant(0n)),
+    terms: multiplicities,
+  });
 }
 
-/** Products of columns at r: constants from the words, the rest linear. Also claims what the words are. */
+/** Products of columns at r: factor x (sum of weight x right) + sum of weight x rest for each group. */
 function productEquations<Value>(
   script: Script<Value>,
-  { r, words }: Drawn<Value>,
+  { r, products }: Drawn<Value>,
   weights: Point<Value>,
-  known: Value[],
-  linear: ClaimTerm<Value>[],
-): void {
+): Linear<Value>[] {
   const { backend, circuit } = script;
   let at = circuit.lookups.length;
-  for (const group of circuit.products) {
-    const { name, cells, factor, parts } = group;
-    const left = words.get(`${name}.factor`)!;
-    const rights: Weighted<Value>[] = [];
+  return circuit.products.map(({ name, cells, factor, parts }) => {
+    const rights: Linear<Value>[] = [];
+    const rests: Linear<Value>[] = [];
     for (const { name: part, right, rest } of parts) {
       const weight = weights.at(at++);
       if (backend.omitted.has(part)) continue;
-      rights.push({ form: right, weight });
-      const { constant, terms } = formAt(script, rest, cells, r, weight);
-      known.push(constant);
-      linear.push(...terms);
+      rights.push(formAt(script, right, cells, r, weight));
+      rests.push(formAt(script, rest, cells, r, weight));
     }
-    const own = formAt(script, factor, cells, r);
-    claim(script, `${name}.factor`, backend.sub(left, own.constant), own.terms);
-    if (isSquare(group)) {
-      for (const { weight } of rights) known.push(backend.mul(weight, backend.mul(left, left)));
-      continue;
-    }
-    const right = words.get(`${name}.right`)!;
-    const forms = rights.map(({ form, weight }) => formAt(script, form, cells, r, weight));
-    claim(
-      script,
-      `${name}.right`,
-      backend.sub(
-        right,
-        sum(
-          script,
-          forms.map(({ constant }) => constant),
-        ),
-      ),
-      forms.flatMap(({ terms }) => terms),
-    );
-    known.push(backend.mul(left, right));
-  }
-}
-
-/** The words of lookups are what their columns say at r. */
-function wordClaims<Value>(script: Script<Value>, { beta, r, words }: Drawn<Value>): void {
-  const { backend, circuit } = script;
-  for (const { kind, vars, lanes } of circuit.lookups) {
-    const factors = [equalityFactor(r, 0, vars)];
-    if (kind === "pairs") {
-      const group = circuit.products.find(({ name }) => name === "top")!;
-      const distance = group.parts.find(({ name }) => name === "o.maximum is reached")!.right;
-      const u = formAt(script, distance, group.cells, r);
-      const pair = [...u.terms, slotTerm(script, "o.exponential", factors, beta)];
-      claim(script, "pair", backend.sub(words.get("pair")!, u.constant), pair);
-    } else if (kind !== "rangeTable") {
-      const slot = kind === "range" ? "ranged" : "exponentials";
-      for (let j = 0; j < lanes; j++) {
-        const name = `${kind}.${j}`;
-        claim(script, name, words.get(name)!, [slotTerm(script, slot, factors, script.one, j)]);
-      }
-    }
-  }
+    const whole = products.multiply(name, formAt(script, factor, cells, r), plus(script, ...rights));
+    return plus(script, whole, ...rests);
+  });
 }
 
 /** All helpers add up to zero. Over the slots only: cells between slots are free. */
@@ -205,23 +216,22 @@ function contractions<Value>(script: Script<Value>, r: Point<Value>): void {
   if (circuit.pointVars > circuit.zerocheckVars)
     backend.extend(r, circuit.zerocheckVars, circuit.pointVars - circuit.zerocheckVars);
   const eta = backend.challenges("eta", 1).at(0);
-  const [total] = backend.words("contractions", ["contractions"]) as [Value];
+  const hiding = nextPads(script, 1);
+  const [word] = backend.words("contractions", ["contractions"], hiding) as [Value];
+  const hidden = hiding.pads.map((cell) => pad(cell, backend.constant(-1n)));
+  const total = { constant: word, terms: hidden };
   const list: Contracted<Value>[] = contractionRelation(script, r, eta, total);
   const x = backend.point("x", circuit.contractionVars);
-  const final = backend.productSumcheck("contractions", x, circuit.contractionVars, total);
-  const operands = backend.words(
-    "operands",
-    list.flatMap(({ contraction: { name } }) => [`${name}.left`, `${name}.right`]),
-  );
-  const expected = list.map(({ contraction: { vars }, coefficient }, j) => {
+  const final = productSumcheck(script, "contractions", x, circuit.contractionVars, 0, total);
+  const products = new Products(script, "operands", contractionProducts(circuit));
+  const expected = list.map(({ contraction, coefficient }) => {
     const missing: Value[] = [];
-    for (let e = vars; e < circuit.contractionVars; e++) missing.push(backend.sub(script.one, x.at(e)));
-    return product(script, [coefficient, ...missing, operands[2 * j]!, operands[2 * j + 1]!]);
+    for (let e = contraction.vars; e < circuit.contractionVars; e++) missing.push(backend.sub(script.one, x.at(e)));
+    const { left, right } = operandsOf(script, contraction, r, x);
+    const factor = backend.keep(product(script, [coefficient, ...missing]));
+    return times(script, products.multiply(contraction.name, left, right), factor);
   });
-  backend.assertEqual(final, sum(script, expected), "contractions");
-  list.forEach(({ contraction }, j) =>
-    contractionClaims(script, contraction, r, x, operands[2 * j]!, operands[2 * j + 1]!),
-  );
+  claimZero(script, "contractions", minus(script, plus(script, ...expected), final));
   if (circuit.statement === "inference") {
     outputClaim(script, r);
     if (circuit.settings.input === "committed") inputPaddingClaim(script, r);
@@ -280,6 +290,37 @@ async function open<Value>(script: Script<Value>): Promise<void> {
     ),
   );
   const rho = backend.point("rho", circuit.claimVars);
-  const value = backend.productSumcheck("claims", rho, circuit.claimVars, total);
-  await backend.open(rho, tensorCoefficients(script, weights, rho), value);
+  const { blockBits } = circuit.settings;
+  const blocks = productSumcheck(script, "claims", rho, circuit.claimVars, blockBits, known(total));
+  const { claim: start, terms } = masked(script, blocks);
+  const hiding = { clear: "mask" } as const;
+  const value = backend.productSumcheck("claims", rho, blockBits, 0, start, hiding);
+  const coefficients = tensorCoefficients(script, weights, rho, terms);
+  if (circuit.pads === null) return backend.open(rho, coefficients, value, null);
+  const [blind] = backend.words("blind", ["blind"], { clear: "blind" }) as [Value];
+  const share = backend.challenges("blind", 1).at(0);
+  coefficients.set("blind", share);
+  backend.combine(rho, coefficients);
+  const [blinder] = backend.words("blinder", ["blinder"], { clear: "blinder" }) as [Value];
+  await backend.open(rho, coefficients, backend.keep(backend.add(value, backend.mul(share, blind))), blinder);
+}
+
+/**
+ * With the block variables bound, their pads become one more weight of the tensor of pads, and the mask joins, so that the
+ * other rounds reveal nothing: <1 + index, mask> is sent, and a random multiple of it is added.
+ */
+function masked<Value>(
+  script: Script<Value>,
+  blocks: Linear<Value>,
+): { claim: Value; terms: readonly ClaimTerm<Value>[] } {
+  const { backend, circuit } = script;
+  if (circuit.pads === null) return { claim: blocks.constant, terms: [] };
+  const [sumOfMask] = backend.words("mask", ["mask"], { clear: "mask" }) as [Value];
+  const share = backend.challenges("mask", 1).at(0);
+  const factors = [{ kind: "place", vars: circuit.settings.blockBits }] as const;
+  // the true claim is the sent one less the pads: so they are added to what it is about
+  const pads = times(script, { ...blocks, constant: backend.constant(0n) }, backend.constant(-1n)).terms;
+  const terms: ClaimTerm<Value>[] = [...pads, { tensor: "mask", offset: 0, coefficient: share, factors }];
+  backend.blockClaims(terms);
+  return { claim: backend.keep(backend.add(blocks.constant, backend.mul(share, sumOfMask))), terms };
 }

@@ -2,10 +2,11 @@
 import { toHex } from "@skynet/protocol";
 import type { Circuit, TensorName } from "../circuit/circuit.ts";
 import { mod, P } from "../field/fr.ts";
-import type { Backend, Point } from "../script/backend.ts";
-import { ZEROCHECK_DEGREE } from "../script/core.ts";
+import { contractionProducts, zerocheckProducts } from "../circuit/hidden.ts";
+import { BLINDING_POINT } from "../hiding/blinders.ts";
+import type { Backend, Point, RoundPads } from "../script/backend.ts";
 import type { ProofKey } from "../script/key.ts";
-import { CHECKS } from "../script/rejection.ts";
+import { CHECKS, DEVELOPMENT_CHAIN } from "../script/rejection.ts";
 import { runScript } from "../script/script.ts";
 import { inputBytes, outputBytes, publicBytes } from "../script/statement.ts";
 import { hex, library, MESSAGE, MODULUS, STATE } from "./library.ts";
@@ -96,13 +97,10 @@ class Generator implements Backend<Expression> {
   #longestMessage(): number {
     const { tensors, settings } = this.circuit;
     const points = tensors.map(({ blocks }) => 64 * blocks);
-    const pairs =
-      64 *
-      (tensors.find(({ name }) => name === "ranged")!.blocks +
-        tensors.find(({ name }) => name === "auxiliary")!.blocks);
+    const first = 64 * tensors.filter(({ source }) => source === "prover").reduce((sum, { blocks }) => sum + blocks, 0);
     const opening = 32 * (2 * settings.blockBits + 1);
-    const words = 32 * 4 * (this.circuit.contractions.length + this.circuit.products.length + 4);
-    return Math.max(...points, pairs, opening, words, inputBytes(this.circuit), outputBytes(this.circuit), 192);
+    const words = 64 * Math.max(zerocheckProducts(this.circuit).length, contractionProducts(this.circuit).length);
+    return Math.max(...points, first, opening, words, inputBytes(this.circuit), outputBytes(this.circuit), 192);
   }
 
   get proofBytes(): number {
@@ -217,22 +215,30 @@ class Generator implements Backend<Expression> {
   }
 
   words(_id: string, names: readonly string[]): Expression[] {
+    if (names.length === 0) return [];
     const at = this.#calldata;
     this.#put(`words(${hex(at)}, ${names.length})`);
     this.#calldata += 32 * names.length;
     return names.map((_, i) => ({ code: `calldataload(${hex(at + 32 * i)})` }));
   }
 
-  zeroSumcheck(point: Point<Expression>, vars: number, tau: Point<Expression>): Expression {
+  zeroSumcheck(
+    _id: string,
+    degree: number,
+    point: Point<Expression>,
+    vars: number,
+    tau: Point<Expression>,
+  ): Expression {
     const places = `${(tau as MemoryPoint).place(0)}, ${(point as MemoryPoint).place(0)}`;
-    return this.#sumcheck(`zeroSumcheck(${vars}, ${places}, ${hex(this.#calldata)})`, ZEROCHECK_DEGREE * vars);
+    return this.#sumcheck(`zeroSumcheck${degree}(${vars}, ${places}, ${hex(this.#calldata)})`, degree * vars);
   }
 
-  productSumcheck(_id: string, point: Point<Expression>, vars: number, claim: Expression): Expression {
+  productSumcheck(_id: string, point: Point<Expression>, top: number, bottom: number, claim: Expression): Expression {
+    if (top === bottom) return claim;
     const place = (point as MemoryPoint).place(0);
     return this.#sumcheck(
-      `productSumcheck(${vars}, ${this.#reduced(claim)}, ${place}, ${hex(this.#calldata)})`,
-      2 * vars,
+      `productSumcheck(${top}, ${bottom}, ${this.#reduced(claim)}, ${place}, ${hex(this.#calldata)})`,
+      2 * (top - bottom),
     );
   }
 
@@ -276,6 +282,21 @@ class Generator implements Backend<Expression> {
     return { code: `index(${(a as MemoryPoint).place(0)}, ${vars})` };
   }
 
+  equalityTable(a: Point<Expression>, vars: number): MemoryPoint {
+    const table = new MemoryPoint("table", this.#allocate(2 ** vars));
+    this.#put(`equalityTable(${table.place(0)}, ${(a as MemoryPoint).place(0)}, ${vars})`);
+    return table;
+  }
+
+  roundPads(
+    { kind, from, degree, top, bottom, point, tau }: RoundPads<Expression>,
+    table: Point<Expression>,
+  ): Expression {
+    const places = `${(point as MemoryPoint).place(0)}, ${(table as MemoryPoint).place(from)}`;
+    if (kind === "productRounds") return { code: `productRounds(${top}, ${bottom}, ${places})` };
+    return { code: `zeroRounds${degree}(${top}, ${(tau as MemoryPoint).place(0)}, ${places})` };
+  }
+
   powers(base: Expression, count: number): MemoryPoint {
     const point = new MemoryPowers(`powers/${this.#powerCount++}`, this.#allocate(count));
     this.#put(`powers(${point.place(0)}, ${base.code}, ${count})`);
@@ -311,7 +332,20 @@ class Generator implements Backend<Expression> {
     // only a prover needs the dense weights
   }
 
-  open(rho: Point<Expression>, coefficients: ReadonlyMap<TensorName, Expression>, value: Expression): void {
+  blockClaims(): void {
+    // only a prover needs the dense weights
+  }
+
+  combine(): void {
+    // only a prover knows blinders
+  }
+
+  open(
+    rho: Point<Expression>,
+    coefficients: ReadonlyMap<TensorName, Expression>,
+    value: Expression,
+    blinder: Expression | null,
+  ): void {
     const { blockBits } = this.circuit.settings;
     const folds = this.#absorb(2 * (blockBits - 1));
     const r = this.challenges("fold", 1).at(0);
@@ -344,6 +378,10 @@ class Generator implements Backend<Expression> {
     const vanishing = this.keep(this.mul(this.sub(z2, r2), this.sub(z, r2)));
     this.#put(`addPoint(${hex(quotient)}, sub(${MODULUS}, ${vanishing.code}))`);
     this.#put(`addPoint(${hex(witness)}, ${z.code})`);
+    if (blinder !== null) {
+      const { x, y } = BLINDING_POINT;
+      this.#put(`addConstant(${hex(x)}, ${hex(y)}, sub(${MODULUS}, ${blinder.code}))`);
+    }
     if (!this.omitted.has("pairing")) this.#put(`pairing(${hex(witness)})`);
   }
 
@@ -385,6 +423,7 @@ class Generator implements Backend<Expression> {
       omitted: this.omitted,
       publicInput: inference && settings.input === "public",
       publicOutput: inference && settings.output === "public",
+      hiding: settings.hiding,
     });
     return `// SPDX-License-Identifier: MIT
 // Generated for the circuit ${this.#key.circuitHash} and the reference string ${this.#key.srsHash}.
@@ -398,11 +437,17 @@ contract ProofVerifier {
     assembly {
     ${functions}
     mstore(0x40, ${hex(P)})
-    ${[...this.#layoutChecks(), ...this.#idChecks(), ...this.#lines].join("\n    ")}
+    ${[...this.#chainCheck(), ...this.#layoutChecks(), ...this.#idChecks(), ...this.#lines].join("\n    ")}
     }
   }
 }
 `;
+  }
+
+  /** Proofs that hide nothing are for development chains. */
+  #chainCheck(): string[] {
+    if (this.circuit.settings.hiding || this.omitted.has("chain")) return [];
+    return [`if iszero(eq(chainid(), ${DEVELOPMENT_CHAIN})) { fail(${number("chain")}) }`];
   }
 
   /** Exact length, no other encoding of the same proof. */

@@ -1,4 +1,5 @@
 import type { PointG2 } from "../field/curve.ts";
+import { PADS_DEGREE, ZEROCHECK_DEGREE } from "../circuit/hidden.ts";
 import { Q } from "../field/fr.ts";
 
 export const hex = (value: bigint | number): string => `0x${BigInt(value).toString(16)}`;
@@ -26,13 +27,14 @@ export interface LibraryOptions {
   /** Functions that only some statements need. */
   readonly publicInput: boolean;
   readonly publicOutput: boolean;
+  readonly hiding: boolean;
 }
 
 /**
  * Yul functions that the generated code calls. Numbers are reduced modulo p unless a comment says otherwise. Yul
  * evaluates arguments from right to left, so a call and a look at its result are separate statements.
  */
-export function library({ curve, checks, tau2, omitted, publicInput, publicOutput }: LibraryOptions): string {
+export function library({ curve, checks, tau2, omitted, publicInput, publicOutput, hiding }: LibraryOptions): string {
   const [operand, scalar] = [hex(curve + 64), hex(curve + 128)];
   // a check that is left out still evaluates its condition, so that nothing else changes
   const unless = (check: string, condition: string, code: number) =>
@@ -94,32 +96,12 @@ export function library({ curve, checks, tau2, omitted, publicInput, publicOutpu
       let p := ${MODULUS}
       for { let k := 0 } lt(k, n) { k := add(k, 1) } { v := addmod(v, mulmod(mload(add(a, shl(5, k))), shl(k, 1), p), p) }
     }`,
-    // Sumchecks of n variables: messages in calldata at o, the point goes to pt, the top variable comes first.
-    `function zeroSumcheck(n, tau, pt, o) -> claim {
-      let p := ${MODULUS} inField(o, mul(n, 5))
-      for {} n { o := add(o, 160) } {
-        n := sub(n, 1)
-        let v := calldataload(add(o, 128))
-        let high := addmod(add(add(calldataload(o), calldataload(add(o, 32))), add(calldataload(add(o, 64)), calldataload(add(o, 96)))), v, p)
-        claim := addmod(claim, sub(p, mulmod(mload(add(tau, shl(5, n))), high, p)), p)
-        absorb(o, 5)
-        let x := draw() mstore(add(pt, shl(5, n)), x)
-        for { let e := add(o, 96) } iszero(lt(e, o)) { e := sub(e, 32) } { v := add(mulmod(v, x, p), calldataload(e)) }
-        v := mulmod(v, x, p)
-        claim := addmod(claim, v, p)
-      }
-    }`,
-    `function productSumcheck(n, start, pt, o) -> claim {
-      let p := ${MODULUS} claim := start inField(o, shl(1, n))
-      for {} n { o := add(o, 64) } {
-        n := sub(n, 1)
-        let a := calldataload(o) let b := calldataload(add(o, 32))
-        let m := add(claim, sub(mul(3, p), add(add(a, a), b)))
-        absorb(o, 2)
-        let x := draw() mstore(add(pt, shl(5, n)), x)
-        claim := addmod(mulmod(add(mulmod(b, x, p), m), x, p), a, p)
-      }
-    }`,
+    // Sumchecks: messages in calldata at o, the point goes to pt, the top variable comes first.
+    zeroSumcheck(ZEROCHECK_DEGREE),
+    productSumcheck(),
+    ...(hiding
+      ? [zeroSumcheck(PADS_DEGREE), zeroRounds(ZEROCHECK_DEGREE), zeroRounds(PADS_DEGREE), productRounds()]
+      : []),
     // Curve: accumulator += k point.
     `function addOperand(k) {
       mstore(${scalar}, k)
@@ -147,10 +129,79 @@ export function library({ curve, checks, tau2, omitted, publicInput, publicOutpu
       mstore(out, even) mstore(add(out, 32), odd) mstore(add(out, 64), square) mstore(add(out, 96), v)
     }`,
     pairing(curve, checks, tau2),
+    ...(hiding || publicInput || publicOutput ? [equalityTable()] : []),
     ...(publicInput || publicOutput ? publicTensor() : []),
   ];
   return parts.join("\n    ");
 }
+
+/** The messages t_1 ... t_degree of a round, read by `load` at o: leaves t(x) - t_0 in v, and lowers claim to t_0. */
+function zeroRound(degree: number, load: string, draw: string): string {
+  const word = (i: number) => `${load}(${i === 0 ? "o" : `add(o, ${32 * i})`})`;
+  const others = Array.from({ length: degree - 1 }, (_, i) => word(i)).reduce((sum, next) => `add(${sum}, ${next})`);
+  return `let v := ${word(degree - 1)}
+        claim := addmod(claim, sub(p, mulmod(mload(add(tau, shl(5, n))), addmod(${others}, v, p), p)), p)
+        ${draw}
+        for { let e := add(o, ${32 * (degree - 2)}) } iszero(lt(e, o)) { e := sub(e, 32) } { v := add(mulmod(v, x, p), ${load}(e)) }
+        v := mulmod(v, x, p)
+        claim := addmod(claim, v, p)`;
+}
+
+/** Zerocheck of n variables. */
+const zeroSumcheck = (degree: number): string => `function zeroSumcheck${degree}(n, tau, pt, o) -> claim {
+      let p := ${MODULUS} inField(o, mul(n, ${degree}))
+      for {} n { o := add(o, ${32 * degree}) } {
+        n := sub(n, 1)
+        ${zeroRound(degree, "calldataload", `absorb(o, ${degree}) let x := draw() mstore(add(pt, shl(5, n)), x)`)}
+      }
+    }`;
+
+/** The same over pads in memory at o: what they add to the final claim. */
+const zeroRounds = (degree: number): string => `function zeroRounds${degree}(n, tau, pt, o) -> claim {
+      let p := ${MODULUS}
+      for {} n { o := add(o, ${32 * degree}) } {
+        n := sub(n, 1)
+        ${zeroRound(degree, "mload", "let x := mload(add(pt, shl(5, n)))")}
+      }
+    }`;
+
+function productRound(load: string, draw: string): string {
+  return `let a := ${load}(o) let b := ${load}(add(o, 32))
+        let c := add(claim, sub(mul(3, p), add(add(a, a), b)))
+        ${draw}
+        claim := addmod(mulmod(add(mulmod(b, x, p), c), x, p), a, p)`;
+}
+
+/** Sumcheck of products over the variables n - 1 ... m. */
+const productSumcheck = (): string => `function productSumcheck(n, m, start, pt, o) -> claim {
+      let p := ${MODULUS} claim := start inField(o, shl(1, sub(n, m)))
+      for {} gt(n, m) { o := add(o, 64) } {
+        n := sub(n, 1)
+        ${productRound("calldataload", "absorb(o, 2) let x := draw() mstore(add(pt, shl(5, n)), x)")}
+      }
+    }`;
+
+const productRounds = (): string => `function productRounds(n, m, pt, o) -> claim {
+      let p := ${MODULUS}
+      for {} gt(n, m) { o := add(o, 64) } {
+        n := sub(n, 1)
+        ${productRound("mload", "let x := mload(add(pt, shl(5, n)))")}
+      }
+    }`;
+
+/** eq(b, .) of n variables, the lowest first. */
+const equalityTable = (): string => `function equalityTable(table, b, n) {
+      let p := ${MODULUS} mstore(table, 1)
+      for { let k := 0 } lt(k, n) { k := add(k, 1) } {
+        let half := shl(add(k, 5), 1) let x := mload(add(b, shl(5, k)))
+        for { let i := add(table, half) } gt(i, table) { } {
+          i := sub(i, 32)
+          let low := mload(i) let high := mulmod(low, x, p)
+          mstore(add(i, half), high)
+          mstore(i, addmod(low, sub(p, high), p))
+        }
+      }
+    }`;
 
 /** e(accumulator, [1]) e(-witness, [tau]) = 1. */
 function pairing(curve: number, checks: LibraryOptions["checks"], { x, y }: PointG2): string {
@@ -176,18 +227,6 @@ function pairing(curve: number, checks: LibraryOptions["checks"], { x, y }: Poin
  */
 function publicTensor(): string[] {
   return [
-    `function equalityTable(table, b, n) {
-      let p := ${MODULUS} mstore(table, 1)
-      for { let k := 0 } lt(k, n) { k := add(k, 1) } {
-        let half := shl(add(k, 5), 1) let x := mload(add(b, shl(5, k)))
-        for { let i := add(table, half) } gt(i, table) { } {
-          i := sub(i, 32)
-          let low := mload(i) let high := mulmod(low, x, p)
-          mstore(add(i, half), high)
-          mstore(i, addmod(low, sub(p, high), p))
-        }
-      }
-    }`,
     `function publicRow(o, each, units, table) -> row {
       let p := ${MODULUS}
       for { let e := add(table, shl(5, units)) } lt(table, e) { table := add(table, 32) o := add(o, each) } {

@@ -11,10 +11,11 @@ import {
   type Point as CurvePoint,
 } from "../field/curve.ts";
 import { mod, P } from "../field/fr.ts";
+import { BLINDING_POINT } from "../hiding/blinders.ts";
 import type { Claim, Point } from "../script/backend.ts";
 import { Core, type CoreOptions, foldEvaluations } from "../script/core.ts";
 import type { ProofKey } from "../script/key.ts";
-import { Rejection } from "../script/rejection.ts";
+import { DEVELOPMENT_CHAIN, Rejection } from "../script/rejection.ts";
 import { runScript } from "../script/script.ts";
 import { decodePublicPart, publicBytes, readPoint, type Statement, type StatementHeader } from "../script/statement.ts";
 import { unword } from "../script/transcript.ts";
@@ -29,6 +30,8 @@ export async function verify(
   proof: Uint8Array,
   options: CoreOptions = {},
 ): Promise<void> {
+  if (!key.circuit.settings.hiding && header.chainId !== DEVELOPMENT_CHAIN && options.omitted?.has("chain") !== true)
+    throw new Rejection("chain");
   const statement = decodePublicPart(key, header, proof, options.omitted);
   await runScript(new Verifier(key, statement, proof, options));
 }
@@ -75,17 +78,25 @@ class Verifier extends Core {
     // only a prover needs the dense weights
   }
 
+  blockClaims(): void {
+    // only a prover needs the dense weights
+  }
+
+  combine(): void {
+    // only a prover knows blinders
+  }
+
   assertEqual(a: bigint, b: bigint, name: string): void {
     if (mod(a - b) !== 0n && !this.omitted.has(name)) throw new Rejection(name);
   }
 
-  open(rho: Point<bigint>, coefficients: ReadonlyMap<TensorName, bigint>, value: bigint): void {
+  open(rho: Point<bigint>, coefficients: ReadonlyMap<TensorName, bigint>, value: bigint, blinder: bigint | null): void {
     const { blockBits } = this.circuit.settings;
     const folds = this.#readPoints(blockBits - 1);
     const r = this.transcript.draw();
-    const words = this.words("evaluations", Array<string>(2 * blockBits + 1).fill(""));
+    const words = this.words("evaluations", Array<string>(2 * blockBits + 1).fill(""), { clear: "blind" });
     const powers = this.powers(this.transcript.draw(), blockBits);
-    const kappa = this.words("kappa", ["kappa"])[0]!;
+    const kappa = this.words("kappa", ["kappa"], { clear: "blind" })[0]!;
     const [quotient] = this.#readPoints(1) as [CurvePoint];
     const z = this.transcript.draw();
     const [witness] = this.#readPoints(1) as [CurvePoint];
@@ -96,6 +107,7 @@ class Verifier extends Core {
     const interpolated = mod(even + odd * z + kappa * (z * z - r2));
     const vanishing = mod((z * z - r2) * (z - r2));
     let sum = this.#combination(rho, coefficients);
+    if (blinder !== null) sum = add(sum, multiply(BLINDING_POINT, mod(-blinder)));
     folds.forEach((fold, i) => (sum = add(sum, times(fold, powers.at(i + 1)))));
     sum = add(sum, multiply(GENERATOR, mod(-interpolated)));
     sum = add(sum, times(quotient, mod(-vanishing)));
