@@ -11,15 +11,13 @@ import {
   createProofSystem,
   encodeReferenceString,
   generateVerifier,
-  inferenceCircuit,
   prefixOf,
-  stepCircuit,
 } from "@skynet/proof";
 import type { Hex } from "@skynet/protocol";
 import { createPublicClient, createWalletClient, encodeFunctionData, http, parseAbi, toHex } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { foundry } from "viem/chains";
-import { program, type RunConfig, type RunResult } from "./proof/run.ts";
+import { circuitOf, program, type RunConfig, type RunResult } from "./proof/run.ts";
 
 const THREADS = 2;
 const REPETITIONS = 5;
@@ -68,12 +66,13 @@ async function measureCase(
   srsFile: string,
   srs: Awaited<ReturnType<typeof createDevelopmentString>>,
   { sizes, batch, statement }: (typeof cases)[number],
+  zk: boolean,
 ): Promise<ProofBenchmark> {
   const account = privateKeyToAccount(KEY);
   const reader = createPublicClient({ chain: foundry, transport: http(rpcUrl) });
   const writer = createWalletClient({ chain: foundry, transport: http(rpcUrl), account });
   const integers = program(sizes, batch);
-  const circuit = statement === "step" ? stepCircuit(integers) : inferenceCircuit(integers, batch);
+  const circuit = circuitOf(integers, { batch, statement, zk });
   const system = await createProofSystem(circuit, prefixOf(srs, circuit.settings.blockBits));
   const { initcode, runtime } = await compileVerifier((await generateVerifier(system.key)).source);
   await system.close();
@@ -85,6 +84,7 @@ async function measureCase(
       sizes,
       batch,
       statement,
+      zk,
       threads,
       srs: srsFile,
       verifier,
@@ -118,7 +118,7 @@ async function measureCase(
     params: two.params,
     batch,
     threads: THREADS,
-    zk: false,
+    zk,
     statement,
     proveSeconds: two.proveSeconds,
     proveSecondsOneThread: one.proveSeconds,
@@ -140,10 +140,12 @@ export async function run(): Promise<ProofBenchmark[]> {
     const srsFile = path.join(folder, "development.srs");
     fs.writeFileSync(srsFile, encodeReferenceString(srs));
     const results: ProofBenchmark[] = [];
-    for (const one of cases) {
-      process.stderr.write(`  ${one.sizes.join("-")}, batch ${one.batch}, ${one.statement}\n`);
-      results.push(await measureCase(anvil.rpcUrl, folder, srsFile, srs, one));
-    }
+    for (const one of cases)
+      for (const zk of [true, false]) {
+        const mode = zk ? "zero-knowledge" : "plain";
+        process.stderr.write(`  ${one.sizes.join("-")}, batch ${one.batch}, ${one.statement}, ${mode}\n`);
+        results.push(await measureCase(anvil.rpcUrl, folder, srsFile, srs, one, zk));
+      }
     return results;
   } finally {
     await anvil.stop();

@@ -1,15 +1,19 @@
 // One run of the proof benchmark in a process of its own, so that its peak memory is its own:
-// node benchmarks/src/proof/run.ts '{"sizes": [784, 128, 10], "batch": 32, "statement": "step", "threads": 2}'
+// node benchmarks/src/proof/run.ts '{"sizes": [784, 128, 10], "batch": 32, "statement": "step", "zk": true, "threads": 2}'
 import fs from "node:fs";
 import process from "node:process";
 import { ModelBuilder, parseModel } from "@skynet/onnx";
 import {
+  type Blinders,
+  type Circuit,
   compileTraining,
   createExecutor,
   createProofSystem,
   decodeReferenceString,
+  deriveBlinders,
   inferenceCircuit,
   initialWeights,
+  noBlinders,
   prefixOf,
   type IntegerProgram,
   type ProofSystem,
@@ -22,6 +26,7 @@ export interface RunConfig {
   readonly sizes: readonly number[];
   readonly batch: number;
   readonly statement: "step" | "inference";
+  readonly zk: boolean;
   readonly threads: number;
   /** File of a reference string that is large enough. */
   readonly srs: string;
@@ -52,19 +57,32 @@ export function program(sizes: readonly number[], batch: number): IntegerProgram
   return compileTraining(parseModel(model.encode()), { batchSize: batch, learningRate: batch / 256, workers: 4 });
 }
 
+export function circuitOf(
+  integers: IntegerProgram,
+  { batch, statement, zk }: Pick<RunConfig, "batch" | "statement" | "zk">,
+): Circuit {
+  const settings = { hiding: zk };
+  return statement === "step" ? stepCircuit(integers, settings) : inferenceCircuit(integers, batch, settings);
+}
+
+/** As a job has them where proofs hide. */
+const blindersOf = ({ circuit, blocks }: ProofSystem, name: "weights" | "batch", step: number): Blinders =>
+  circuit.settings.hiding
+    ? deriveBlinders(new Uint8Array(32).fill(7), [name, step], blocks[name])
+    : noBlinders(blocks[name]);
+
 const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!;
 
 /** From the weights and the batch in memory to a proof in bytes; the commitments of W and of the batch are given. */
 async function measure(config: RunConfig): Promise<RunResult> {
   const integers = program(config.sizes, config.batch);
-  const step = config.statement === "step";
-  const circuit = step ? stepCircuit(integers) : inferenceCircuit(integers, config.batch);
+  const circuit = circuitOf(integers, config);
   const srs = prefixOf(
     await decodeReferenceString(new Uint8Array(fs.readFileSync(config.srs))),
     circuit.settings.blockBits,
   );
   const system = await createProofSystem(circuit, srs, { threads: config.threads });
-  const prove = await (step ? prepareStep : prepareInference)(system, config);
+  const prove = await (config.statement === "step" ? prepareStep : prepareInference)(system, config);
   const proveSeconds: number[] = [];
   const verifyMs: number[] = [];
   let proof: StepProof | undefined;
@@ -98,14 +116,19 @@ async function prepareStep(system: ProofSystem, { verifier, batch }: RunConfig):
   const before = initialWeights(integers, new Uint8Array(32).fill(7));
   const x = Int8Array.from({ length: batch * integers.input.features }, (_, i) => ((i * 7919) % 65) - 18);
   const labels = Uint8Array.from({ length: batch }, (_, i) => i % integers.loss.classes);
-  const beforeCommitment = await system.commitWeights(before);
-  const batchCommitment = await system.commitBatch(x, labels);
+  const beforeCommitment = await system.commitWeights(before, blindersOf(system, "weights", 0));
+  const batchCommitment = await system.commitBatch(x, labels, blindersOf(system, "batch", 0));
   return async () => {
     executor.load(before);
     const trace = executor.trace(x, batch, labels);
     executor.step(x, labels);
     const after = executor.weights();
-    const afterCommitment = await system.commitChange(before, beforeCommitment, after);
+    const afterCommitment = await system.commitChange(
+      before,
+      beforeCommitment,
+      after,
+      blindersOf(system, "weights", 1),
+    );
     const header = { chainId: 31337, verifier, context: CONTEXT };
     return system.proveStep(header, {
       before,
@@ -129,7 +152,7 @@ async function prepareInference(
   const weights = initialWeights(integers, new Uint8Array(32).fill(7));
   executor.load(weights);
   const x = Int8Array.from({ length: batch * integers.input.features }, (_, i) => ((i * 7919) % 65) - 18);
-  const commitment = await system.commitWeights(weights);
+  const commitment = await system.commitWeights(weights, blindersOf(system, "weights", 0));
   const header = { chainId: 31337, verifier, context: CONTEXT };
   return async () => system.proveInference(header, { weights, commitment, x, trace: executor.trace(x, batch) });
 }

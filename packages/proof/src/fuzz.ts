@@ -4,6 +4,7 @@ import { shapeFuzzers } from "./attacks/shapes-fuzz.ts";
 import { compileTraining } from "./compile.ts";
 import { CompileError, OverflowError } from "./errors.ts";
 import { createExecutor, type Executor } from "./executor.ts";
+import { hidingFuzzers } from "./hiding/fuzz.ts";
 import { initialWeights } from "./initial-weights.ts";
 import type { IntegerProgram } from "./program.ts";
 import { referenceLogits, ReferenceOverflow, referenceStep } from "./reference/step.ts";
@@ -184,4 +185,10 @@ function randomModel(random: Random): Uint8Array {
 }
 
 /** Run by `npm run fuzz -- NAME`. */
-export const fuzzers = { executor: fuzzExecutor, compile: fuzzCompile, ...attackFuzzers, ...shapeFuzzers };
+export const fuzzers = {
+  executor: fuzzExecutor,
+  compile: fuzzCompile,
+  ...attackFuzzers,
+  ...shapeFuzzers,
+  ...hidingFuzzers,
+};

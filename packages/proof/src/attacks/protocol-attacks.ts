@@ -1,4 +1,5 @@
 // Provers that lie in messages, helpers, operands, points and the opening.
+import { zerocheckProducts } from "../circuit/hidden.ts";
 import { GENERATOR, isInfinity, type Point } from "../field/curve.ts";
 import { inverse, mod, P, Q } from "../field/fr.ts";
 import { noBlinders } from "../hiding/blinders.ts";
@@ -103,7 +104,14 @@ const lies: Attack[] = [
     "two operands that lie, their product right",
     "opening fold",
     [],
-    message("operands", -1, (values) => values.with(0, mod(values[0]! * 2n)).with(1, mod(values[1]! * inverse(2n)))),
+    ({ circuit, hidden }) =>
+      message("operands", -1, (values) => {
+        const cells = hidden.secrets.tensors.get("pads");
+        const pair = zerocheckProducts(circuit).length;
+        const [u, v] = [cells?.[pair] ?? 0n, cells?.[2 ** (circuit.pads?.productVars ?? 0) + pair] ?? 0n];
+        const [left, right] = [values[0]! - u, values[1]! - v];
+        return values.with(0, mod(2n * left + u)).with(1, mod(right * inverse(2n) + v));
+      }),
     { falsifies: ["forward.0.left", "forward.0.right"] },
   ),
   attack("a lie in the claim sumcheck", "opening fold", ["opening fold"], message("claims", 0, plusOne(1)), {
@@ -314,7 +322,7 @@ const commitments: Attack[] = [
     "a scalar of a sumcheck plus the modulus",
     "scalar range",
     ["scalar range"],
-    message("claims", 1, ([c0, c2]) => [c0! + P, c2!]),
+    message("zerocheck", 1, (values) => values.with(4, values[4]! + P)),
     { falsifies: [] },
   ),
   ...[

@@ -30,11 +30,13 @@ export async function createSubjects(hiding: boolean): Promise<Subjects> {
 export const attacksOn = (hiding: boolean): Attack[] =>
   attacks.filter((attack) => attack.hiding === undefined || attack.hiding === hiding);
 
-/** Where messages are hidden, the last equation of the contractions is a claim about the pads. */
-const expectedCheck = ({ circuit }: Subject, check: string): string =>
-  circuit.settings.hiding && check === "contractions" ? "opening fold" : check;
-const expectedFalsehood = ({ circuit }: Subject, name: string): string =>
-  circuit.settings.hiding && name === "check: contractions" ? "contractions" : name;
+/** Where a factor is hidden, or multiplies a public input, the last equation of the contractions is a claim. */
+const isClaimed = ({ circuit: { statement, settings } }: Subject): boolean =>
+  settings.hiding || (statement === "inference" && settings.input === "public");
+const expectedCheck = (subject: Subject, check: string): string =>
+  check === "contractions" && isClaimed(subject) ? "opening fold" : check;
+const expectedFalsehood = (subject: Subject, name: string): string =>
+  name === "check: contractions" && isClaimed(subject) ? "contractions" : name;
 
 /** `accepted`, or the check that refuses a proof. */
 export async function verdict({ key }: Subject, { header, proof, omitted }: Forgery): Promise<string> {

@@ -37,6 +37,8 @@ const COST = {
   wordGas: 590,
   roundGas: 420,
   claimGas: 1_700,
+  /** Of each cell of the pads, of which the verifier computes a table. */
+  padGas: 180,
   fixedGas: 21_000 + 116_000 + 32_000,
 };
 
@@ -108,24 +110,27 @@ function estimateSeconds(circuit: Circuit): number {
     circuit.tensors.filter(({ name }) => filter(name)).reduce((sum, { used }) => sum + used, 0) / 1000;
   const block = 2 ** circuit.settings.blockBits / 1000;
   const helpers = cells((name) => name === "helpers");
+  const blind = circuit.pads === null ? 0 : block;
   const ms =
     COST.fixedMs +
     COST.smallCellMs * cells((name) => ["ranged", "auxiliary", "next"].includes(name)) +
-    COST.fullCellMs * (helpers + 3 * block) +
+    COST.fullCellMs * (helpers + 3 * block + blind) +
     COST.sumcheckCellMs * cells(() => true) +
     COST.lookupCellMs * helpers;
   return ms / 1000;
 }
 
 function estimateGas(circuit: Circuit, proofBytes: number): number {
-  const { tensors, settings, zerocheckVars, contractionVars, claimVars } = circuit;
-  const points = tensors.reduce((sum, { blocks }) => sum + blocks, 0) + settings.blockBits + 2;
+  const { tensors, settings, pads, zerocheckVars, contractionVars, claimVars } = circuit;
+  const points =
+    tensors.reduce((sum, { blocks }) => sum + blocks, 0) + settings.blockBits + 2 + (pads === null ? 0 : 1);
   const claims = exponentialWords(circuit).length + circuit.linear.length + 2 * productsOf(circuit) + 4;
   return Math.round(
     COST.fixedGas +
       COST.pointGas * points +
       (COST.wordGas * proofBytes) / 32 +
       COST.roundGas * (2 * zerocheckVars + contractionVars + claimVars) +
-      COST.claimGas * claims,
+      COST.claimGas * claims +
+      (pads === null ? 0 : COST.padGas * 2 ** pads.vars),
   );
 }

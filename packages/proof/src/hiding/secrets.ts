@@ -49,9 +49,11 @@ function drawPads(
 /** The cell of the pads that hides what the mask alone would show of the last round. */
 export const spareCell = ({ vars }: { readonly vars: number }): number => 2 ** vars - 1;
 
-/** Where the sparse mask is not zero: 0, 2^i and 2^i + 2^(i + 1), as many cells as there are words to hide, less one. */
+/**
+ * Where the sparse mask is not zero: 2^i and 2^i + 2^((i + 1) mod vars). With the spare cell these are as many as the words
+ * that they hide, 2 vars + 1: none can be missing.
+ */
 export function maskCells(vars: number): number[] {
   const single = Array.from({ length: vars }, (_, i) => 2 ** i);
-  const pairs = single.map((cell, i) => cell + 2 ** ((i + 1) % vars));
-  return [...new Set([0, ...single, ...pairs])].sort((a, b) => a - b);
+  return [...single, ...single.map((cell, i) => cell + 2 ** ((i + 1) % vars))];
 }
