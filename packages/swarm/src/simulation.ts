@@ -39,7 +39,8 @@ export function randomOf(seed: number): () => number {
   };
 }
 
-function program(averaging: number) {
+/** The model of the simulations. */
+export function smallProgram(averaging: number) {
   const model = new ModelBuilder({ name: "small" });
   const x = model.input("x", "float32", ["batch", FEATURES]);
   const w = (name: string, ...shape: number[]) =>
@@ -88,7 +89,7 @@ export interface Scenario {
 export async function simulate(scenario: Scenario, seed = 1) {
   const { workers = 4, minSeats = 3, rounds = 3 } = scenario;
   const averaging = 2 ** Math.ceil(Math.log2(workers));
-  const compiled = program(averaging);
+  const compiled = smallProgram(averaging);
   const clock = new VirtualClock();
   const random = randomOf(seed);
   const trainer = await localTrainer(compiled);
