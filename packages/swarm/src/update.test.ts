@@ -15,7 +15,10 @@ const word = (value: bigint) => Uint8Array.from(Buffer.from(value.toString(16).p
 const blinders = fc
   .array(fc.bigInt({ min: 0n, max: P - 1n }), { minLength: BLOCKS, maxLength: BLOCKS })
   .map((list) => Uint8Array.from(list.flatMap((value) => [...word(value)])));
-const deltas = fc.array(fc.integer({ min: -(2 ** 24), max: 2 ** 24 }), { minLength: parameters, maxLength: parameters });
+const deltas = fc.array(fc.integer({ min: -(2 ** 24), max: 2 ** 24 }), {
+  minLength: parameters,
+  maxLength: parameters,
+});
 
 function changedBy(list: readonly number[]): Int32Array[] {
   let at = 0;

@@ -70,11 +70,11 @@ export async function runRequester(options: RequesterOptions): Promise<Summary> 
 const powerOfTwoAbove = (value: number): number => 2 ** Math.ceil(Math.log2(value));
 
 async function prepareModel(node: LocalNode, trainer: Trainer, { job, ui }: RequesterOptions): Promise<PreparedModel> {
+  const proof = job.verification.mode === "proof" ? proofSettingsOf(node, job) : undefined;
   await checkStake(node, job);
   const model = await readInputFile(job.model, "the model");
   const averaging = powerOfTwoAbove(job.workers.count);
   const { batchSize, learningRate, seed } = job.training;
-  const proof = job.verification.mode === "proof" ? proofSettingsOf(node, job) : undefined;
   const shape = await trainer.load(model, { batchSize, learningRate, averaging, proof });
   const initialSeed = keccak256(new TextEncoder().encode("skynet/1/initial"), word(seed));
   const largest = Math.max(model.length, updateBytes(shape) + 1024);
@@ -91,6 +91,7 @@ async function prepareModel(node: LocalNode, trainer: Trainer, { job, ui }: Requ
   return { shape, initialSeed, initialWeights, averaging, model, modelId, verifier };
 }
 
+/** @throws SkyNetError `NoZeroKnowledge` */
 function proofSettingsOf({ chain }: LocalNode, job: JobFile): ProofSettings {
   const circuit = circuitOfJob(job);
   checkZeroKnowledge(chain, circuit);
