@@ -14,12 +14,13 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startTestChain, type TestChain } from "../packages/contracts/src/test-chain.ts";
 import { fundParties } from "../packages/contracts/src/test-job.ts";
-import { idOfWeights, startProofJob } from "../packages/contracts/src/test-proof-job.ts";
+import { idOfWeights, startProofJob, verifierDescription } from "../packages/contracts/src/test-proof-job.ts";
 import { perceptronProgram, randomIntegers } from "../packages/proof/src/testing.ts";
 
 const STEPS = 3;
-/** The weights fill two blocks of 2^7 cells, as many as the test verifier names. */
-const program = perceptronProgram([20, 8, 3], { batchSize: 4, learningRate: 4 / 256, workers: 4 });
+const FEATURES = 36;
+/** The weights fill two blocks, as many as the test verifier names. */
+const program = perceptronProgram([FEATURES, 16, 4], { batchSize: 4, learningRate: 4 / 256, workers: 4 });
 const random = randomIntegers(11);
 
 interface Weights {
@@ -33,8 +34,8 @@ let system: ProofSystem;
 beforeAll(async () => {
   chain = await startTestChain(4);
   await fundParties(chain.parties);
-  const circuit = stepCircuit(program, { blockBits: 7, tableBits: 7, hiding: true });
-  system = await createProofSystem(circuit, await createDevelopmentString({ blockBits: 7 }));
+  const circuit = stepCircuit(program, { blockBits: 9, tableBits: 9, hiding: true });
+  system = await createProofSystem(circuit, await createDevelopmentString({ blockBits: 9 }));
 });
 afterAll(async () => {
   await system.close();
@@ -49,7 +50,7 @@ async function train({ weights }: Weights, round: number, seat: number): Promise
   executor.load(weights);
   for (let step = 0; step < STEPS; step++)
     executor.step(
-      Int8Array.from({ length: 80 }, () => random(-18, 46)),
+      Int8Array.from({ length: 4 * FEATURES }, () => random(-18, 46)),
       Uint8Array.of(0, 1, 2, seat),
     );
   const secret = new Uint8Array(32).fill(16 * round + seat + 1);
@@ -58,6 +59,7 @@ async function train({ weights }: Weights, round: number, seat: number): Promise
 
 describe("the merge on chain of commitments that hide", () => {
   it("leads in three rounds to the commitment of the averaged weights with the averaged blinders", async () => {
+    expect(system.blocks.weights).toBe(verifierDescription.weightBlocks);
     let base: Weights = {
       weights: initialWeights(program, new Uint8Array(32).fill(3)),
       blinders: noBlinders(system.blocks.weights),
