@@ -1,8 +1,10 @@
+import { toHex } from "@skynet/protocol";
 import { expect, test } from "vitest";
 import {
   addressFromPeerId,
   addressFromPublicKey,
   createIdentity,
+  deriveSecret,
   peerIdFromPublicKey,
   publicKeyFromPeerId,
 } from "./identity.ts";
@@ -40,4 +42,12 @@ test.each([
   ],
 ])("%s is refused", (_name, run) => {
   expect(run).toThrow(expect.objectContaining({ code: "BadKey" }));
+});
+
+test("secrets are the same after a restart, differ by key and purpose, and are not the key", () => {
+  const secretOf = (key: Uint8Array, purpose: string) => toHex(deriveSecret(createIdentity(key), purpose));
+  const other = new Uint8Array(32).fill(7);
+  const secrets = [secretOf(one, "blinders"), secretOf(one, "other"), secretOf(other, "blinders"), toHex(one)];
+  expect(secretOf(one, "blinders")).toBe(secrets[0]);
+  expect(new Set(secrets).size).toBe(secrets.length);
 });

@@ -2,6 +2,8 @@ import { privateKeyFromRaw, publicKeyFromRaw } from "@libp2p/crypto/keys";
 import type { PeerId, PrivateKey } from "@libp2p/interface";
 import { peerIdFromPrivateKey, peerIdFromPublicKey as peerIdFromKey, peerIdFromString } from "@libp2p/peer-id";
 import { secp256k1 } from "@noble/curves/secp256k1.js";
+import { hkdf } from "@noble/hashes/hkdf.js";
+import { sha256 } from "@noble/hashes/sha2.js";
 import { keccak256, toHex, type Hex } from "@skynet/protocol";
 import { NetworkError } from "./errors.ts";
 
@@ -35,6 +37,14 @@ export function createIdentity(privateKey: Uint8Array): Identity {
     peerId: peerIdFromPrivateKey(libp2pKey),
     libp2pKey,
   };
+}
+
+/**
+ * A secret of 32 bytes for one purpose (HKDF-SHA256 of the private key): the same after every restart, and the key does
+ * not follow from it, nor the secret of another purpose.
+ */
+export function deriveSecret({ privateKey }: Pick<Identity, "privateKey">, purpose: string): Uint8Array {
+  return hkdf(sha256, privateKey, undefined, new TextEncoder().encode(`skynet/1/secret/${purpose}`), 32);
 }
 
 /** Ethereum address of a public key of 33, 64 or 65 bytes. @throws NetworkError `BadKey` */

@@ -13,6 +13,7 @@ export {
   addressFromPeerId,
   addressFromPublicKey,
   createIdentity,
+  deriveSecret,
   peerIdFromPublicKey,
   publicKeyFromPeerId,
   type Identity,

@@ -66,6 +66,8 @@ const jobFileSchema = z.strictObject({
       auditSegments: count(16).default(1),
       auditPercent: z.number().min(0.01).max(100).multipleOf(0.01).default(100),
       beacon: z.enum(["blockhash", "test"]).default("blockhash"),
+      /** Whether commitments and proofs hide weights and data; false is for development chains only. */
+      zeroKnowledge: z.boolean().default(true),
       circuit: z
         .strictObject({
           blockBits: z.number().int().min(2).max(16).optional(),

@@ -15,6 +15,7 @@ export { createExecutor, type Executor, type Inputs, type StepTrace } from "./ex
 export { exportModel } from "./export.ts";
 export {
   averageBlinders,
+  blindAll,
   BLINDER_BYTES,
   type Blinders,
   decodeBlinders,

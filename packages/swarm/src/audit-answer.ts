@@ -4,7 +4,7 @@ import { batchesOfRound } from "./dataset-plan.ts";
 import { SwarmError } from "./errors.ts";
 import type { PeerModules } from "./job-peer.ts";
 import type { BatchSource, LocalResult } from "./local-training.ts";
-import type { CommittedWeights, JobFiles, JobSnapshot, SlotAnswer } from "./ports.ts";
+import type { JobFiles, JobSnapshot, RoundStart, SlotAnswer } from "./ports.ts";
 import { bytes } from "./schemas.ts";
 
 const hash = z
@@ -48,7 +48,7 @@ export interface AnsweringSeat {
 /** A worker's round, as its answers need it. */
 export interface ProvenRound extends AnsweringSeat {
   /** W_r. */
-  readonly base: CommittedWeights;
+  readonly base: RoundStart;
   /** What was committed. */
   readonly result: LocalResult;
   readonly batches: BatchSource;

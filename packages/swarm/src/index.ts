@@ -1,9 +1,10 @@
 export { checkAnswerCost, costOfAnswer, type AnswerTerms } from "./answer-cost.ts";
+export { datasetSecret, roundSecret } from "./blinding.ts";
 export { batchesOfRound, distinct, ZERO_32 } from "./dataset-plan.ts";
 export { SwarmError } from "./errors.ts";
 export { openSecrets, type JobSecrets } from "./keys.ts";
 export type { BatchSource } from "./local-training.ts";
-export { circuitOf, decodeMetadata, encodeMetadata, type JobMetadata } from "./metadata.ts";
+export { circuitOf, decodeMetadata, encodeMetadata, type JobMetadata, type MadeChoices } from "./metadata.ts";
 export type * from "./ports.ts";
 export {
   runRequesterJob,
@@ -13,4 +14,5 @@ export {
   type RoundReport,
 } from "./requester.ts";
 export { makeSnapshot, nameOf } from "./snapshot.ts";
+export { averageUpdates, decodeUpdate, encodeUpdate } from "./update.ts";
 export { runWorkerJob, type WorkerModules, type WorkerProgress, type WorkerResult } from "./worker.ts";

@@ -3,6 +3,7 @@ import { SwarmError } from "./errors.ts";
 import { bodies, type MessageBody, type MessageKind } from "./messages.ts";
 import type {
   Address,
+  BlindedWeights,
   BlockPort,
   ChannelMessage,
   Clock,
@@ -128,20 +129,19 @@ export class JobPeer {
     this.#sources.set(seat, holders.set(holder, cid));
   }
 
-  /** W'_w = W_r + delta; the bytes are checked for length, range and canonical form. */
-  applyUpdate(bytes: Uint8Array): Promise<Weights> {
-    return this.modules.trainer.applyUpdate(this.requireBase().weights, bytes);
-  }
-
-  /** Like {@link applyUpdate}; the id must also be the one that the seat committed to. */
+  /**
+   * W'_w = W_r + delta, with the blinders that came along: both must lead to the id that the seat committed to.
+   * @throws SwarmError `BadUpdate`; SkyNetError `BadDelta`, `BadBlinders` when the bytes are no update at all
+   */
   async decodeUpdate(seat: number, bytes: Uint8Array): Promise<CommittedWeights> {
     const committed = this.#requireSnapshot().commits.get(seat);
     const base = this.requireBase();
-    const weights = await this.applyUpdate(bytes);
-    const { id, points } = await this.modules.trainer.identify(weights, base);
+    const { trainer } = this.modules;
+    const { weights, blinders } = await trainer.applyUpdate(base.weights, bytes);
+    const { id, ...identity } = await trainer.identify(weights, blinders, base);
     if (id !== committed?.idEnd)
       throw new SwarmError("BadUpdate", `the update of seat ${seat} does not match its commitment`);
-    return { weights, points };
+    return { weights, ...identity };
   }
 
   /** Included updates that are still missing are fetched from members that attested to hold them. */
@@ -184,10 +184,10 @@ export class JobPeer {
       (included & ~this.received()) !== 0n
     )
       throw new SwarmError("NoState", "an included update is still missing");
-    const updates = listSeats(included).map((seat) => this.#updates.get(seat)!.weights);
-    const weights = await this.modules.trainer.average(base.weights, updates);
+    const updates = listSeats(included).map((seat) => this.#updates.get(seat)!);
+    const { weights, blinders } = await this.modules.trainer.average(base, updates);
     const round = this.#updatesRound;
-    const next = { key, round, weights, ...(await this.modules.trainer.identify(weights)) };
+    const next = { key, round, weights, ...(await this.modules.trainer.identify(weights, blinders)) };
     this.#nextWeights = next;
     return next;
   }
@@ -202,53 +202,63 @@ export class JobPeer {
     if (this.base?.modelId === modelId) return true;
     const next = this.#nextWeights;
     if (next?.id === modelId) {
-      await this.#keepBase({ modelId, weights: next.weights, points: next.points });
+      const { weights, points, blinders } = next;
+      await this.#keepBase({ modelId, weights, points, blinders });
       return true;
     }
     if (next !== undefined && next.round + 1 === this.#updatesRound && this.base?.modelId !== modelId)
       this.modules.log.warn({ modelId, own: next.id }, "the contract's next weights are not the average made here");
     const candidate = await this.#recoverState(modelId);
     if (candidate === undefined) return false;
-    await this.adoptBase(candidate);
+    await this.#keepBase(candidate);
     return true;
   }
 
-  /** @throws SwarmError `WrongModel` when the weights are not those of the contract */
-  async adoptBase(weights: Weights): Promise<void> {
-    const { id: modelId, points } = await this.modules.trainer.identify(weights);
-    if (modelId !== this.#requireSnapshot().modelId)
-      throw new SwarmError("WrongModel", "these weights are not the ones that the contract holds");
-    await this.#keepBase({ modelId, weights, points });
+  /**
+   * Begins with the weights that follow from the job's seed. Everybody knows them, so nothing blinds their commitment.
+   * @throws SwarmError `WrongModel` when they are not the weights of the contract
+   */
+  async adoptInitial(weights: Weights): Promise<void> {
+    await this.#keepBase(await this.#baseOf({ weights }, this.#requireSnapshot().modelId));
   }
 
   /** On disk before they are used: a worker must be able to prove steps from them after a restart. */
   async #keepBase(base: RoundBase): Promise<void> {
-    await this.modules.files.write(STATE_FILE, encodeWeights(base.weights));
+    await this.modules.files.write(STATE_FILE, encodeWeights(base));
     this.base = base;
   }
 
-  async #isModel(weights: Weights, modelId: Hex): Promise<boolean> {
-    return (await this.modules.trainer.identify(weights)).id === modelId;
+  /** Weights count when they, with their blinders, have the id of the contract. */
+  async #baseOf(
+    { weights, blinders }: Pick<BlindedWeights, "weights"> & Partial<BlindedWeights>,
+    modelId: Hex,
+  ): Promise<RoundBase> {
+    const { id, ...identity } = await this.modules.trainer.identify(weights, blinders);
+    if (id !== modelId) throw new SwarmError("WrongModel", "these weights are not the ones that the contract holds");
+    return { modelId, weights, ...identity };
   }
 
   async publish<Kind extends MessageKind>(kind: Kind, body: MessageBody<Kind>): Promise<void> {
     await this.modules.network.publish(kind, body);
   }
 
-  async #recoverState(modelId: Hex): Promise<Weights | undefined> {
-    const shape = this.#requireShape();
-    const stored = await this.modules.files.read(STATE_FILE);
-    if (stored) {
-      const weights = decodeWeights(shape, stored);
-      if (await this.#isModel(weights, modelId)) return weights;
-    }
-    for (const [peer, cid] of this.#stateSources.get(modelId) ?? []) {
+  /** From the disk, else from a peer; what is damaged, or of other weights or blinders, is passed over. */
+  async #recoverState(modelId: Hex): Promise<RoundBase | undefined> {
+    const { files, network, signal, log } = this.modules;
+    const tryFrom = async (source: string, read: () => Promise<Uint8Array | undefined>) => {
       try {
-        const weights = decodeWeights(shape, await this.modules.network.fetchBlock(peer, cid, this.modules.signal));
-        if (await this.#isModel(weights, modelId)) return weights;
+        const block = await read();
+        return block && (await this.#baseOf(decodeWeights(this.#requireShape(), block), modelId));
       } catch (error) {
-        this.modules.log.debug({ peer, error: String(error) }, "weights not fetched");
+        log.debug({ source, error: String(error) }, "no weights from here");
+        return undefined;
       }
+    };
+    const stored = await tryFrom(STATE_FILE, () => files.read(STATE_FILE));
+    if (stored) return stored;
+    for (const [peer, cid] of this.#stateSources.get(modelId) ?? []) {
+      const fetched = await tryFrom(peer, () => network.fetchBlock(peer, cid, signal));
+      if (fetched) return fetched;
       this.#stateSources.get(modelId)?.delete(peer);
     }
     await this.publish("need-state", { modelId: fromHex(modelId) });
@@ -258,7 +268,7 @@ export class JobPeer {
   async #answerNeedState(modelId: Hex): Promise<void> {
     if (this.base?.modelId !== modelId) return;
     if (this.#offeredState?.modelId !== modelId)
-      this.#offeredState = { modelId, cid: await this.modules.blocks.put(encodeWeights(this.base.weights)) };
+      this.#offeredState = { modelId, cid: await this.modules.blocks.put(encodeWeights(this.base)) };
     await this.publish("have-state", { modelId: fromHex(modelId), cid: this.#offeredState.cid });
   }
 

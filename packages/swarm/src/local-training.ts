@@ -3,12 +3,21 @@ import { z } from "zod";
 import { batchesOfRound, distinct } from "./dataset-plan.ts";
 import { SwarmError } from "./errors.ts";
 import type { JobPeer, PeerModules } from "./job-peer.ts";
-import type { CommittedWeights, Commitment, JobSnapshot, TrainingBatch, Weights } from "./ports.ts";
+import type {
+  BlindedWeights,
+  CommittedBatch,
+  CommittedWeights,
+  Commitment,
+  DatasetBatch,
+  JobSnapshot,
+  RoundStart,
+  TrainingBatch,
+} from "./ports.ts";
 import { bytes, bytesOf } from "./schemas.ts";
 
 /** Batches of the dataset, decrypted and checked against the dataset's root. */
 export interface BatchSource {
-  batch(index: number, signal?: AbortSignal): Promise<TrainingBatch>;
+  batch(index: number, signal?: AbortSignal): Promise<DatasetBatch>;
   /** Proof mode: the points of a batch, and its Merkle path in the dataset. */
   readonly commitments?: { points(index: number): Uint8Array; path(index: number): readonly Hex[] } | undefined;
 }
@@ -42,7 +51,7 @@ const REPORT_EVERY = 16;
 /** H local steps from W_r. The result is on disk before it is returned, so nothing is committed that could be lost. */
 export async function trainRound(
   { trainer, clock, files, chain }: PeerModules,
-  base: CommittedWeights,
+  base: RoundStart,
   snapshot: JobSnapshot,
   batches: BatchSource,
   signal: AbortSignal,
@@ -72,7 +81,7 @@ export async function trainRound(
   const end = await trainer.checkpoint();
   const weights = await trainer.weights();
   signal.throwIfAborted();
-  const update = await trainer.encodeUpdate(base.weights, weights);
+  const update = await trainer.encodeUpdate(base.weights, { weights, blinders: end.blinders });
   const content: StoredContent = { modelId: fromHex(snapshot.modelId), update, interior };
   await files.write(fileOf(snapshot.round), encode({ ...content, checksum: checksumOf(content) }));
   return {
@@ -92,14 +101,15 @@ export async function storedRound(
   const { base } = peer;
   if (stored === undefined || base === undefined || toHex(stored.modelId) !== base.modelId) return undefined;
   const { update, interior } = stored;
-  let weights: Weights;
+  let made: BlindedWeights;
   try {
-    weights = await trainer.applyUpdate(base.weights, update);
+    made = await trainer.applyUpdate(base.weights, update);
   } catch (error) {
-    if (error instanceof SkyNetError && error.code === "BadDelta") return undefined;
+    if (error instanceof SkyNetError && ["BadDelta", "BadBlinders"].includes(error.code)) return undefined;
     throw error;
   }
-  return { weights, ...(await trainer.identify(weights, base)), interior, update };
+  const { weights, blinders } = made;
+  return { weights, ...(await trainer.identify(weights, blinders, base)), interior, update };
 }
 
 /** A damaged file is as good as none. */
@@ -132,7 +142,7 @@ export async function checkAllBatches(
   const rounds = Array.from({ length: snapshot.rounds }, (_, round) => batchesOfRound(snapshot, chain.self, round));
   const indices = distinct(rounds.flat());
   await prefetchBatches(source, indices, signal);
-  const batches: (TrainingBatch & { points: Uint8Array })[] = [];
+  const batches: CommittedBatch[] = [];
   for (const index of indices)
     batches.push({ ...(await source.batch(index, signal)), points: commitments.points(index) });
   await trainer.checkBatches(batches);

@@ -15,6 +15,7 @@ const metadataSchema = z.strictObject({
     .strictObject({
       blockBits: z.number().int().min(2).max(16).optional(),
       tableBits: z.number().int().min(3).max(16).optional(),
+      hiding: z.boolean().optional(),
     })
     .optional(),
   modelCid: z.string().min(1).max(100),
@@ -30,9 +31,13 @@ const metadataSchema = z.strictObject({
  */
 export type JobMetadata = z.output<typeof metadataSchema>;
 
-/** Only the choices that were made: absent fields do not exist in the encoding. */
-export function circuitOf({ blockBits, tableBits }: CircuitChoices): CircuitChoices {
-  return { ...(blockBits === undefined ? {} : { blockBits }), ...(tableBits === undefined ? {} : { tableBits }) };
+/** Choices of the circuit as they are encoded: absent fields do not exist. */
+export type MadeChoices = { readonly [Name in keyof CircuitChoices]: Exclude<CircuitChoices[Name], undefined> };
+
+/** Only the choices that were made. */
+export function circuitOf(choices: CircuitChoices): MadeChoices {
+  const made = Object.entries(choices).filter(([, choice]) => choice !== undefined);
+  return Object.fromEntries(made) as MadeChoices;
 }
 
 export function encodeMetadata(metadata: JobMetadata): Uint8Array {

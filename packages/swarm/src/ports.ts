@@ -186,6 +186,8 @@ export interface CircuitChoices {
   readonly blockBits?: number | undefined;
   /** log2 of the table of range checks. */
   readonly tableBits?: number | undefined;
+  /** Whether proofs and commitments are zero-knowledge; `false` is for development chains only. */
+  readonly hiding?: boolean | undefined;
 }
 
 /** What the contracts and the data of a proven job must agree on with this model. */
@@ -225,16 +227,39 @@ export interface TrainingBatch {
   readonly y: Uint8Array;
 }
 
-/** Id of weights as the contract holds it, and in proof mode the points behind it, 64 bytes each. */
-export interface WeightsIdentity {
-  readonly id: Hex;
+/** A batch of the dataset, with what the blinders of its commitment follow from. */
+export interface DatasetBatch extends TrainingBatch {
+  readonly index: number;
+  /** The dataset's secret, 32 bytes: members of the job know it. */
+  readonly secret: Uint8Array;
+}
+
+/** A batch of the dataset with the points that it is committed to, 64 bytes each. */
+export interface CommittedBatch extends DatasetBatch {
   readonly points: Uint8Array;
 }
 
-/** Weights with the points of their commitment; no points in quorum mode. */
-export interface CommittedWeights {
+/** Weights with the blinders of their commitment, 32 bytes a block; no blinders in quorum mode. */
+export interface BlindedWeights {
   readonly weights: Weights;
+  readonly blinders: Uint8Array;
+}
+
+/** Id of weights as the contract holds it, and in proof mode the points behind it, 64 bytes each, with their blinders. */
+export interface WeightsIdentity {
+  readonly id: Hex;
   readonly points: Uint8Array;
+  readonly blinders: Uint8Array;
+}
+
+/** Weights with the points of their commitment; no points in quorum mode. */
+export interface CommittedWeights extends BlindedWeights {
+  readonly points: Uint8Array;
+}
+
+/** W_r, and the 32-byte secret from which the blinders of this worker's weights after each step of the round follow. */
+export interface RoundStart extends CommittedWeights {
+  readonly secret: Uint8Array;
 }
 
 /** What a proof of a step is made for: chain, verifier contract, and the context that binds job, worker and step. */
@@ -291,7 +316,8 @@ export interface Trainer {
   initialWeights(seed: Uint8Array): Promise<Weights>;
   /** Bytes of samples as the integers that the model takes. */
   quantise(bytes: Uint8Array): Promise<Int8Array>;
-  setWeights(start: CommittedWeights): Promise<void>;
+  /** Begins a round: steps are counted from here. */
+  setWeights(start: RoundStart): Promise<void>;
   /** One local step; returns the mean loss of the batch before the step. */
   step(batch: TrainingBatch): Promise<number>;
   weights(): Promise<Weights>;
@@ -301,23 +327,35 @@ export interface Trainer {
    * Proof mode: one step of the weights in training, with a proof that was verified here.
    * @throws SkyNetError `Overflow` when a value leaves its width: such a step cannot be proven
    */
-  proveStep(header: StepHeader, batch: TrainingBatch): Promise<ProvenStep>;
+  proveStep(header: StepHeader, batch: DatasetBatch): Promise<ProvenStep>;
   /** Proof mode: whether the proof shows the step from `idIn`; a simulation may look at less. */
   verifyStep(header: StepHeader, idIn: Hex, step: ProvenStep): Promise<boolean>;
-  /** Identity of any weights; in proof mode faster when they are a few local steps from `near`. */
-  identify(weights: Weights, near?: CommittedWeights): Promise<WeightsIdentity>;
-  /** Proof mode: points of each batch, 64 bytes each. */
+  /**
+   * Identity of weights with these blinders, or with none: weights that everybody knows, such as those that follow from
+   * the job's seed. In proof mode faster when they are a few local steps from `near`.
+   * @throws SkyNetError `BadBlinders` for a wrong length, or a number that no blinder of this job can be
+   */
+  identify(weights: Weights, blinders?: Uint8Array, near?: CommittedWeights): Promise<WeightsIdentity>;
+  /** Proof mode: points of each batch without blinders, 64 bytes each, for whoever owns the data: they hide nothing. */
   commitBatches(batches: readonly TrainingBatch[]): Promise<Uint8Array[]>;
-  /** Proof mode. @throws SkyNetError `BadBatch` when a batch is not the one behind its points */
-  checkBatches(batches: readonly (TrainingBatch & { readonly points: Uint8Array })[]): Promise<void>;
+  /** Proof mode: the points that are published, made of those without blinders. */
+  blindBatches(batches: readonly CommittedBatch[]): Promise<Uint8Array[]>;
+  /** Proof mode. @throws SkyNetError `BadBatch` when a batch or its blinders are not those behind its points */
+  checkBatches(batches: readonly CommittedBatch[]): Promise<void>;
   /** Proof mode: generates and compiles the model's verifier; takes seconds. */
   verifier(): Promise<VerifierCode>;
-  /** What `updated` changed in `base`, as it travels: one encoding for one change. */
-  encodeUpdate(base: Weights, updated: Weights): Promise<Uint8Array>;
-  /** The weights that an update makes of `base`; wrong lengths and ranges are refused. */
-  applyUpdate(base: Weights, update: Uint8Array): Promise<Weights>;
-  /** Exact average W + (1/N) sum(W'_w - W); N is the setting `averaging`, also when fewer updates came. */
-  average(base: Weights, updates: readonly Weights[]): Promise<Weights>;
+  /** What `updated` changed in `base`, and its blinders, as they travel: one encoding for one update. */
+  encodeUpdate(base: Weights, updated: BlindedWeights): Promise<Uint8Array>;
+  /**
+   * The weights that an update makes of `base`, and the blinders that came with it.
+   * @throws SkyNetError `BadDelta`, `BadBlinders` for wrong lengths and ranges
+   */
+  applyUpdate(base: Weights, update: Uint8Array): Promise<BlindedWeights>;
+  /**
+   * Exact average W + (1/N) sum(W'_w - W), and in the same way of the blinders; N is the setting `averaging`, also when
+   * fewer updates came.
+   */
+  average(base: BlindedWeights, updates: readonly BlindedWeights[]): Promise<BlindedWeights>;
   evaluate(weights: Weights, x: Int8Array, y: Uint8Array): Promise<Evaluation>;
   exportModel(weights: Weights): Promise<Uint8Array>;
   close(): Promise<void>;

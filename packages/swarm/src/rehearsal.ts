@@ -2,7 +2,7 @@ import { batchesOfRound } from "./dataset-plan.ts";
 import { SwarmError } from "./errors.ts";
 import type { PeerModules } from "./job-peer.ts";
 import type { BatchSource } from "./local-training.ts";
-import type { CommittedWeights, JobSnapshot } from "./ports.ts";
+import type { JobSnapshot, RoundStart } from "./ports.ts";
 
 /** The answers must fit into the prove window this many times: other programs need their time, too. */
 const HEADROOM = 2;
@@ -16,7 +16,7 @@ const MEASUREMENTS = 3;
  */
 export async function rehearse(
   modules: PeerModules,
-  base: CommittedWeights,
+  base: RoundStart,
   snapshot: JobSnapshot,
   batches: BatchSource,
   signal: AbortSignal,
@@ -31,7 +31,8 @@ export async function rehearse(
     await action();
     return clock.nowMs() - startedMs;
   };
-  // Always the same step: another one on the same batch may overflow where none of the job does.
+  // Always the same step: another one on the same batch may overflow where none of the job does. It is the first step of
+  // the job itself, with the same weights and so with the same blinders.
   const fromBase = async (action: () => Promise<unknown>) => {
     await trainer.setWeights(base);
     return timeOf(action);

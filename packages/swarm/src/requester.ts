@@ -192,7 +192,7 @@ class RequesterJob {
     if (this.#peer.base?.modelId === snapshot.modelId) return true;
     const { initialWeights } = this.#options;
     if (snapshot.merged === 0) {
-      await this.#peer.adoptBase(initialWeights);
+      await this.#peer.adoptInitial(initialWeights);
       return true;
     }
     if (this.#secrets !== undefined && (await this.#peer.syncBase())) return true;

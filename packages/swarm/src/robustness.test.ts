@@ -250,6 +250,91 @@ describe("a worker of a proven job", () => {
     expect(chain.state.active).toBe(0b0111n);
   });
 
+  /** Spoils one worker's updates on their way, and notes what the others answer and what is signed and kept. */
+  async function spoiling(corrupt: (update: Uint8Array) => Uint8Array) {
+    const answers: string[] = [];
+    const received: bigint[] = [];
+    const receipts: string[] = [];
+    const outcome = await simulate({
+      proof: terms,
+      rounds: 1,
+      faults: (worker) => (worker === 3 ? { corrupt } : {}),
+      change: (worker, { network, chain: view, files }, simulated) => ({
+        network: {
+          ...network,
+          onUpdate: (admit, handler) =>
+            network.onUpdate(admit, (from, ...rest) =>
+              handler(from, ...rest).catch((error: SkyNetError) => {
+                if (simulated.state.workers.indexOf(from) === 3) answers.push(error.code);
+                throw error;
+              }),
+            ),
+        },
+        chain: {
+          ...view,
+          signAttest: (round, seats, idNext) => {
+            if (worker !== 3) received.push(seats);
+            return view.signAttest(round, seats, idNext);
+          },
+        },
+        files: {
+          ...files,
+          write: (name, bytes) => {
+            if (worker === 3 && name.startsWith("receipt-")) receipts.push(name);
+            return files.write(name, bytes);
+          },
+        },
+      }),
+    });
+    return { ...outcome, answers: new Set(answers), received, receipts };
+  }
+
+  const BLINDERS = 64;
+  it.each([
+    ["another blinder", "BadUpdate", (u: Uint8Array) => u.map((b, i) => (i === u.length - 1 ? b ^ 1 : b))],
+    ["no blinders", "BadBlinders", (u: Uint8Array) => u.subarray(0, u.length - BLINDERS)],
+    ["a blinder too many", "BadBlinders", (u: Uint8Array) => Uint8Array.from([...u, ...new Uint8Array(32)])],
+    ["a blinder out of range", "BadBlinders", (u: Uint8Array) => u.map((b, i) => (i < u.length - 32 ? b : 255))],
+  ])("gets no receipt and no attestation for an update with %s", async (_, code, corrupt) => {
+    const { result, chain, answers, received, receipts } = await spoiling(corrupt);
+    expect([...answers]).toEqual([code]);
+    expect(receipts).toEqual([]);
+    expect(received).toEqual([0b0111n, 0b0111n, 0b0111n]);
+    expect(result).toMatchObject({ outcome: "COMPLETED", statesIdentical: true });
+    // its steps are proven and paid, its update is not
+    expect(chain.state.paidCompute).toEqual([0b1111n]);
+    expect(chain.state.paidDelivery).toEqual([0b0111n]);
+  });
+
+  it("gets its receipts when nothing is spoiled", async () => {
+    const { answers, received, receipts, chain } = await spoiling((update) => update);
+    expect([...answers].filter((code) => code !== "NotYet")).toEqual([]);
+    expect(receipts).toHaveLength(4);
+    expect(received).toEqual([0b1111n, 0b1111n, 0b1111n]);
+    expect(chain.state.paidDelivery).toEqual([0b1111n]);
+  });
+
+  it("cannot go on with another secret than the one that its commitment was made with", async () => {
+    let killed = false;
+    const { chain } = await simulate({
+      proof: terms,
+      rounds: 1,
+      kill: {
+        worker: 1,
+        round: 0,
+        phase: "DRAW",
+        backAfterMs: 5000,
+        damage: async (files) => {
+          killed = true;
+          await files.write("update-0.cbor", new Uint8Array());
+        },
+      },
+      change: (worker) => (worker === 1 && killed ? { blindingSecret: new Uint8Array(32) } : {}),
+    });
+    expect(killed).toBe(true);
+    expect(chain.state.slashed).toBe(0b0010n);
+  });
+
   it("refuses answers that no chain would take", () => {
     const shape = { proofBytes: 9152, stepGas: 781_000 } as ProofShape;
     const answer = { steps: 512, segment: 4, auditSteps: 1, nBatches: 468 };

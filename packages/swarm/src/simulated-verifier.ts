@@ -12,14 +12,14 @@ import {
 import type { Address, Commitment, SlotAnswer } from "./ports.ts";
 
 /**
- * Stands for the contracts' curve operations and the proof's verifier: points are the weights themselves, and a step is
- * checked by doing it again, which is what a proof shows.
+ * Stands for the contracts' curve operations and the proof's verifier: points are the weights themselves with their
+ * blinders, and a step is checked by doing it again, which is what a proof shows.
  */
 export interface SimulatedVerifier {
   idOf(points: Uint8Array): Hex;
   /** Id of the average. */
   average(base: Uint8Array, updates: readonly Uint8Array[]): Hex;
-  /** Whether the step from one id to the other on this batch is exactly the model's; `proof` is the state before. */
+  /** Whether the step from one id to the other on this batch is exactly the model's; `proof` is the witness. */
   isStep(idIn: Hex, idOut: Hex, batch: number, proof: Uint8Array): boolean;
 }
 

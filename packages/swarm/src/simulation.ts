@@ -3,10 +3,18 @@ import { createIdentity } from "@skynet/network";
 import { ModelBuilder, parseModel } from "@skynet/onnx";
 import { compileTraining, createExecutor } from "@skynet/proof";
 import { JobMode, merklePath, merkleRoot, toHex, type Hex, type JobSpec } from "@skynet/protocol";
-import type { JobChain, JobFiles, TrainingBatch, Weights } from "./ports.ts";
+import { datasetSecret } from "./blinding.ts";
+import type { DatasetBatch, JobChain, JobFiles, Weights } from "./ports.ts";
 import { runRequesterJob } from "./requester.ts";
 import { SimulatedChain } from "./simulated-chain.ts";
-import { batchIdOf, idOf, localTrainer, recomputingVerifier, type AfterStep } from "./simulated-trainer.ts";
+import {
+  batchIdOf,
+  idOf,
+  localTrainer,
+  NO_BLINDERS,
+  recomputingVerifier,
+  type AfterStep,
+} from "./simulated-trainer.ts";
 import { memoryFiles, SimulatedNetwork, VirtualClock, type Faults } from "./simulator.ts";
 import { runWorkerJob, type WorkerModules, type WorkerProgress } from "./worker.ts";
 
@@ -20,6 +28,7 @@ const publicKeys = new Map(identities.map(({ address, publicKey }) => [address, 
 const workerAddress = (i: number): Hex => identities[i]!.address;
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined };
 const ZERO: Hex = `0x${"00".repeat(32)}`;
+const DATA_IDENTITY = "AGE-SECRET-KEY-1";
 const NOBODY: Hex = `0x${"00".repeat(20)}`;
 
 export function randomOf(seed: number): () => number {
@@ -30,7 +39,8 @@ export function randomOf(seed: number): () => number {
   };
 }
 
-function program(averaging: number) {
+/** The model of the simulations. */
+export function smallProgram(averaging: number) {
   const model = new ModelBuilder({ name: "small" });
   const x = model.input("x", "float32", ["batch", FEATURES]);
   const w = (name: string, ...shape: number[]) =>
@@ -79,14 +89,15 @@ export interface Scenario {
 export async function simulate(scenario: Scenario, seed = 1) {
   const { workers = 4, minSeats = 3, rounds = 3 } = scenario;
   const averaging = 2 ** Math.ceil(Math.log2(workers));
-  const compiled = program(averaging);
+  const compiled = smallProgram(averaging);
   const clock = new VirtualClock();
   const random = randomOf(seed);
   const trainer = await localTrainer(compiled);
   const initialSeed = new Uint8Array(32).fill(7);
   const initialWeights = await trainer.initialWeights(initialSeed);
-  const modelId = idOf(compiled, initialWeights);
-  const data = Array.from({ length: N_BATCHES }, () => samples(BATCH, random));
+  const modelId = idOf(compiled, { weights: initialWeights, blinders: NO_BLINDERS });
+  const secret = datasetSecret(DATA_IDENTITY);
+  const data = Array.from({ length: N_BATCHES }, (_, index) => ({ ...samples(BATCH, random), index, secret }));
   const leaves = data.map(batchIdOf);
   const terms = { workers, minSeats, rounds, averaging, modelId, dataRoot: toHex(merkleRoot(leaves)) };
   const verifier = recomputingVerifier(compiled, await createExecutor(compiled), data);
@@ -120,6 +131,7 @@ export async function simulate(scenario: Scenario, seed = 1) {
       log: silent,
       signal: AbortSignal.any([stop.signal, everything.signal]),
       openJob: async () => sourceOf(data, leaves),
+      blindingSecret: new Uint8Array(32).fill(i + 1),
     };
     const shape = await own.load(new Uint8Array(), { batchSize: BATCH, learningRate: 0.5, averaging });
     const { kill } = scenario;
@@ -168,7 +180,7 @@ export async function simulate(scenario: Scenario, seed = 1) {
       clock,
       log: silent,
       signal: everything.signal,
-      newSecrets: (epoch) => ({ epoch, groupKey: new Uint8Array(32).fill(1), dataIdentity: "none" }),
+      newSecrets: (epoch) => ({ epoch, groupKey: new Uint8Array(32).fill(1), dataIdentity: DATA_IDENTITY }),
       useSecrets: async () => undefined,
       evaluate: (weights) => trainer.evaluate(weights, test.x, test.y),
     },
@@ -180,7 +192,7 @@ export async function simulate(scenario: Scenario, seed = 1) {
   return { result, chain, results, events };
 }
 
-const sourceOf = (data: readonly TrainingBatch[], leaves: readonly Uint8Array[]) => ({
+const sourceOf = (data: readonly DatasetBatch[], leaves: readonly Uint8Array[]) => ({
   batch: async (index: number) => data[index]!,
   commitments: {
     points: (index: number) => leaves[index]!,

@@ -1,5 +1,6 @@
 import { countSeats, fromHex, hasSeat, type Hex, SkyNetError } from "@skynet/protocol";
 import { Audits } from "./audits.ts";
+import { roundSecret } from "./blinding.ts";
 import { batchesOfRound, distinct } from "./dataset-plan.ts";
 import { SwarmError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
@@ -15,7 +16,7 @@ import {
 } from "./local-training.ts";
 import { Merging } from "./merging.ts";
 import type { RoundStats } from "./messages.ts";
-import type { JobSnapshot, ModelShape } from "./ports.ts";
+import type { JobSnapshot, ModelShape, RoundStart } from "./ports.ts";
 import { Repeats, type RoundTools } from "./round-tools.ts";
 import { rehearse } from "./rehearsal.ts";
 import { SignatureBoard } from "./signature-board.ts";
@@ -27,6 +28,8 @@ import { rankOf, Turns } from "./turns.ts";
 export interface WorkerModules extends PeerModules {
   /** Fetches and opens the secrets and the dataset; called once the keys are published, and again after a rotation. */
   openJob(keys: { epoch: number; cid: string }): Promise<BatchSource>;
+  /** 32 bytes that only this node knows, always the same: blinders follow from them. */
+  readonly blindingSecret: Uint8Array;
 }
 
 export interface WorkerOptions {
@@ -204,9 +207,9 @@ class WorkerJob {
     if (hasSeat(snapshot.ready, seat)) return true;
     try {
       await checkAllBatches(this.#m, snapshot, batches);
-      const base = this.#peer.requireBase();
+      const start = this.#startOf(snapshot);
       await this.#trainerUse.run(snapshot, this.#m.signal, (signal) =>
-        rehearse(this.#m, base, snapshot, batches, signal),
+        rehearse(this.#m, start, snapshot, batches, signal),
       );
       return true;
     } catch (error) {
@@ -223,12 +226,19 @@ class WorkerJob {
     if (snapshot.round === 0) {
       const initial = await this.#m.trainer.initialWeights(this.#options.initialSeed);
       try {
-        return await this.#peer.adoptBase(initial);
+        return await this.#peer.adoptInitial(initial);
       } catch (error) {
         if (snapshot.phase === "READY" || !(error instanceof SwarmError && error.code === "WrongModel")) throw error;
       }
     }
     if (!(await this.#peer.syncBase())) throw new SwarmError("NoState", "no member has answered with the weights yet");
+  }
+
+  /** Where the round's steps begin. */
+  #startOf(snapshot: JobSnapshot): RoundStart {
+    const base = this.#peer.requireBase();
+    const { blindingSecret, chain } = this.#m;
+    return { ...base, secret: roundSecret(blindingSecret, chain.jobId, snapshot, base.modelId) };
   }
 
   #train(snapshot: JobSnapshot, seat: number): void {
@@ -296,10 +306,11 @@ class WorkerJob {
   async #localSteps(snapshot: JobSnapshot, batches: BatchSource, signal: AbortSignal): Promise<LocalResult> {
     const report = (step: number, steps: number) =>
       this.#options.onProgress?.({ type: "training", round: snapshot.round, step, steps });
-    const base = this.#peer.requireBase();
-    const { result, ...stats } = await trainRound(this.#m, base, snapshot, batches, signal, report);
+    const { modelId } = this.#peer.requireBase();
+    const start = this.#startOf(snapshot);
+    const { result, ...stats } = await trainRound(this.#m, start, snapshot, batches, signal, report);
     this.#stats = { ...this.#stats, ...stats };
-    this.#own = { round: snapshot.round, modelId: base.modelId, result };
+    this.#own = { round: snapshot.round, modelId, result };
     return result;
   }
 
@@ -314,7 +325,7 @@ class WorkerJob {
     this.#audits.answer(snapshot, seat, async (signal) => {
       await this.#ensureInitialWeights(snapshot);
       const result = (await this.#storedOwn(snapshot)) ?? (await this.#repeatSteps(snapshot, signal));
-      return { base: this.#peer.requireBase(), result, batches };
+      return { base: this.#startOf(snapshot), result, batches };
     });
   }
 
@@ -355,10 +366,10 @@ class WorkerJob {
       });
       return;
     }
-    const { weights } = this.#peer.base;
+    const { weights, blinders } = this.#peer.base;
     // The id is computed anew, from the weights that this node really holds.
     this.#repeats.publish("final", async () =>
-      this.#peer.publish("final", { modelId: fromHex((await this.#m.trainer.identify(weights)).id) }),
+      this.#peer.publish("final", { modelId: fromHex((await this.#m.trainer.identify(weights, blinders)).id) }),
     );
   }
 

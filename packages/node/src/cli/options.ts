@@ -3,6 +3,7 @@ import path from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { SkyNetError } from "@skynet/protocol";
 import { z } from "zod";
+import type { JobFile } from "../job-file.ts";
 import { failureOf, summaryJson, type Summary } from "../report/summary.ts";
 import { writeFileAtomic } from "../runtime/files.ts";
 import { createUi, toJson, type Ui } from "./ui.ts";
@@ -44,6 +45,14 @@ export function addProofOptions(command: Command): Command {
     .option("--threads <n>", "threads for commitments and proofs", integer(1, 64))
     .option("--srs <file>", "reference string of the proofs, see skynet srs (default: the one of development chains)");
 }
+
+/** Of commands that post a job. */
+export const noZkOption = (): Option =>
+  new Option("--no-zk", "do without zero knowledge: proofs and commitments show the data; development chains only");
+
+/** The job, without zero knowledge if the command line says so. */
+export const withZk = (job: JobFile, zk: boolean): JobFile =>
+  zk ? job : { ...job, verification: { ...job.verification, zeroKnowledge: false } };
 
 const several = (value: string, before: string[] = []): string[] => [...before, value];
 

@@ -1,4 +1,5 @@
 import { fetchBlock, receiveUpdates, sendUpdate } from "@skynet/network";
+import { BLINDER_BYTES } from "@skynet/proof";
 import type { Hex } from "@skynet/protocol";
 import type { Address, ChannelMessage, JobNetwork, ModelShape } from "@skynet/swarm";
 import type { LocalNode } from "./local-node.ts";
@@ -16,9 +17,10 @@ export interface JobCircle {
 /** Where new jobs are announced; the chain stays the authority. */
 export const JOBS_TOPIC = "jobs";
 
-/** Size of a model's weights, and of an update: four bytes each. */
-export function weightBytes({ tensors }: ModelShape): number {
-  return tensors.reduce((sum, { shape }) => sum + 4 * shape.reduce((product, size) => product * size, 1), 0);
+/** Size of an update: four bytes for each weight, and in proof mode a blinder for each block. */
+export function updateBytes({ tensors, proof }: ModelShape): number {
+  const parameters = tensors.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
+  return 4 * parameters + BLINDER_BYTES * (proof?.weightBlocks ?? 0);
 }
 
 export const jobTopic = (jobId: Hex): string => `job-${jobId.slice(2)}`;

@@ -1,6 +1,14 @@
 import { DEVELOPMENT_CHAIN_ID } from "@skynet/contracts";
 import { fromHex, JobMode, keccak256, minStakeOf, SkyNetError, toHex, type Hex, type JobSpec } from "@skynet/protocol";
-import { checkAnswerCost, ZERO_32, type AnswerTerms, type ModelShape, type Weights } from "@skynet/swarm";
+import {
+  checkAnswerCost,
+  circuitOf,
+  ZERO_32,
+  type AnswerTerms,
+  type MadeChoices,
+  type ModelShape,
+  type Weights,
+} from "@skynet/swarm";
 import { parseUnits, zeroAddress } from "viem";
 import { formatAmount } from "../cli/format.ts";
 import type { JobFile } from "../job-file.ts";
@@ -82,6 +90,10 @@ export async function specOf(
     metaHash: toHex(keccak256(fromHex(data.metadata))),
   };
 }
+
+/** What the job chooses for its circuit; zero knowledge is what it has unless it says otherwise. */
+export const circuitOfJob = ({ verification: { circuit, zeroKnowledge } }: JobFile): MadeChoices =>
+  circuitOf({ ...circuit, hiding: zeroKnowledge ? undefined : false });
 
 const answerTerms = ({ training, verification }: JobFile, nBatches: number): AnswerTerms => ({
   steps: training.localSteps,

@@ -5,11 +5,12 @@ import {
   readIdx,
   type Batch,
   type BatchCommitments,
+  type DataKey,
   type PublishedDataset,
 } from "@skynet/storage";
 import path from "node:path";
 import { concatBytes, fromHex, keccak256, merkleRoot, SkyNetError, toHex, word } from "@skynet/protocol";
-import type { ModelShape, ProofShape, Trainer } from "@skynet/swarm";
+import { type CommittedBatch, datasetSecret, type ModelShape, type ProofShape, type Trainer } from "@skynet/swarm";
 import type { Ui } from "../cli/ui.ts";
 import type { JobFile } from "../job-file.ts";
 import { readFileIfThere, writeFileAtomic } from "../runtime/files.ts";
@@ -44,10 +45,11 @@ export async function readTestSet(job: JobFile, trainer: Trainer, shape: ModelSh
 
 export interface DataModules {
   readonly node: LocalNode;
-  readonly recipient: string;
+  /** Of this dataset alone: members of the job learn the identity. */
+  readonly key: DataKey;
   readonly ui: Ui;
   readonly signal: AbortSignal;
-  /** Folder that keeps commitments. */
+  /** Folder that keeps commitments without blinders. */
   readonly cacheDir: string;
 }
 
@@ -70,7 +72,7 @@ export async function publishTrainingSet(
     commitments: shape.proof && (await commitTo(batches, shape, shape.proof, trainer, modules)),
     classes: shape.classes,
     blockStore: modules.node.blocks,
-    recipient: modules.recipient,
+    recipient: modules.key.recipient,
     signal: modules.signal,
     onProgress: ({ batches, total }) =>
       modules.ui.progress(`Encrypting ${part.count.toLocaleString("en")} samples`, batches, total),
@@ -81,36 +83,46 @@ export async function publishTrainingSet(
 const CHUNK = 8;
 const POINT_BYTES = 64;
 
-/** Points of every batch; taken from the cache when the same data was committed to with the same layout before. */
+/**
+ * Points of every batch. The key of a dataset is new in every job and blinders follow from it, so the cache holds points
+ * without blinders: this node's own data, committed to with the same layout before.
+ */
 async function commitTo(
   batches: readonly Batch[],
   { features }: ModelShape,
   { batchTag, batchBlocks }: ProofShape,
   trainer: Trainer,
-  { cacheDir, ui, signal }: DataModules,
+  { cacheDir, ui, signal, key }: DataModules,
 ): Promise<BatchCommitments> {
   const tag = fromHex(batchTag);
+  const secret = datasetSecret(key.identity);
+  const withPoints = (points: readonly Uint8Array[]) =>
+    batches.map((batch, index) => ({ ...batch, index, secret, points: points[index]! }));
   const content = merkleRoot(batches.map((batch) => batchLeaf(batch, features)));
   const file = path.join(cacheDir, "commitments", `${toHex(keccak256(tag, content)).slice(2)}.bin`);
   const size = batchBlocks * POINT_BYTES;
   const cached = await readFileIfThere(file);
   if (cached?.length === batches.length * size) {
-    const points = batches.map((_, i) => cached.slice(i * size, (i + 1) * size));
     ui.status("checking the stored commitments of the data");
-    const good = await trainer.checkBatches(batches.map((batch, i) => ({ ...batch, points: points[i]! }))).then(
-      () => true,
-      () => false,
-    );
-    if (good) return { tag, points };
+    const plain = batches.map((_, i) => cached.slice(i * size, (i + 1) * size));
+    const points = await blindAndCheck(trainer, withPoints(plain)).catch(() => undefined);
+    if (points) return { tag, points };
   }
-  const points: Uint8Array[] = [];
+  const plain: Uint8Array[] = [];
   for (let i = 0; i < batches.length; i += CHUNK) {
     signal.throwIfAborted();
-    points.push(...(await trainer.commitBatches(batches.slice(i, i + CHUNK))));
-    ui.progress(`Committing to ${batches.length} batches`, points.length, batches.length);
+    plain.push(...(await trainer.commitBatches(batches.slice(i, i + CHUNK))));
+    ui.progress(`Committing to ${batches.length} batches`, plain.length, batches.length);
   }
-  await writeFileAtomic(file, concatBytes(...points));
-  return { tag, points };
+  await writeFileAtomic(file, concatBytes(...plain), 0o600);
+  return { tag, points: await trainer.blindBatches(withPoints(plain)) };
+}
+
+/** What is on disk may be damaged. @throws SkyNetError `BadBatch`, `BadPoint` */
+async function blindAndCheck(trainer: Trainer, batches: readonly CommittedBatch[]): Promise<Uint8Array[]> {
+  const points = await trainer.blindBatches(batches);
+  await trainer.checkBatches(batches.map((batch, i) => ({ ...batch, points: points[i]! })));
+  return points;
 }
 
 function checkShape(

@@ -9,7 +9,6 @@ import {
   encodeMetadata,
   runRequesterJob,
   type Address,
-  circuitOf,
   type JobSecrets,
   type JobSnapshot,
   type ProofSettings,
@@ -26,13 +25,13 @@ import { readInputFile } from "../runtime/files.ts";
 import { startTrainer } from "../trainer/trainer.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
-import { createJobNetwork, JOBS_TOPIC, weightBytes, type JobCircle } from "./job-network.ts";
-import { amountText, checkBalance, checkStake, specOf, type PreparedModel } from "./job-terms.ts";
+import { createJobNetwork, JOBS_TOPIC, updateBytes, type JobCircle } from "./job-network.ts";
+import { amountText, checkBalance, checkStake, circuitOfJob, specOf, type PreparedModel } from "./job-terms.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
 import { findUnfinishedJob, savePostedJob, settingsHash, type PostedJob } from "./posted-job.ts";
 import { publishTrainingSet, readTestSet, type TestSet } from "./requester-data.ts";
 import { writeResults } from "./requester-results.ts";
-import { ensureVerifier, generateOwnVerifier } from "./verifier.ts";
+import { checkZeroKnowledge, ensureVerifier, generateOwnVerifier } from "./verifier.ts";
 
 export interface RequesterOptions extends NodeOptions {
   readonly job: JobFile;
@@ -71,14 +70,14 @@ export async function runRequester(options: RequesterOptions): Promise<Summary> 
 const powerOfTwoAbove = (value: number): number => 2 ** Math.ceil(Math.log2(value));
 
 async function prepareModel(node: LocalNode, trainer: Trainer, { job, ui }: RequesterOptions): Promise<PreparedModel> {
+  const proof = job.verification.mode === "proof" ? proofSettingsOf(node, job) : undefined;
   await checkStake(node, job);
   const model = await readInputFile(job.model, "the model");
   const averaging = powerOfTwoAbove(job.workers.count);
   const { batchSize, learningRate, seed } = job.training;
-  const proof = job.verification.mode === "proof" ? proofSettingsOf(node, job) : undefined;
   const shape = await trainer.load(model, { batchSize, learningRate, averaging, proof });
   const initialSeed = keccak256(new TextEncoder().encode("skynet/1/initial"), word(seed));
-  const largest = Math.max(model.length, weightBytes(shape) + 1024);
+  const largest = Math.max(model.length, updateBytes(shape) + 1024);
   if (largest > MAX_BLOCK_BYTES)
     throw new SkyNetError(
       "ModelTooLarge",
@@ -92,10 +91,12 @@ async function prepareModel(node: LocalNode, trainer: Trainer, { job, ui }: Requ
   return { shape, initialSeed, initialWeights, averaging, model, modelId, verifier };
 }
 
-const proofSettingsOf = (node: LocalNode, { verification }: JobFile): ProofSettings => ({
-  chainId: node.chain.chainId,
-  circuit: circuitOf(verification.circuit),
-});
+/** @throws SkyNetError `NoZeroKnowledge` */
+function proofSettingsOf({ chain }: LocalNode, job: JobFile): ProofSettings {
+  const circuit = circuitOfJob(job);
+  checkZeroKnowledge(chain, circuit);
+  return { chainId: chain.chainId, circuit };
+}
 
 async function findOrPost(
   node: LocalNode,
@@ -112,8 +113,8 @@ async function findOrPost(
     return unfinished;
   }
   await checkBalance(node, job);
-  const { identity, recipient } = await generateDataKey();
-  const modules = { node, recipient, ui, signal: options.signal, cacheDir: options.cacheDir ?? dataDir };
+  const key = await generateDataKey();
+  const modules = { node, key, ui, signal: options.signal, cacheDir: options.cacheDir ?? dataDir };
   const dataset = await publishTrainingSet(job, trainer, prepared.shape, modules);
   const modelCid = await node.blocks.put(prepared.model);
   const metadata = encodeMetadata({
@@ -121,7 +122,7 @@ async function findOrPost(
     name: job.name,
     arithmetic: "fixed",
     verification: job.verification.mode,
-    ...(prepared.verifier ? { circuit: circuitOf(job.verification.circuit) } : {}),
+    ...(prepared.verifier ? { circuit: circuitOfJob(job) } : {}),
     modelCid,
     manifestCid: dataset.manifestCid,
     batchSize: job.training.batchSize,
@@ -136,7 +137,7 @@ async function findOrPost(
     manifestCid: dataset.manifestCid,
     dataRoot: dataset.root,
     nBatches: dataset.manifest.cids.length,
-    dataIdentity: identity,
+    dataIdentity: key.identity,
     group: null,
     startedMs: Date.now(),
     done: false,
@@ -203,7 +204,7 @@ async function lead(
     jobId,
     groupKeys: group ? [fromHex(group.key)] : [],
     members: new Set(group?.members),
-    maxUpdateBytes: weightBytes(prepared.shape),
+    maxUpdateBytes: updateBytes(prepared.shape),
   };
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);

@@ -10,7 +10,7 @@ import {
   type JobSpec,
   type VerifierDescription,
 } from "@skynet/protocol";
-import type { ProofShape, Trainer } from "@skynet/swarm";
+import type { CircuitChoices, ProofShape, Trainer } from "@skynet/swarm";
 import { formatGas, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 
@@ -83,6 +83,14 @@ export function checkBeacon(chain: Chain, { beacon }: Pick<JobSpec, "beacon">): 
   if (chain.chainId === DEVELOPMENT_CHAIN_ID) known.push(chain.addresses.testBeacon);
   if (!known.includes(beacon))
     throw badBeacon(`the job draws its audits from ${beacon}, which this node does not know`);
+}
+
+/** @throws SkyNetError `NoZeroKnowledge` for a job that does without it on any chain but a development chain */
+export function checkZeroKnowledge({ chainId }: Pick<Chain, "chainId">, { hiding }: CircuitChoices): void {
+  if (hiding === false && chainId !== DEVELOPMENT_CHAIN_ID)
+    throw new SkyNetError("NoZeroKnowledge", `a job without zero knowledge would show its data on chain ${chainId}`, {
+      hint: "verification.zeroKnowledge: false and --no-zk are for development chains",
+    });
 }
 
 const badBeacon = (message: string) =>

@@ -13,11 +13,12 @@ import {
   type JobSpec,
   type JobView,
 } from "@skynet/protocol";
-import { fetchBlock } from "@skynet/network";
+import { deriveSecret, fetchBlock } from "@skynet/network";
 import { openDataset, type Dataset } from "@skynet/storage";
 import {
   checkAnswerCost,
   circuitOf,
+  datasetSecret,
   decodeMetadata,
   openSecrets,
   runWorkerJob,
@@ -33,10 +34,10 @@ import { systemClock } from "../runtime/clock.ts";
 import { startTrainer } from "../trainer/trainer.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
-import { createJobNetwork, JOBS_TOPIC, weightBytes, type JobCircle } from "./job-network.ts";
+import { createJobNetwork, JOBS_TOPIC, updateBytes, type JobCircle } from "./job-network.ts";
 import { tokenInfo } from "./token.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
-import { checkBeacon, compareVerifier, generateOwnVerifier } from "./verifier.ts";
+import { checkBeacon, checkZeroKnowledge, compareVerifier, generateOwnVerifier } from "./verifier.ts";
 
 export interface WorkerOptions extends NodeOptions {
   /** Decimal tokens. */
@@ -204,7 +205,10 @@ interface LoadedJob {
   readonly manifest: Uint8Array;
 }
 
-/** Metadata and model of a job, checked against the hash that the contract holds, loaded into the trainer. */
+/**
+ * Metadata and model of a job, checked against the hash that the contract holds, loaded into the trainer.
+ * @throws SkyNetError `NoZeroKnowledge`, and what fetching and loading throw
+ */
 async function loadJob(node: LocalNode, trainer: Trainer, jobId: Hex, signal: AbortSignal): Promise<LoadedJob> {
   const { spec } = await node.chain.job(jobId);
   const { requester } = spec;
@@ -216,15 +220,14 @@ async function loadJob(node: LocalNode, trainer: Trainer, jobId: Hex, signal: Ab
     return bytes;
   };
   const metadata = decodeMetadata(await node.chain.meta(jobId));
+  const circuit = circuitOf(metadata.circuit ?? {});
+  checkZeroKnowledge(node.chain, circuit);
   const model = await fetch(metadata.modelCid);
   const shape = await trainer.load(model, {
     batchSize: metadata.batchSize,
     learningRate: metadata.learningRate,
     averaging: spec.averaging,
-    proof:
-      metadata.verification === "proof"
-        ? { chainId: node.chain.chainId, circuit: circuitOf(metadata.circuit ?? {}) }
-        : undefined,
+    proof: metadata.verification === "proof" ? { chainId: node.chain.chainId, circuit } : undefined,
   });
   return { metadata, shape, manifest: await fetch(metadata.manifestCid) };
 }
@@ -255,7 +258,7 @@ const MEASUREMENTS = 3;
 /** One real step of the real model, and one commitment to its result; milliseconds. */
 async function measureSteps(trainer: Trainer, shape: ModelShape, batchSize: number) {
   const weights = await trainer.initialWeights(new Uint8Array(32));
-  await trainer.setWeights({ weights, ...(await trainer.identify(weights)) });
+  await trainer.setWeights({ weights, ...(await trainer.identify(weights)), secret: new Uint8Array(32) });
   const batch = { x: new Int8Array(batchSize * shape.features).fill(1), y: new Uint8Array(batchSize) };
   const timeOf = async (action: () => Promise<unknown>) => {
     const startedMs = performance.now();
@@ -280,7 +283,7 @@ async function workOn(node: LocalNode, trainer: Trainer, jobId: Hex, options: Wo
     jobId,
     groupKeys: [],
     members: new Set([requester]),
-    maxUpdateBytes: weightBytes(shape),
+    maxUpdateBytes: updateBytes(shape),
   };
   const stop = new AbortController();
   const both = AbortSignal.any([signal, stop.signal]);
@@ -305,14 +308,26 @@ async function workOn(node: LocalNode, trainer: Trainer, jobId: Hex, options: Wo
         return fetchBlock(node.host, requester, cid, { signal: both });
       },
     });
+    const secret = datasetSecret(secrets.dataIdentity);
     return {
-      batch: (index) => dataset.batch(index, { signal: both }),
+      batch: async (index) => ({ ...(await dataset.batch(index, { signal: both })), index, secret }),
       commitments: shape.proof && commitmentsOf(dataset, shape.proof),
     };
   };
   try {
     const result = await runWorkerJob(
-      { chain, network, blocks: node.blocks, files, trainer, clock: systemClock, log: node.log, signal: both, openJob },
+      {
+        chain,
+        network,
+        blocks: node.blocks,
+        files,
+        trainer,
+        clock: systemClock,
+        log: node.log,
+        signal: both,
+        openJob,
+        blindingSecret: deriveSecret(node.host.identity, "blinders"),
+      },
       {
         shape,
         initialSeed: metadata.initialSeed,

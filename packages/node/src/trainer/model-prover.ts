@@ -1,7 +1,12 @@
 import {
+  blindAll,
+  type Blinders,
   type Commitment,
   compileVerifier,
   createProofSystem,
+  decodeBlinders,
+  deriveBlinders,
+  encodeBlinders,
   generateVerifier,
   noBlinders,
   Rejection,
@@ -11,17 +16,21 @@ import {
   type ProofSystem,
   type StepTrace,
 } from "@skynet/proof";
-import { toHex, type Hex } from "@skynet/protocol";
-import type {
-  CommittedWeights,
-  ProofSettings,
-  ProofShape,
-  ProvenStep,
-  StepHeader,
-  TrainingBatch,
-  VerifierCode,
-  Weights,
-  WeightsIdentity,
+import { keccak256, SkyNetError, toHex, type Hex } from "@skynet/protocol";
+import {
+  type BlindedWeights,
+  circuitOf,
+  type CommittedBatch,
+  type CommittedWeights,
+  type DatasetBatch,
+  type ProofSettings,
+  type ProofShape,
+  type ProvenStep,
+  type StepHeader,
+  type TrainingBatch,
+  type VerifierCode,
+  type Weights,
+  type WeightsIdentity,
 } from "@skynet/swarm";
 import { decodePoints, encodePoints } from "./points.ts";
 import type { TrainerSetup } from "./protocol.ts";
@@ -36,21 +45,12 @@ export async function createModelProver(
   { chainId, circuit: choices }: ProofSettings,
   { threads, referenceString }: TrainerSetup,
 ): Promise<ModelProver> {
-  const { blockBits, tableBits } = choices;
-  const circuit = stepCircuit(program, {
-    ...(blockBits === undefined ? {} : { blockBits }),
-    ...(tableBits === undefined ? {} : { tableBits }),
-  });
+  const circuit = stepCircuit(program, circuitOf(choices));
   const string = await loadReferenceString(referenceString, circuit.settings.blockBits, chainId);
   return new ModelProver(await createProofSystem(circuit, string, { threads }), program.learningRateInteger);
 }
 
-const unblinded = (bytes: Uint8Array): Commitment => {
-  const points = decodePoints(bytes);
-  return { points, blinders: noBlinders(points.length) };
-};
-
-/** Commits, proves and checks for one model; points are bytes here. */
+/** Commits, proves and checks for one model; points and blinders are bytes here. */
 export class ModelProver {
   readonly shape: ProofShape;
   readonly #system: ProofSystem;
@@ -76,12 +76,41 @@ export class ModelProver {
     };
   }
 
-  async identify(weights: Weights, near?: CommittedWeights): Promise<WeightsIdentity> {
+  /** Without zero knowledge there are no blinders but zeros: a proof would not verify with others. */
+  #derive(secret: Uint8Array, position: readonly (string | number)[], count: number): Blinders {
+    return this.#system.circuit.settings.hiding ? deriveBlinders(secret, position, count) : noBlinders(count);
+  }
+
+  /** Blinders of the weights after some steps of a round. */
+  weightBlinders(secret: Uint8Array, step: number): Uint8Array {
+    return encodeBlinders(this.#derive(secret, ["weights", step], this.shape.weightBlocks));
+  }
+
+  /** The hash of the content sees to it that one place never hides two different batches. */
+  #batchBlinders({ x, y, index, secret }: DatasetBatch): Blinders {
+    const content = toHex(keccak256(new Uint8Array(x.buffer, x.byteOffset, x.byteLength), y));
+    return this.#derive(secret, ["batch", index, content], this.shape.batchBlocks);
+  }
+
+  /** @throws SkyNetError `BadBlinders` */
+  #decodeBlinders(bytes: Uint8Array): Blinders {
+    const blinders = decodeBlinders(bytes, this.shape.weightBlocks);
+    if (!this.#system.circuit.settings.hiding && blinders.some((blinder) => blinder !== 0n))
+      throw new SkyNetError("BadBlinders", "there are blinders in a job without zero knowledge");
+    return blinders;
+  }
+
+  #commitmentOf({ points, blinders }: CommittedWeights): Commitment {
+    return { points: decodePoints(points), blinders: this.#decodeBlinders(blinders) };
+  }
+
+  async identify(weights: Weights, encoded?: Uint8Array, near?: CommittedWeights): Promise<WeightsIdentity> {
+    const blinders = encoded === undefined ? noBlinders(this.shape.weightBlocks) : this.#decodeBlinders(encoded);
     const { points } =
       near !== undefined && this.#isNear(near.weights, weights)
-        ? await this.#system.commitChange(near.weights, unblinded(near.points), weights)
-        : await this.#system.commitWeights(weights);
-    return { id: this.#system.weightsId(points), points: encodePoints(points) };
+        ? await this.#system.commitChange(near.weights, this.#commitmentOf(near), weights, blinders)
+        : await this.#system.commitWeights(weights, blinders);
+    return { id: this.#system.weightsId(points), points: encodePoints(points), blinders: encodeBlinders(blinders) };
   }
 
   /** Whether some local steps could lead from one to the other; strangers' updates need not be of that kind. */
@@ -91,12 +120,14 @@ export class ModelProver {
 
   async proveStep(
     header: StepHeader,
-    work: { before: CommittedWeights; after: Weights; batch: TrainingBatch; trace: StepTrace },
+    work: { before: CommittedWeights; after: BlindedWeights; batch: DatasetBatch; trace: StepTrace },
   ): Promise<{ step: ProvenStep; points: Uint8Array }> {
-    const { before, after, batch, trace } = work;
-    const beforeCommitment = unblinded(before.points);
-    const afterCommitment = await this.#system.commitChange(before.weights, beforeCommitment, after);
-    const batchCommitment = await this.#system.commitBatch(batch.x, batch.y);
+    const { before, batch, trace } = work;
+    const after = work.after.weights;
+    const blinders = this.#decodeBlinders(work.after.blinders);
+    const beforeCommitment = this.#commitmentOf(before);
+    const afterCommitment = await this.#system.commitChange(before.weights, beforeCommitment, after, blinders);
+    const batchCommitment = await this.#system.commitBatch(batch.x, batch.y, this.#batchBlinders(batch));
     const { statement, proof } = await this.#system.proveStep(header, {
       before: before.weights,
       after,
@@ -129,8 +160,17 @@ export class ModelProver {
     return all;
   }
 
-  async checkBatches(batches: readonly (TrainingBatch & { readonly points: Uint8Array })[]): Promise<void> {
-    await this.#system.checkBatches(batches.map(({ x, y, points }) => ({ x, labels: y, ...unblinded(points) })));
+  async blindBatches(batches: readonly CommittedBatch[]): Promise<Uint8Array[]> {
+    return batches.map((batch) => encodePoints(blindAll(decodePoints(batch.points), this.#batchBlinders(batch))));
+  }
+
+  async checkBatches(batches: readonly CommittedBatch[]): Promise<void> {
+    await this.#system.checkBatches(
+      batches.map((batch) => {
+        const { x, y, points } = batch;
+        return { x, labels: y, points: decodePoints(points), blinders: this.#batchBlinders(batch) };
+      }),
+    );
   }
 
   /** The code depends on nothing but the model and the reference string, so it is made once. */

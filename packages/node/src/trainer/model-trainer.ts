@@ -1,10 +1,8 @@
 import { parseModel } from "@skynet/onnx";
 import {
-  average,
   compileTraining,
   createExecutor,
-  decodeDelta,
-  encodeDelta,
+  DataError,
   exportModel,
   initialWeights,
   quantiseBytes,
@@ -13,17 +11,24 @@ import {
   type IntegerProgram,
 } from "@skynet/proof";
 import { keccak256, SkyNetError, tensorId, toHex, type Hex } from "@skynet/protocol";
-import type {
-  CommittedWeights,
-  Evaluation,
-  ModelShape,
-  ProvenStep,
-  StepHeader,
-  TrainingBatch,
-  TrainingSettings,
-  VerifierCode,
-  Weights,
-  WeightsIdentity,
+import {
+  averageUpdates,
+  type BlindedWeights,
+  type CommittedBatch,
+  type CommittedWeights,
+  type DatasetBatch,
+  decodeUpdate,
+  encodeUpdate,
+  type Evaluation,
+  type ModelShape,
+  type ProvenStep,
+  type RoundStart,
+  type StepHeader,
+  type TrainingBatch,
+  type TrainingSettings,
+  type VerifierCode,
+  type Weights,
+  type WeightsIdentity,
 } from "@skynet/swarm";
 import { createModelProver, type ModelProver } from "./model-prover.ts";
 import type { TrainerMethods, TrainerSetup } from "./protocol.ts";
@@ -40,12 +45,20 @@ interface Loaded {
   readonly shape: ModelShape;
 }
 
+/** What the trainer knows of the round in training. */
+interface Training {
+  readonly start: RoundStart;
+  /** Steps since the start. */
+  done: number;
+  /** Where the weights were committed last. */
+  mark: CommittedWeights;
+}
+
 /** Trains one model with the exact integer program; commits and proves when the job wants it. */
 export class ModelTrainer implements TrainerMethods {
   readonly #setup: TrainerSetup;
   #model: Loaded | undefined;
-  /** Where the weights in training were committed last. */
-  #mark: CommittedWeights | undefined;
+  #training: Training | undefined;
 
   constructor(setup: TrainerSetup) {
     this.#setup = setup;
@@ -56,7 +69,7 @@ export class ModelTrainer implements TrainerMethods {
     if (this.#model?.key === key) return this.#model.shape;
     await this.#model?.prover?.close();
     this.#model = undefined;
-    this.#mark = undefined;
+    this.#training = undefined;
     const { batchSize, learningRate, averaging, proof } = settings;
     const program = compileTraining(parseModel(model), { batchSize, learningRate, workers: averaging });
     const executor = await createExecutor(program);
@@ -77,13 +90,16 @@ export class ModelTrainer implements TrainerMethods {
     return quantiseBytes(this.#loaded().program, bytes);
   }
 
-  async setWeights(start: CommittedWeights): Promise<void> {
+  async setWeights(start: RoundStart): Promise<void> {
     this.#loaded().executor.load(start.weights);
-    this.#mark = start;
+    this.#training = { start, done: 0, mark: start };
   }
 
   async step({ x, y }: TrainingBatch): Promise<number> {
-    return this.#loaded().executor.step(x, y).loss;
+    const { executor, training } = this.#inTraining();
+    const { loss } = executor.step(x, y);
+    training.done++;
+    return loss;
   }
 
   async weights(): Promise<Weights> {
@@ -91,22 +107,31 @@ export class ModelTrainer implements TrainerMethods {
   }
 
   async checkpoint(): Promise<WeightsIdentity> {
-    const weights = this.#loaded().executor.weights();
-    const identity = await this.identify(weights, this.#mark);
-    this.#mark = { weights, points: identity.points };
+    const { executor, training } = this.#inTraining();
+    const weights = executor.weights();
+    const identity = await this.identify(weights, this.#blinders(training), training.mark);
+    training.mark = { weights, ...identity };
     return identity;
   }
 
-  async proveStep(header: StepHeader, batch: TrainingBatch): Promise<ProvenStep> {
-    const { executor } = this.#loaded();
+  /** W_r keeps its own blinders; those after each step follow from the round's secret. */
+  #blinders({ start, done }: Training): Uint8Array {
+    return done === 0
+      ? start.blinders
+      : (this.#loaded().prover?.weightBlinders(start.secret, done) ?? new Uint8Array());
+  }
+
+  async proveStep(header: StepHeader, batch: DatasetBatch): Promise<ProvenStep> {
+    const { executor, training } = this.#inTraining();
     const prover = this.#prover();
     await this.checkpoint();
-    const before = this.#mark!;
+    const before = training.mark;
     const trace = executor.trace(batch.x, batch.y.length, batch.y);
     executor.step(batch.x, batch.y);
-    const after = executor.weights();
+    training.done++;
+    const after = { weights: executor.weights(), blinders: this.#blinders(training) };
     const { step, points } = await prover.proveStep(header, { before, after, batch, trace });
-    this.#mark = { weights: after, points };
+    training.mark = { ...after, points };
     return step;
   }
 
@@ -114,18 +139,24 @@ export class ModelTrainer implements TrainerMethods {
     return this.#prover().verifyStep(header, idIn, step);
   }
 
-  async identify(weights: Weights, near?: CommittedWeights): Promise<WeightsIdentity> {
+  async identify(weights: Weights, blinders?: Uint8Array, near?: CommittedWeights): Promise<WeightsIdentity> {
     const { program, prover } = this.#loaded();
-    if (prover) return prover.identify(weights, near);
+    if (prover) return prover.identify(weights, blinders, near);
+    if (blinders && blinders.length > 0)
+      throw new SkyNetError("BadBlinders", "there are blinders in a job without commitments");
     const tensors = weightTensors(program).map(({ shape, scale }, i) => ({ shape, scale, data: weights[i]! }));
-    return { id: toHex(tensorId("weights", tensors)), points: new Uint8Array() };
+    return { id: toHex(tensorId("weights", tensors)), points: new Uint8Array(), blinders: new Uint8Array() };
   }
 
   commitBatches(batches: readonly TrainingBatch[]): Promise<Uint8Array[]> {
     return this.#prover().commitBatches(batches);
   }
 
-  checkBatches(batches: readonly (TrainingBatch & { readonly points: Uint8Array })[]): Promise<void> {
+  blindBatches(batches: readonly CommittedBatch[]): Promise<Uint8Array[]> {
+    return this.#prover().blindBatches(batches);
+  }
+
+  checkBatches(batches: readonly CommittedBatch[]): Promise<void> {
     return this.#prover().checkBatches(batches);
   }
 
@@ -133,16 +164,21 @@ export class ModelTrainer implements TrainerMethods {
     return this.#prover().verifier();
   }
 
-  async encodeUpdate(base: Weights, updated: Weights): Promise<Uint8Array> {
-    return encodeDelta(this.#loaded().program, base, updated);
+  async encodeUpdate(base: Weights, updated: BlindedWeights): Promise<Uint8Array> {
+    return encodeUpdate(this.#loaded().program, base, updated);
   }
 
-  async applyUpdate(base: Weights, update: Uint8Array): Promise<Weights> {
-    return decodeDelta(this.#loaded().program, base, update);
+  async applyUpdate(base: Weights, update: Uint8Array): Promise<BlindedWeights> {
+    return decodeUpdate(this.#loaded().program, this.#blocks(), base, update);
   }
 
-  async average(base: Weights, updates: readonly Weights[]): Promise<Weights> {
-    return average(this.#loaded().program, base, updates);
+  async average(base: BlindedWeights, updates: readonly BlindedWeights[]): Promise<BlindedWeights> {
+    return averageUpdates(this.#loaded().program, this.#blocks(), base, updates);
+  }
+
+  /** Of a commitment to weights; none in quorum mode. */
+  #blocks(): number {
+    return this.#loaded().shape.proof?.weightBlocks ?? 0;
   }
 
   async evaluate(weights: Weights, x: Int8Array, y: Uint8Array): Promise<Evaluation> {
@@ -159,6 +195,13 @@ export class ModelTrainer implements TrainerMethods {
   #loaded(): Loaded {
     if (!this.#model) throw new SkyNetError("NoModel", "no model is loaded in the trainer");
     return this.#model;
+  }
+
+  /** @throws DataError `NotLoaded` when no weights were set */
+  #inTraining(): { readonly executor: Executor; readonly training: Training } {
+    const { executor } = this.#loaded();
+    if (!this.#training) throw new DataError("NotLoaded", "no weights are in training");
+    return { executor, training: this.#training };
   }
 
   #prover(): ModelProver {

@@ -47,7 +47,7 @@ describe("a training thread", () => {
     expect(identity.id).toMatch(/^0x/);
     expect(threads).toHaveLength(2);
     await expect(trainer.weights()).rejects.toMatchObject({ code: "NotLoaded" });
-    await trainer.setWeights({ weights, points: new Uint8Array() });
+    await trainer.setWeights({ weights, ...identity, secret: seed });
     expect(await trainer.weights()).toEqual(weights);
   });
 

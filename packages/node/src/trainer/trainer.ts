@@ -78,6 +78,7 @@ export function startTrainer({ spawn = spawnThread, ...options }: TrainerOptions
     verifyStep: call("verifyStep"),
     identify: call("identify"),
     commitBatches: call("commitBatches"),
+    blindBatches: call("blindBatches"),
     checkBatches: call("checkBatches"),
     verifier: call("verifier"),
     encodeUpdate: call("encodeUpdate"),

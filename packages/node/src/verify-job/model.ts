@@ -19,7 +19,7 @@ import {
   VerifierKind,
   verifierIdOf,
 } from "@skynet/protocol";
-import type { JobMetadata } from "@skynet/swarm";
+import { circuitOf, type JobMetadata } from "@skynet/swarm";
 import { loadReferenceString } from "../trainer/reference-string.ts";
 import { VerificationError } from "./audit.ts";
 
@@ -41,11 +41,8 @@ export async function openSystem(
       hint: `Its CID must be ${metadata.modelCid}.`,
     });
   const { batchSize, learningRate } = metadata;
-  const { blockBits, tableBits } = metadata.circuit ?? {};
-  const circuit = stepCircuit(compileTraining(parseModel(model), { batchSize, learningRate, workers }), {
-    ...(blockBits === undefined ? {} : { blockBits }),
-    ...(tableBits === undefined ? {} : { tableBits }),
-  });
+  const program = compileTraining(parseModel(model), { batchSize, learningRate, workers });
+  const circuit = stepCircuit(program, circuitOf(metadata.circuit ?? {}));
   const string = await loadReferenceString(srs, circuit.settings.blockBits, chain.chainId);
   return createProofSystem(circuit, string, { threads: threads ?? 2 });
 }
@@ -59,6 +56,7 @@ export async function checkModel(
 ): Promise<ChainVerifier> {
   if ((await ownVerifierId(system)) !== stepVerifier)
     throw new VerificationError("WrongVerifier", "the job's verifier contract is not the one of its model");
+  // Everybody can compute the initial weights from the job's seed, so nothing blinds their commitment.
   const initial = await system.commitWeights(initialWeights(system.circuit.program, seed));
   if (system.weightsId(initial.points) !== modelId)
     throw new VerificationError("WrongModel", "the initial weights do not follow from the job's seed", {

@@ -2,12 +2,15 @@ import path from "node:path";
 import { type Command, Option } from "commander";
 import {
   type Circuit,
+  type Commitment,
   compileVerifier,
   createExecutor,
   createProofSystem,
+  deriveBlinders,
   generateVerifier,
   type InferenceModel,
   inferenceCircuit,
+  noBlinders,
   type ProofSystem,
   quantiseBytes,
   readInferenceModel,
@@ -96,6 +99,22 @@ async function open(circuit: Circuit, options: InferOptions): Promise<ProofSyste
   return createProofSystem(circuit, srs, { threads: options.threads });
 }
 
+/**
+ * Whoever holds the model can compute its id, so blinders follow from the weights; nobody else learns more than whether a
+ * guess of all weights is right.
+ */
+async function commitTo(system: ProofSystem, weights: readonly Int32Array[]): Promise<Commitment> {
+  const blocks = system.blocks.weights;
+  if (!system.circuit.settings.hiding) return system.commitWeights(weights, noBlinders(blocks));
+  const content = weights.map((tensor) => {
+    const view = new DataView(new ArrayBuffer(tensor.byteLength));
+    tensor.forEach((value, i) => view.setInt32(4 * i, value, true));
+    return new Uint8Array(view.buffer);
+  });
+  const secret = keccak256(keccak256(new TextEncoder().encode("skynet/1/model")), ...content);
+  return system.commitWeights(weights, deriveBlinders(secret, ["weights"], blocks));
+}
+
 async function infer(model: InferenceModel, options: InferOptions, ui: Ui): Promise<Record<string, unknown>> {
   const { program, weights } = model;
   if (options.input === undefined)
@@ -111,7 +130,7 @@ async function infer(model: InferenceModel, options: InferOptions, ui: Ui): Prom
     ui.progress("Committing to the weights", 1, steps);
     const executor = await createExecutor(program);
     executor.load(weights);
-    const commitment = await system.commitWeights(weights);
+    const commitment = await commitTo(system, weights);
     const startedMs = performance.now();
     const header = { chainId: LOCAL_CHAIN, verifier: NO_VERIFIER, context: LOCAL_CONTEXT };
     const { statement, proof, logits } = await system.proveInference(
@@ -157,7 +176,7 @@ async function check(
   const { statement, inputMode, outputMode, proof } = parsed.data;
   const system = await open(inferenceCircuit(model.program, 1, { input: inputMode, output: outputMode }), options);
   try {
-    const modelId = system.weightsId((await system.commitWeights(model.weights)).points);
+    const modelId = system.weightsId((await commitTo(system, model.weights)).points);
     if (modelId !== statement.idIn)
       throw new InvalidInputError("WrongModel", "the proof is about another model", {
         hint: "Check it with the model that it was made with.",

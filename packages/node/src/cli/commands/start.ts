@@ -5,13 +5,14 @@ import { startDevnet } from "../../devnet/devnet.ts";
 import { readJobFile, type JobFile } from "../../job-file.ts";
 import { runRequester } from "../../roles/requester.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
-import { homeDir, integer, jsonOption, showEnd, withUi, type JsonOption } from "../options.ts";
+import { homeDir, integer, jsonOption, noZkOption, showEnd, withUi, withZk, type JsonOption } from "../options.ts";
 
 interface StartOptions extends JsonOption {
   readonly workers?: number;
   readonly rounds?: number;
   readonly prove?: string;
   readonly stay?: true;
+  readonly zk: boolean;
   readonly job: string;
 }
 
@@ -56,13 +57,14 @@ export function addStart(program: Command): void {
       ]),
     )
     .option("--stay", "keep the network running afterwards, until Ctrl-C")
+    .addOption(noZkOption())
     .option("--job <file>", "job file", exampleJob)
     .addOption(jsonOption())
     .addHelpText("after", "\nExample:\n  $ npm start -- --workers 4 --rounds 4 --json summary.json")
     .action((options: StartOptions) =>
       withUi(options, async (ui) => {
         const signal = shutdownSignal();
-        const file = await readJobFile(options.job);
+        const file = withZk(await readJobFile(options.job), options.zk);
         const count = options.workers ?? file.workers.count;
         const minimum = Math.min(file.workers.minimum ?? count, count);
         const chosen = options.prove === "all" ? provingAll(file) : file;

@@ -9,9 +9,11 @@ import {
   addConnectionOptions,
   addProofOptions,
   homeDir,
+  noZkOption,
   resolveConnection,
   showEnd,
   withUi,
+  withZk,
   type ConnectionOptions,
   type JsonOption,
   type ProofOptions,
@@ -20,6 +22,7 @@ import {
 interface TrainOptions extends ConnectionOptions, JsonOption, ProofOptions {
   readonly data: string;
   readonly listen: string;
+  readonly zk: boolean;
 }
 
 /** `skynet train JOB.yaml`: posts a job and leads it to its end; run again, it resumes an unfinished one. */
@@ -29,7 +32,8 @@ export function addTrain(program: Command): void {
     .description("post a training job, follow it to its end and fetch the model; run again to resume an unfinished job")
     .argument("<job>", "job file, such as examples/fashion-mnist/job.yaml")
     .option("--data <folder>", "folder for the job's files and results", path.join(homeDir(), "requester"))
-    .option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0");
+    .option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0")
+    .addOption(noZkOption());
   addProofOptions(command);
   addConnectionOptions(command)
     .addHelpText(
@@ -39,7 +43,7 @@ export function addTrain(program: Command): void {
     .action((file: string, options: TrainOptions) =>
       withUi(options, async (ui) => {
         const signal = shutdownSignal();
-        const job = await readJobFile(file);
+        const job = withZk(await readJobFile(file), options.zk);
         const connection = resolveConnection(options);
         const privateKey = await openKeystore(
           connection.keystore,
