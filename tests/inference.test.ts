@@ -80,7 +80,7 @@ describe("skynet circuit", () => {
     const { code, stdout } = await run("circuit", model, "--batch", "128", "--learning-rate", "0.5");
     expect(code).toBe(0);
     expect(stdout).toContain("softmax division");
-    expect(stdout).toContain("9,152 bytes");
+    expect(stdout).toContain("10,016 bytes");
   });
 
   it("names each operator that is not supported and what to use instead", async () => {

@@ -32,6 +32,8 @@ export interface LocalResult extends CommittedWeights {
 }
 
 interface StoredContent {
+  /** What the result follows from: the seed that decides the batches, and the weights before. */
+  readonly jobSeed: Uint8Array;
   readonly modelId: Uint8Array;
   readonly update: Uint8Array;
   readonly interior: readonly Uint8Array[];
@@ -39,9 +41,16 @@ interface StoredContent {
 
 /** What is committed from a file decides about the stake, so that a damaged one must be noticed before. */
 const storedSchema = z
-  .strictObject({ modelId: bytesOf(32), update: bytes, interior: z.array(bytesOf(32)), checksum: bytesOf(32) })
+  .strictObject({
+    jobSeed: bytesOf(32),
+    modelId: bytesOf(32),
+    update: bytes,
+    interior: z.array(bytesOf(32)),
+    checksum: bytesOf(32),
+  })
   .refine((stored) => toHex(checksumOf(stored)) === toHex(stored.checksum), "the checksum is another");
-const checksumOf = ({ modelId, update, interior }: StoredContent) => keccak256(modelId, update, ...interior);
+const checksumOf = ({ jobSeed, modelId, update, interior }: StoredContent) =>
+  keccak256(jobSeed, modelId, update, ...interior);
 const fileOf = (round: number) => `update-${round}.cbor`;
 
 /** How many batches are fetched ahead of the step that needs them. */
@@ -82,7 +91,8 @@ export async function trainRound(
   const weights = await trainer.weights();
   signal.throwIfAborted();
   const update = await trainer.encodeUpdate(base.weights, { weights, blinders: end.blinders });
-  const content: StoredContent = { modelId: fromHex(snapshot.modelId), update, interior };
+  const { jobSeed, modelId } = snapshot;
+  const content: StoredContent = { jobSeed: fromHex(jobSeed), modelId: fromHex(modelId), update, interior };
   await files.write(fileOf(snapshot.round), encode({ ...content, checksum: checksumOf(content) }));
   return {
     result: { weights, ...end, interior, update },
@@ -91,15 +101,16 @@ export async function trainRound(
   };
 }
 
-/** Result of this round from before a restart, if there is an undamaged one for the present weights. */
+/** Result of this round from before a restart, if there is an undamaged one for the present weights and batches. */
 export async function storedRound(
   { files, trainer }: PeerModules,
   peer: JobPeer,
-  round: number,
+  { round, jobSeed }: Pick<JobSnapshot, "round" | "jobSeed">,
 ): Promise<LocalResult | undefined> {
   const stored = parsed(await files.read(fileOf(round)));
   const { base } = peer;
-  if (stored === undefined || base === undefined || toHex(stored.modelId) !== base.modelId) return undefined;
+  if (stored === undefined || base === undefined) return undefined;
+  if (toHex(stored.modelId) !== base.modelId || toHex(stored.jobSeed) !== jobSeed) return undefined;
   const { update, interior } = stored;
   let made: BlindedWeights;
   try {

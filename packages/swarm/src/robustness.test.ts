@@ -1,4 +1,4 @@
-import { decode, encode, fromHex, SkyNetError } from "@skynet/protocol";
+import { decode, encode, fromHex, keccak256, SkyNetError } from "@skynet/protocol";
 import { describe, expect, it } from "vitest";
 import { checkAnswerCost, costOfAnswer } from "./answer-cost.ts";
 import { Audits } from "./audits.ts";
@@ -17,6 +17,13 @@ const without = (seat: number, round: number) =>
 
 const abstentions = (events: Awaited<ReturnType<typeof simulate>>["events"]) =>
   events.flatMap(({ worker, event }) => (event.type === "abstained" ? [{ worker, ...event }] : []));
+
+/** What a worker keeps of a round. */
+interface StoredResult {
+  readonly modelId: Uint8Array;
+  readonly update: Uint8Array;
+  readonly interior: readonly Uint8Array[];
+}
 
 describe("a worker of a proven job", () => {
   it.each([
@@ -38,7 +45,17 @@ describe("a worker of a proven job", () => {
     expect(chain.proven.filter(({ round }) => round === 1)).toHaveLength(8);
   });
 
-  it("does not commit to a result that was changed on its disk", async () => {
+  it.each([
+    ["was changed on its disk", (content: StoredResult) => content],
+    [
+      "follows from another seed of the job",
+      ({ modelId, update, interior }: StoredResult) => {
+        const jobSeed = new Uint8Array(32).fill(9);
+        const checksum = keccak256(jobSeed, modelId, update, ...interior);
+        return { jobSeed, modelId, update, interior, checksum };
+      },
+    ],
+  ])("does not commit to a result that %s", async (_, change) => {
     let present: SimulatedChain | undefined;
     const { result, chain } = await simulate({
       proof: terms,
@@ -53,8 +70,9 @@ describe("a worker of a proven job", () => {
         backAfterMs: 10,
         damage: async (files) => {
           // The update of round 0, as if it were one for the model of round 1.
-          const other = decode((await files.read("update-0.cbor"))!) as object;
-          await files.write("update-1.cbor", encode({ ...other, modelId: fromHex(present!.modelId) }));
+          const other = decode((await files.read("update-0.cbor"))!) as StoredResult;
+          const forged = change({ ...other, modelId: fromHex(present!.modelId) });
+          await files.write("update-1.cbor", encode(forged));
         },
       },
     });

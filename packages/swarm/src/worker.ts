@@ -87,7 +87,7 @@ class WorkerJob {
   readonly #trainerUse = new TrainerUse();
   readonly #audits: Audits;
   /** What this worker made of its latest round. */
-  #own: { readonly round: number; readonly modelId: Hex; readonly result: LocalResult } | undefined;
+  #own: { readonly key: string; readonly result: LocalResult } | undefined;
   /** Why the steps of the round are not done yet. */
   #trouble = "";
   #abstained = -1;
@@ -255,7 +255,7 @@ class WorkerJob {
       await this.#ensureInitialWeights(snapshot);
       try {
         const result = await this.#trainerUse.run(snapshot, this.#m.signal, async (signal) => {
-          const made = (await this.#stored(round)) ?? (await this.#localSteps(snapshot, batches, signal));
+          const made = (await this.#stored(snapshot)) ?? (await this.#localSteps(snapshot, batches, signal));
           signal.throwIfAborted();
           return made;
         });
@@ -295,22 +295,27 @@ class WorkerJob {
   }
 
   /** The own result of this round, from memory or from before a restart. */
-  async #stored(round: number): Promise<LocalResult | undefined> {
-    const { modelId } = this.#peer.requireBase();
-    if (this.#own?.round === round && this.#own.modelId === modelId) return this.#own.result;
-    const result = await storedRound(this.#m, this.#peer, round);
-    if (result) this.#own = { round, modelId, result };
+  async #stored(snapshot: JobSnapshot): Promise<LocalResult | undefined> {
+    const key = this.#keyOf(snapshot);
+    if (this.#own?.key === key) return this.#own.result;
+    const result = await storedRound(this.#m, this.#peer, snapshot);
+    if (result) this.#own = { key, result };
     return result;
+  }
+
+  /** What a result follows from: after a reorganisation of the chain the same round can have another seed. */
+  #keyOf({ round, jobSeed }: JobSnapshot): string {
+    return [round, jobSeed, this.#peer.requireBase().modelId].join("/");
   }
 
   async #localSteps(snapshot: JobSnapshot, batches: BatchSource, signal: AbortSignal): Promise<LocalResult> {
     const report = (step: number, steps: number) =>
       this.#options.onProgress?.({ type: "training", round: snapshot.round, step, steps });
-    const { modelId } = this.#peer.requireBase();
+    const key = this.#keyOf(snapshot);
     const start = this.#startOf(snapshot);
     const { result, ...stats } = await trainRound(this.#m, start, snapshot, batches, signal, report);
     this.#stats = { ...this.#stats, ...stats };
-    this.#own = { round: snapshot.round, modelId, result };
+    this.#own = { key, result };
     return result;
   }
 
@@ -337,7 +342,7 @@ class WorkerJob {
 
   /** What was committed, unless it was lost or damaged. */
   async #storedOwn(snapshot: JobSnapshot): Promise<LocalResult | undefined> {
-    const stored = await this.#stored(snapshot.round);
+    const stored = await this.#stored(snapshot);
     return stored && this.#isCommitted(snapshot, stored) ? stored : undefined;
   }
 

@@ -7,7 +7,7 @@ import { inverse } from "../field/fr.ts";
 import { coordinates, extension, range } from "../reference/dense.ts";
 import { openPlainly } from "../reference/opening.ts";
 import type { Commit } from "../reference/prover.ts";
-import type { Claim, Point } from "../script/backend.ts";
+import type { Point } from "../script/backend.ts";
 import { type Coordinates, Core, type CoreOptions, type Oracle } from "../script/core.ts";
 import type { ProofKey } from "../script/key.ts";
 import { runScript } from "../script/script.ts";
@@ -153,7 +153,7 @@ class Simulator extends Core {
     // whether the equations hold is for the verifier to say
   }
 
-  claims(_: readonly Claim<bigint>[]): void {
+  claims(): void {
     // nothing is claimed about anything that exists
   }
 
