@@ -18,6 +18,8 @@ export interface CircuitReport {
   readonly lookups: number;
   /** Enforced width of each digit family: name, digits, bits. */
   readonly widths: readonly { readonly name: string; readonly digits: number; readonly bits: number }[];
+  /** Scalars of a proof that are hidden by pads; 0 without zero knowledge. */
+  readonly hiddenScalars: number;
   readonly proofBytes: number;
   readonly estimatedProveSeconds: number;
   readonly estimatedGas: number;
@@ -65,6 +67,7 @@ export function reportCircuit(circuit: Circuit): CircuitReport {
     committedCells: tensors.filter(({ source }) => source === "prover").reduce((sum, { used }) => sum + used, 0),
     lookups: range + (pairs === undefined ? 0 : 2 ** pairs.vars),
     widths: widthsOf(circuit),
+    hiddenScalars: circuit.pads === null ? 0 : circuit.pads.count + 2 * circuit.pads.products,
     proofBytes,
     estimatedProveSeconds: estimateSeconds(circuit),
     estimatedGas: estimateGas(circuit, proofBytes),

@@ -68,6 +68,7 @@ function reportLines(report: CircuitReport): string[] {
       row(name, `${thousands(cells)} cells in ${points} point${points === 1 ? "" : "s"}`),
     ),
     row("committed per proof", `${thousands(report.committedCells)} cells, ${thousands(report.lookups)} lookups`),
+    row("zero knowledge", `yes, ${report.hiddenScalars} scalars of a proof are padded`),
     "",
     "cost",
     row("proof", `${thousands(report.proofBytes)} bytes`),
