@@ -8,7 +8,13 @@ const settings = (batch: number) => ({ batchSize: batch, learningRate: batch / 2
 describe("the report of a circuit", () => {
   it("counts what is committed and names every relation of the main model", () => {
     const report = reportCircuit(stepCircuit(perceptronProgram([784, 128, 10], settings(32))));
-    expect(report).toMatchObject({ model: "784-128-10", params: 101_770, proofBytes: 8736, blockBits: 14, hiddenScalars: 130 });
+    expect(report).toMatchObject({
+      model: "784-128-10",
+      params: 101_770,
+      proofBytes: 8736,
+      blockBits: 14,
+      hiddenScalars: 130,
+    });
     expect(report.tensors.map(({ name, points }) => [name, points])).toEqual([
       ["weights", 7],
       ["next", 7],
