@@ -3,6 +3,7 @@ import {
   createDevelopmentString,
   createExecutor,
   createProofSystem,
+  deriveBlinders,
   initialWeights,
   type ProofError,
   stepCircuit,
@@ -54,7 +55,9 @@ async function makeSystem(threads: number, kernels: Kernels | undefined) {
   });
   const circuit = stepCircuit(program, { blockBits: 7, tableBits: 7 });
   const srs = await createDevelopmentString({ blockBits: 7, ...(kernels && { kernels: kernels.proof }) });
-  const system = await createProofSystem(circuit, srs, { threads, ...(kernels && { kernels }) });
+  // one proof in each process, with known randomness: so the bytes can be compared
+  const random = () => new Uint8Array(32).fill(42);
+  const system = await createProofSystem(circuit, srs, { threads, random, ...(kernels && { kernels }) });
   const executor = await createExecutor(program, kernels && { kernels: kernels.executor });
   executor.load(initialWeights(program, new Uint8Array(32).fill(3)));
   return { system, executor };
@@ -68,12 +71,14 @@ export async function proveSmallStep(threads: number, kernels?: Kernels): Promis
     const x = Int8Array.from({ length: BATCH * SIZES[0] }, () => random(-18, 46));
     const labels = Uint8Array.from({ length: BATCH }, () => random(0, SIZES.at(-1)! - 1));
     const before = executor.weights();
-    const beforeCommitment = await system.commitWeights(before);
-    const batchCommitment = await system.commitBatch(x, labels);
+    const blinders = (name: "weights" | "batch", step: number) =>
+      deriveBlinders(new Uint8Array(32).fill(5), [name, step], system.blocks[name]);
+    const beforeCommitment = await system.commitWeights(before, blinders("weights", 0));
+    const batchCommitment = await system.commitBatch(x, labels, blinders("batch", 0));
     const trace = executor.trace(x, BATCH, labels);
     executor.step(x, labels);
     const after = executor.weights();
-    const afterCommitment = await system.commitChange(before, beforeCommitment, after);
+    const afterCommitment = await system.commitChange(before, beforeCommitment, after, blinders("weights", 1));
     const witness = { before, after, beforeCommitment, afterCommitment, x, labels, batchCommitment, trace };
     const { statement, proof } = await system.proveStep(HEADER, witness);
 

@@ -1,9 +1,14 @@
 import { execFile } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { fromHex } from "@skynet/protocol";
 import { expect, test } from "vitest";
-import { inferenceSubject, stepSubject } from "../attacks/subject.ts";
+import { startAnvil } from "../../../contracts/src/anvil.ts";
+import { VerifierChain } from "../attacks/evm.ts";
+import { codeOf, verdict } from "../attacks/run.ts";
+import { HEADER, inferenceSubject, stepSubject } from "../attacks/subject.ts";
 import { compileVerifier } from "./compile.ts";
 import { generateVerifier } from "./generate.ts";
 
@@ -59,6 +64,28 @@ test.each(["step", "inference"])("the code of a verifier computes and nothing el
   const called = [...source.matchAll(/staticcall\(gas\(\), ([^,]+),/g)].map((match) => match[1]);
   expect(called).toEqual(["7", "6", "8"]);
   expect(source).not.toMatch(/\b(immutable|constructor|storage|delegatecall|sload|sstore)\b/);
+});
+
+test("on a public chain the contract takes proofs that hide, and refuses whatever hides nothing", async () => {
+  const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), "skynet-public-"));
+  const chainId = 534351;
+  const anvil = await startAnvil({ dataDir, chainId, blockTimeSeconds: 0 });
+  const chain = new VerifierChain(anvil.rpcUrl);
+  try {
+    for (const hiding of [true, false])
+      for (const omitted of [new Set<string>(), new Set(["chain"])]) {
+        const subject = await stepSubject({ hiding });
+        const proof = await subject.prove({ statement: () => ({ chainId }), omitted });
+        await subject.close();
+        const expected = hiding || omitted.has("chain") ? "accepted" : "chain";
+        expect(await verdict(subject, proof)).toBe(expected);
+        await chain.install(HEADER.verifier, await codeOf(subject.key, omitted));
+        expect(await chain.verdict(HEADER.verifier, proof.header, proof.proof)).toBe(expected);
+      }
+  } finally {
+    await anvil.stop();
+    fs.rmSync(dataDir, { recursive: true });
+  }
 });
 
 test("two processes make the same code of the same model", async () => {
