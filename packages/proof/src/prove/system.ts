@@ -272,7 +272,7 @@ export class ProofSystem {
     const tensors = new Map<TensorName, readonly CurvePoint[]>([["weights", points]]);
     const blinders = new Map<TensorName, Blinders>([["weights", commitment.blinders]]);
     const commit = async (name: "batch" | "output", own: Int32Array) => {
-      const committed = this.#blinded(await this.#commit(name, own), this.#freshBlinders(name));
+      const committed = this.#blinded(await this.#commit(name, own), this.#freshBlinders(name, own));
       cells.set(name, own);
       tensors.set(name, committed.points);
       blinders.set(name, committed.blinders);
@@ -293,10 +293,10 @@ export class ProofSystem {
     return { ...(await this.#prove(statement, cells, blinders, options)), logits, blinders };
   }
 
-  #freshBlinders(name: TensorName): Blinders {
+  #freshBlinders(name: TensorName, cells: Int32Array): Blinders {
     const { blocks } = this.circuit.tensors.find((tensor) => tensor.name === name)!;
     if (!this.circuit.settings.hiding) return noBlinders(blocks);
-    return freshRandomness(this.#random, []).scalars(blocks);
+    return freshRandomness(this.#random, [new Uint8Array(cells.slice().buffer)]).scalars(blocks);
   }
 
   async #prove(
