@@ -10,7 +10,7 @@ const tagOf = (name: string) => keccak256(text.encode(name));
 /**
  * Secret of a worker's round. It follows from the node's own secret, so that a worker that was restarted, or walks the
  * round again for an audit, makes the commitments again that it has made before. The weights of a round follow from the
- * job, the worker, the seed that decides its batches, the round and W_r: a reorganisation of the chain that changes one
+ * job, the worker (through its node's secret), the seed that decides its batches, the round and W_r: a reorganisation of the chain that changes one
  * of them changes the secret.
  * @param nodeSecret 32 bytes that only this node knows
  * @param modelId id of W_r

@@ -52,8 +52,8 @@ export function shapeOf(program: IntegerProgram): ModelShape {
 export type AfterStep = (step: number, weights: readonly Int32Array[]) => void;
 
 /**
- * The real executor in the calling thread. Its "points" are the weights themselves with their blinders, and its proof of
- * a step is its witness, see {@link SimulatedVerifier}.
+ * The real executor in the calling thread: one short method for each of the port. Its "points" are the weights themselves
+ * with their blinders, and its proof of a step is its witness, see {@link SimulatedVerifier}.
  */
 export async function localTrainer(
   program: IntegerProgram,

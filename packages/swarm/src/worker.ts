@@ -1,3 +1,4 @@
+// One file although it is long: what a worker does in each phase, from joining to its last round.
 import { countSeats, fromHex, hasSeat, type Hex, SkyNetError } from "@skynet/protocol";
 import { Audits } from "./audits.ts";
 import { roundSecret } from "./blinding.ts";

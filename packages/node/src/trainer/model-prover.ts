@@ -76,20 +76,23 @@ export class ModelProver {
     };
   }
 
-  /** Without zero knowledge there are no blinders but zeros: a proof would not verify with others. */
+  /**
+   * Without zero knowledge there are no blinders but zeros: a proof would not verify with others. Positions name the tag
+   * too: the same blinder must not hide the same numbers under two reference strings.
+   */
   #derive(secret: Uint8Array, position: readonly (string | number)[], count: number): Blinders {
     return this.#system.circuit.settings.hiding ? deriveBlinders(secret, position, count) : noBlinders(count);
   }
 
   /** Blinders of the weights after some steps of a round. */
   weightBlinders(secret: Uint8Array, step: number): Uint8Array {
-    return encodeBlinders(this.#derive(secret, ["weights", step], this.shape.weightBlocks));
+    return encodeBlinders(this.#derive(secret, ["weights", this.shape.weightsTag, step], this.shape.weightBlocks));
   }
 
   /** The hash of the content sees to it that one place never hides two different batches. */
   #batchBlinders({ x, y, index, secret }: DatasetBatch): Blinders {
     const content = toHex(keccak256(new Uint8Array(x.buffer, x.byteOffset, x.byteLength), y));
-    return this.#derive(secret, ["batch", index, content], this.shape.batchBlocks);
+    return this.#derive(secret, ["batch", this.shape.batchTag, index, content], this.shape.batchBlocks);
   }
 
   /** @throws SkyNetError `BadBlinders` */

@@ -95,6 +95,8 @@ export interface Changes {
   readonly omitted?: ReadonlySet<string>;
 }
 
+let attempts = 0;
+
 export class Subject {
   readonly key: ProofKey;
   readonly inputs: StepInputs;
@@ -156,12 +158,12 @@ export class Subject {
       witness.set("batch", Int32Array.from(own.batch, Number));
     const modules = { vectors: this.#vectors, committer: this.#committer };
     const options = { omitted, interference: { ...interference, helpers } };
-    // the honest prover refuses to use randomness twice; whoever attacks need not
+    // the honest prover refuses to use randomness twice; whoever attacks calls it by another name
     const randomness = new Map([...this.hidden.secrets.tensors].map(([name, cells]) => [name, [...cells]]));
     changeSecrets?.(randomness, this.circuit);
     const blinders = new Map([...this.hidden.blinders, ...this.hidden.secrets.blinders]);
     changeBlinders?.(blinders);
-    const hidden = { blinders: new Map(), secrets: { blinders, tensors: randomness } };
+    const hidden = { blinders: new Map(), secrets: { id: `attack ${attempts++}`, blinders, tensors: randomness } };
     const proof = await prove(modules, this.key, statement, witness, hidden, options);
     for (const [name, cells] of randomness) tensors.set(name, padded(this.circuit, name, cells));
     return { header: statement, proof, tensors, omitted };

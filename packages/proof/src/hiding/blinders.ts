@@ -28,7 +28,7 @@ function findBlindingPoint(): Point {
 
 export const BLINDING_POINT: Point = findBlindingPoint();
 
-// A table for one fixed base: half the time of a multiplication, and its time does not depend on the scalar.
+// A table for one fixed base: half the time of a multiplication.
 const base = bn254.G1.Point.fromAffine(BLINDING_POINT).precompute(8);
 
 /** C + rho H. */

@@ -116,8 +116,10 @@ export function drawHidden({ circuit }: ProofKey, random: Randomness, modulus: b
 export interface Removal {
   readonly name: string;
   readonly apply: (hidden: Hidden) => void;
-  /** The pad, where it is one of a single scalar or a factor. */
-  readonly cell?: number | undefined;
+  /** Whether it is the pad of a single scalar or of a factor. */
+  readonly isPad?: boolean;
+  /** What would show in a transcript without randomness; absent where that is always different. */
+  readonly shown?: (plain: Transcript) => string;
   /** What mask and spare cell then decide about besides the words that they hide. */
   readonly shows?: (transcript: Transcript) => readonly bigint[];
 }
@@ -130,7 +132,11 @@ export function removals({ circuit }: ProofKey): Removal[] {
   const pairs = 2 ** productVars;
   const pad = (name: string, cell: number): Removal => ({
     name,
-    cell,
+    isPad: true,
+    shown: ({ messages }) =>
+      messages
+        .flatMap(({ values, hiding }) => ("pads" in hiding ? values.filter((_, i) => hiding.pads[i] === cell) : []))
+        .join(),
     apply: ({ tensors }) => {
       tensors.get("pads")![cell] = 0n;
       multiplyPads(tensors.get("pads")!, productVars);
@@ -141,7 +147,7 @@ export function removals({ circuit }: ProofKey): Removal[] {
       name: "the spare pair",
       apply: (hidden) => [products, pairs + products].forEach((cell) => pad("", cell).apply(hidden)),
     },
-    { ...pad("the spare cell", spareCell({ vars })), cell: undefined },
+    { name: "the spare cell", apply: pad("", spareCell({ vars })).apply },
     { name: "the mask", apply: ({ tensors }) => void tensors.get("mask")!.fill(0n) },
     {
       name: "the blind",
@@ -155,12 +161,15 @@ export function removals({ circuit }: ProofKey): Removal[] {
           name: `the blinder of ${name}, block ${i}`,
           apply: ({ blinders }) => void (blinders.get(name)![i] = 0n),
           shows: (transcript) => unblindedView(transcript, name),
+          ...(isRandom(name) ? {} : { shown: ({ commitments }) => String(commitments.get(name)![i]) }),
         })),
       ),
     ...range(products).flatMap((k) => [pad(`pad ${k} left`, k), pad(`pad ${k} right`, pairs + k)]),
     ...range(count).map((k) => pad(`pad ${first + k}`, first + k)),
   ];
 }
+
+const isRandom = (name: TensorName): boolean => ["pads", "mask", "blind"].includes(name);
 
 /** What a commitment without a blinder says of mask and spare cell. */
 function unblindedView({ commitments, opened, share }: Transcript, name: TensorName): readonly bigint[] {

@@ -45,14 +45,24 @@ export function freshRandomness(random: RandomBytes, purpose: readonly Uint8Arra
  */
 export class Randomness {
   readonly #stream: ReturnType<typeof shake256.create>;
+  readonly #name: string;
+  #drawn = 0;
 
   /** @param purpose what the randomness is for, for example the statement of a proof */
   constructor(seed: Uint8Array, purpose: readonly Uint8Array[]) {
-    this.#stream = shake256.create().update(concatBytes(text.encode("skynet/1/randomness"), seed, ...purpose));
+    const key = concatBytes(text.encode("skynet/1/randomness"), seed, ...purpose);
+    this.#stream = shake256.create().update(key);
+    this.#name = toHex(keccak256(text.encode("skynet/1/stream"), key));
+  }
+
+  /** Names the stream and how far it is read, and tells nothing of it. */
+  get place(): string {
+    return `${this.#name}/${this.#drawn}`;
   }
 
   /** Uniform elements of a prime field. */
   scalars(count: number, modulus: bigint = P): bigint[] {
+    this.#drawn += count;
     const bytes = this.#stream.xof(WIDE_BYTES * count);
     return Array.from({ length: count }, (_, i) => {
       const high = readWord(bytes, WIDE_BYTES * i);

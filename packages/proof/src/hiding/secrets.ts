@@ -5,6 +5,8 @@ import type { Randomness } from "./randomness.ts";
 
 /** All randomness of one proof: the tensors `pads`, `mask` and `blind`, and the blinders of what the prover commits to. */
 export interface Secrets {
+  /** Names the place in the random stream that they come from: no two proofs may have the same. */
+  readonly id: string;
   readonly tensors: ReadonlyMap<TensorName, bigint[]>;
   readonly blinders: ReadonlyMap<TensorName, Blinders>;
 }
@@ -13,7 +15,8 @@ export interface Secrets {
 export function drawSecrets(circuit: Circuit, random: Randomness, modulus: bigint = P): Secrets {
   const blinders = new Map<TensorName, Blinders>();
   const tensors = new Map<TensorName, bigint[]>();
-  if (circuit.pads === null) return { tensors, blinders };
+  const { place: id } = random;
+  if (circuit.pads === null) return { id, tensors, blinders };
   for (const { name, source, blocks } of circuit.tensors)
     if (source === "prover") blinders.set(name, random.scalars(blocks, modulus));
   const { blockBits } = circuit.settings;
@@ -23,7 +26,7 @@ export function drawSecrets(circuit: Circuit, random: Randomness, modulus: bigin
   random.scalars(cells.length, modulus).forEach((value, i) => (mask[cells[i]!] = value));
   tensors.set("mask", mask);
   tensors.set("blind", random.scalars(2 ** blockBits, modulus));
-  return { tensors, blinders };
+  return { id, tensors, blinders };
 }
 
 /** Uniform pads; the products follow from their pairs. Pairs and pads behind the used ones are zero but the spare ones. */

@@ -69,8 +69,9 @@ export async function prove(
   hidden: HiddenPart,
   options: ProveOptions = {},
 ): Promise<Uint8Array> {
-  if (spent.has(hidden.secrets)) throw new ProofError("RepeatedRandomness", "the randomness of a proof is used twice");
-  spent.add(hidden.secrets);
+  if (spent.has(hidden.secrets.id))
+    throw new ProofError("RepeatedRandomness", "the randomness of a proof is used twice");
+  spent.add(hidden.secrets.id);
   const mark = modules.vectors.mark();
   try {
     const prover = new Prover(modules, key, statement, witness, hidden, options);
@@ -82,7 +83,7 @@ export async function prove(
 }
 
 /** Randomness of the proofs so far: two proofs with the same pads would reveal the difference of what they hide. */
-const spent = new WeakSet<Secrets>();
+const spent = new Set<string>();
 
 /** Share of the whole work that is done when a message goes out; from measurements, for progress only. */
 const PROGRESS: Readonly<Record<string, number>> = {
@@ -186,7 +187,10 @@ class Prover extends Core {
 
   protected message(id: string, count: number, round: number, hiding: Hiding): bigint[] {
     const plain = this.#answer(id, round);
-    const honest = "pads" in hiding ? plain.map((value, i) => mod(value + (this.#pads[hiding.pads[i]!] ?? 0n))) : plain;
+    const honest =
+      this.#pads.length > 0 && "pads" in hiding
+        ? plain.map((value, i) => mod(value + this.#pads[hiding.pads[i]!]!))
+        : plain;
     const values = this.#interference.message?.(id, round, honest) ?? honest;
     if (values.length !== count) throw new Error(`the message ${id} has ${values.length} words instead of ${count}`);
     this.sent.push(...values);
@@ -263,6 +267,8 @@ class Prover extends Core {
 
   /** The blinder of what is opened: those of all blocks with the blocks' coefficients. */
   combine(rho: Point<bigint>, coefficients: ReadonlyMap<TensorName, bigint>): void {
+    // one case in p: the blind would not be in what is opened
+    if (coefficients.get("blind") === 0n) throw new ProofError("RepeatedRandomness", "the share of the blind is zero");
     const { blockBits } = this.circuit.settings;
     let sum = 0n;
     for (const { name, vars } of this.circuit.tensors)

@@ -410,9 +410,9 @@ export class ReferenceProver extends Core {
   }
 
   protected message(id: string, _count: number, round: number, hiding: Hiding): bigint[] {
-    const pads = this.#tensors.get("pads") ?? [];
+    const pads = this.#tensors.get("pads");
     const words = this.#answer(id, round).map((value, i) =>
-      this.mod("pads" in hiding ? value + (pads[hiding.pads[i]!] ?? 0n) : value),
+      this.mod(pads !== undefined && "pads" in hiding ? value + pads[hiding.pads[i]!]! : value),
     );
     this.sent.push(...words);
     return words;

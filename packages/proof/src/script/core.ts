@@ -108,9 +108,16 @@ export abstract class Core implements Backend<bigint> {
 
   words(id: string, names: readonly string[], hiding: Hiding): bigint[] {
     if (names.length === 0) return [];
+    this.#checkPads(id, hiding, names.length);
     const values = this.message(id, names.length, -1, hiding);
     this.transcript.absorb(values);
     return values;
+  }
+
+  /** Every hidden scalar has its own pad. */
+  #checkPads(id: string, hiding: Hiding, count: number): void {
+    if (this.circuit.pads !== null && "pads" in hiding && new Set(hiding.pads).size !== count)
+      throw new Error(`the message ${id} has ${count} scalars and pads for ${new Set(hiding.pads).size}`);
   }
 
   zeroSumcheck(
@@ -121,6 +128,7 @@ export abstract class Core implements Backend<bigint> {
     tau: Point<bigint>,
     hiding: Hiding,
   ): bigint {
+    this.#checkPads(id, hiding, degree * vars);
     let claim = 0n;
     for (let j = vars - 1; j >= 0; j--) {
       const coefficients = this.message(id, degree, j, partOf(hiding, degree * (vars - 1 - j), degree));
@@ -141,6 +149,7 @@ export abstract class Core implements Backend<bigint> {
     start: bigint,
     hiding: Hiding,
   ): bigint {
+    this.#checkPads(id, hiding, 2 * (top - bottom));
     let claim = start;
     for (let j = top - 1; j >= bottom; j--) {
       const coefficients = this.message(id, 2, j, partOf(hiding, 2 * (top - 1 - j), 2)) as [bigint, bigint];

@@ -238,7 +238,7 @@ function contractions<Value>(script: Script<Value>, r: Point<Value>): void {
   }
 }
 
-/** Inference: nothing lies behind the real inputs, so that the same input always has the same id. */
+/** Inference: nothing lies behind the real inputs, so that an input has one encoding. */
 function inputPaddingClaim<Value>(script: Script<Value>, r: Point<Value>): void {
   const { backend, circuit, one } = script;
   const { batch, batchVars, layers } = circuit;
@@ -263,7 +263,7 @@ function outputClaim<Value>(script: Script<Value>, r: Point<Value>): void {
   const logits = circuit.output!;
   const vars = circuit.batchVars + last.cells!.unitVars;
   if (circuit.settings.output === "committed") {
-    // the whole tensor: cells behind the logits are zero, so that the same logits always have the same id
+    // the whole tensor: cells behind the logits are zero, so that logits have one encoding
     const whole = circuit.tensors.find(({ name }) => name === "output")!.vars;
     const inside = backend.keep(backend.bits(r, vars, whole - vars, 0));
     const { constant, terms } = formAt(script, logits, last.cells!, r, inside);

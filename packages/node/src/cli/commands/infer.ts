@@ -112,7 +112,7 @@ async function commitTo(system: ProofSystem, weights: readonly Int32Array[]): Pr
     return new Uint8Array(view.buffer);
   });
   const secret = keccak256(keccak256(new TextEncoder().encode("skynet/1/model")), ...content);
-  return system.commitWeights(weights, deriveBlinders(secret, ["weights"], blocks));
+  return system.commitWeights(weights, deriveBlinders(secret, ["weights", toHex(system.key.weightsTag)], blocks));
 }
 
 async function infer(model: InferenceModel, options: InferOptions, ui: Ui): Promise<Record<string, unknown>> {
