@@ -65,7 +65,7 @@ describe("a job in proof mode on a local network of processes", () => {
       const { network: net, requester } = await start(3, { beacon: "blockhash" });
       const summary = await summaryOf(requester);
       expect(summary).toMatchObject({ outcome: "COMPLETED", statesIdentical: true, mode: "proof", segment: 2 });
-      expect(summary).toMatchObject({ proofs: 12, provenWorkerRounds: 6, slashed: 0, rounds: 2 });
+      expect(summary).toMatchObject({ proofs: 12, provenWorkerRounds: 6, slashed: 0, rounds: 2, zk: true });
       expect(BigInt(summary.paid)).toBe(6n * 10n * TOKEN + TOKEN);
       expect(summary.gas.prove.count).toBe(6);
       expect(summary.gas.prove.mean).toBeGreaterThan(500_000);

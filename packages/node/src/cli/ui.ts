@@ -176,9 +176,9 @@ function provenText({ proofs }: RoundReport): string {
 function verificationText(summary: Summary): string {
   if (summary.mode === "quorum")
     return "quorum of the workers' signatures (every worker holds every update); nothing was proven";
-  const { proofs, provenWorkerRounds, gas, slashed } = summary;
+  const { proofs, provenWorkerRounds, gas, slashed, zk } = summary;
   const lost = slashed === 0 ? "" : `; ${slashed} slashed`;
-  return `${proofs} steps of ${provenWorkerRounds} worker-rounds proven on chain, ${formatGas(gas.prove.mean)} gas an answer${lost}`;
+  return `${proofs} steps of ${provenWorkerRounds} worker-rounds proven on chain${zk ? " in zero knowledge" : ""}, ${formatGas(gas.prove.mean)} gas an answer${lost}`;
 }
 
 /** The end of a run in a few lines. */

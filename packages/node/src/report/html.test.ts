@@ -37,6 +37,7 @@ const summary: Summary = {
   mode: "proof",
   proofs: 12,
   provenWorkerRounds: 6,
+  zk: true,
   segment: 2,
   steps: 256,
   gas: {

@@ -78,7 +78,7 @@ ${summary.mode === "proof" ? proofSection(summary) : ""}
 }
 
 /** Workers by rounds: proven steps and their gas; and what that means. */
-function proofSection({ perRound, workerIds, steps, segment, gas, slashed, provenWorkerRounds }: Summary): string {
+function proofSection({ perRound, workerIds, steps, segment, gas, slashed, provenWorkerRounds, zk }: Summary): string {
   const head = perRound.map(({ round }) => `<th>round ${round}</th>`).join("");
   const rows = workerIds.map((worker) => {
     const cells = perRound.map(({ proofs }) => {
@@ -93,9 +93,13 @@ ${rows.join("\n")}
 </tbody></table>
 <p>Proven on chain: in ${provenWorkerRounds} worker-rounds, the segments of ${segment} of ${steps} steps that were drawn after all workers had
 committed to every segment; each drawn step has a proof that it is exactly the step of this model on the batch that the contract
-prescribes. The start, the end and the average of every round are bound to the contract by commitments. On average ${formatGas(gas.prove.mean)} gas for an answer.${lost}</p>
+prescribes. The start, the end and the average of every round are bound to the contract by commitments. ${
+    zk
+      ? "Commitments and proofs are zero-knowledge: strangers learn nothing of weights or data from them."
+      : "This job did without zero knowledge: its proofs show something of weights and data."
+  } On average ${formatGas(gas.prove.mean)} gas for an answer.${lost}</p>
 <p>not proven: steps that were not drawn (faking them costs more on average than the round pays, by the stake rule), and that the data is
-good or honest. The reference string of a development chain is public, so its proofs show nothing to strangers.</p></section>`;
+good or honest. The secret of a development chain's reference string is public, so its proofs convince nobody who was not there.</p></section>`;
 }
 
 function roundRow(report: RoundReport): string {

@@ -10,6 +10,8 @@ export interface GasFigures {
 /** How a job was verified. */
 export interface ProofFigures {
   readonly mode: "proof" | "quorum";
+  /** Whether commitments and proofs were zero-knowledge. */
+  readonly zk: boolean;
   /** Steps that were proven on chain. */
   readonly proofs: number;
   /** Pairs of a worker and a round in which every drawn segment was proven. */

@@ -1,5 +1,6 @@
 import type { Chain, ChainJobEvent } from "@skynet/contracts";
 import { countSeats, JobMode, type Hex } from "@skynet/protocol";
+import { decodeMetadata } from "@skynet/swarm";
 import type { GasFigures, ProofFigures } from "../report/summary.ts";
 
 /** What the chain says about the verification of a finished job. */
@@ -23,6 +24,7 @@ export async function proofFigures(chain: Chain, jobId: Hex): Promise<ProofFigur
   ]);
   return {
     mode: isProof ? "proof" : "quorum",
+    zk: isProof && decodeMetadata(await chain.meta(jobId)).circuit?.hiding !== false,
     proofs: proven.length * spec.segment,
     provenWorkerRounds: [...slots.values()].filter((answers) => answers.length === spec.auditSteps).length,
     segment: isProof ? spec.segment : 0,

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Chain } from "@skynet/contracts";
 import { createChain } from "@skynet/contracts";
-import { InvalidInputError, JobOutcome, JobPhase, toHex, type Hex } from "@skynet/protocol";
+import { InvalidInputError, JobMode, JobOutcome, JobPhase, toHex, type Hex } from "@skynet/protocol";
 import { decodeMetadata, nameOf } from "@skynet/swarm";
 import { tokenInfo } from "../../roles/token.ts";
 import { openKeystore } from "../../wallet/keystore.ts";
@@ -93,9 +93,10 @@ async function describe(chain: Chain, jobId: Hex) {
   const { spec, state, modelId } = await chain.job(jobId);
   const token = await tokenInfo(chain.rpcUrl, spec.token);
   const money = await chain.money(jobId);
+  const { name, zk } = await readMetadata(chain, jobId);
   return {
     jobId,
-    name: await metadataName(chain, jobId),
+    name,
     requester: spec.requester,
     phase: nameOf(JobPhase, state.phase),
     outcome: nameOf(JobOutcome, state.outcome),
@@ -109,15 +110,16 @@ async function describe(chain: Chain, jobId: Hex) {
     refunded: formatAmount(money.refunded, token),
     burned: formatAmount(money.burned, token),
     modelId,
-    verification: "quorum (no proofs yet)",
+    verification: spec.mode === JobMode.PROOF ? `proof, ${zk ? "" : "not "}zero-knowledge` : "quorum of signatures",
   };
 }
 
 /** Metadata comes from strangers: a malformed one must not hide the job. */
-async function metadataName(chain: Chain, jobId: Hex): Promise<string> {
+async function readMetadata(chain: Chain, jobId: Hex): Promise<{ name: string; zk: boolean }> {
   try {
-    return decodeMetadata(await chain.meta(jobId)).name;
+    const { name, circuit } = decodeMetadata(await chain.meta(jobId));
+    return { name, zk: circuit?.hiding !== false };
   } catch {
-    return "(metadata not readable)";
+    return { name: "(metadata not readable)", zk: false };
   }
 }
