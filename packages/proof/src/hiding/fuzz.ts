@@ -63,6 +63,8 @@ async function otherWitness(
   return undefined;
 }
 const TRIES = 20;
+/** Every so many removals the true witness is tried too: it explains whatever was sent. */
+const OWN_EVERY = 4;
 
 /** All that is no pad, and `count` pads, evenly spread. */
 function chooseRemovals(all: readonly Removal[], count: number): Removal[] {
@@ -89,7 +91,7 @@ async function fuzzRemovals({ count, seed, onProgress }: FuzzOptions): Promise<R
       removal.apply(hidden);
       const transcript = await makeTranscript(setting, own, hidden);
       const where = `seed ${seed}, without ${removal.name}`;
-      if (!(await isExplained(setting, own, transcript, removal)))
+      if (i % OWN_EVERY === 0 && !(await isExplained(setting, own, transcript, removal)))
         throw new Error(`${where}: a proof is not explained by its own witness`);
       if (other === undefined) report.hideNothing.push(removal.name);
       else if ((await isExplained(setting, other, transcript, removal)) !== (removal === nothing))
