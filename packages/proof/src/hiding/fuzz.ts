@@ -83,7 +83,8 @@ async function fuzzRemovals({ count, seed, onProgress }: FuzzOptions): Promise<R
   const subject = await tinySubject();
   try {
     const random = randomnessOf(seed);
-    for (const [i, removal] of [nothing, ...chooseRemovals(removals(subject.key), count)].entries()) {
+    const chosen = [nothing, ...chooseRemovals(removals(subject.key), count)];
+    for (const [i, removal] of chosen.entries()) {
       const setting = settingOf(subject, random, P);
       const own = randomWitness(subject, 1_000 * seed + i);
       const other = await otherWitness(subject, setting, own, removal, 1_000_000 + 1_000 * seed + TRIES * i);
@@ -98,7 +99,7 @@ async function fuzzRemovals({ count, seed, onProgress }: FuzzOptions): Promise<R
         throw new Error(`${where}: a proof ${removal === nothing ? "does not hide" : "still hides"} its witness`);
       else if (removal === nothing) report.explained++;
       else report.toldApart++;
-      onProgress?.(i);
+      onProgress?.(Math.round((count * (i + 1)) / chosen.length));
     }
     return report;
   } finally {
