@@ -23,7 +23,8 @@ import type { Random } from "./mutations.ts";
 import { codeOf } from "./run.ts";
 import { allHidden, commitPlainly, HEADER, inputsOf, TAU } from "./subject.ts";
 
-const MOST_BLOCK_BITS = 9;
+/** Of the points that there are; the shortest blocks that hold the pads of any shape here need fewer. */
+const MOST_BLOCK_BITS = 11;
 /** Every so many shapes the reference prover runs too. */
 const REFERENCE_EVERY = 8;
 /** Every so many shapes the generated contract runs too. */
@@ -83,6 +84,7 @@ async function randomSystem(random: Random, points: Uint32Array): Promise<Shape 
     const program = perceptronProgram(sizes, training);
     // hidden proofs have the shortest blocks that hold their pads, or longer ones
     const { blockBits: shortest } = stepCircuit(program, settings).settings;
+    if (shortest > MOST_BLOCK_BITS) throw new Error(`blocks of 2^${shortest} are needed`);
     const blockBits = hiding ? random(shortest, MOST_BLOCK_BITS) : random(2, MOST_BLOCK_BITS);
     const circuit = stepCircuit(program, { ...settings, blockBits });
     const part = points.slice(0, (points.length / 2 ** MOST_BLOCK_BITS) * 2 ** blockBits);
