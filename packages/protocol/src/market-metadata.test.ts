@@ -32,7 +32,7 @@ describe("metadata of listings", () => {
 
   it("is refused when it is longer than what the contract publishes", () => {
     const long = { ...data, name: "n".repeat(100), description: "å".repeat(2000) };
-    expect(() => encodeMarketMetadata({ ...long, key: new Uint8Array(32) })).toThrow("shorten it");
+    expect(() => encodeMarketMetadata({ ...long, key: new Uint8Array(32) })).toThrow("bytes of metadata");
   });
 
   it("never does worse than refuse bytes of strangers", () => {
