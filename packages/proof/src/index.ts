@@ -76,5 +76,15 @@ export {
 export { type Committer, type CommitOptions, createCommitter, type CommitterOptions } from "./vectors/committer.ts";
 export { FieldVectors, type Term, type Vector } from "./vectors/field-vectors.ts";
 export type { Scalars } from "./vectors/multiexp.ts";
-export { decodePoint, encodePoint, type Point, type PointG2 } from "./field/curve.ts";
+export {
+  decodePoint,
+  encodePoint,
+  GENERATOR,
+  isInfinity,
+  isOnCurve,
+  multiplySecret,
+  type Point,
+  type PointG2,
+} from "./field/curve.ts";
+export { P as CURVE_ORDER } from "./field/fr.ts";
 export { verify } from "./verify/verify.ts";
