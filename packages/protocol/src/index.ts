@@ -5,5 +5,6 @@ export * from "./encoding.ts";
 export * from "./errors.ts";
 export * from "./merkle.ts";
 export * from "./tensor-id.ts";
+export * from "./text.ts";
 export * from "./job/index.ts";
 export type { Fuzzer, FuzzOptions } from "./fuzz.ts";

@@ -1,0 +1,18 @@
+/**
+ * Characters that do not show what they are: controls, what turns the direction of writing round, what is invisible
+ * between letters, tags, and halves of surrogate pairs. The joiners U+200C and U+200D stay: scripts need them.
+ */
+const HIDDEN =
+  /[\p{Cc}\p{Cs}\u00AD\u061C\u115F\u1160\u180E\u200B\u200E\u200F\u2028-\u202E\u2060-\u206F\u3164\uFEFF\uFFA0\uFFF9-\uFFFB]|[\u{E0000}-\u{E0FFF}]/gu;
+
+/**
+ * Text of strangers, for one line on a terminal or a page: without control characters and without what reorders or
+ * hides other text, every run of white space one space, at most `maxLength` characters; a text that was cut ends in "…".
+ */
+export function cleanText(text: string, maxLength = 200): string {
+  // Cut first: what follows must not cost anything, however long it is. Four times, because much may be stripped.
+  const head = text.slice(0, 4 * maxLength + 64);
+  const shown = [...head.replace(/\s+/gu, " ").replace(HIDDEN, "").replace(/ {2,}/g, " ").trim()];
+  const whole = head.length === text.length && shown.length <= maxLength;
+  return whole ? shown.join("") : `${shown.slice(0, Math.max(0, maxLength - 1)).join("")}…`;
+}
