@@ -3,6 +3,7 @@ export * from "./bytes.ts";
 export * from "./cid.ts";
 export * from "./encoding.ts";
 export * from "./errors.ts";
+export * from "./market-metadata.ts";
 export * from "./merkle.ts";
 export * from "./tensor-id.ts";
 export * from "./text.ts";

@@ -12,6 +12,12 @@ describe("cleanText", () => {
     ["tags and lone surrogates", "a\u{E0041}\u{E007F}b\uD800c", "abc"],
     ["NUL", "a\0b", "ab"],
     ["a family with joiners", "👩‍👩‍👧 नमस्ते", "👩‍👩‍👧 नमस्ते"],
+    [
+      "letters of all scripts",
+      "Handgeschriebene Ziffern, 手書きの数字 ✍️",
+      "Handgeschriebene Ziffern, 手書きの数字 ✍️",
+    ],
+    ["private characters", "a\uE000\u{F0000}b", "ab"],
     ["nothing", "\u0000\u200B \n", ""],
   ])("%s", (_name, dirty, clean) => {
     expect(cleanText(dirty)).toBe(clean);
@@ -21,6 +27,7 @@ describe("cleanText", () => {
     expect(cleanText("abcdef", 6)).toBe("abcdef");
     expect(cleanText("abcdefg", 6)).toBe("abcde…");
     expect(cleanText("😀".repeat(10), 3)).toBe("😀😀…");
+    expect(cleanText("✍️".repeat(300), 10)).toHaveLength(10);
   });
 
   it("a text of 100 MB costs nothing", () => {

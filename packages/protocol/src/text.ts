@@ -1,9 +1,8 @@
 /**
- * Characters that do not show what they are: controls, what turns the direction of writing round, what is invisible
- * between letters, tags, and halves of surrogate pairs. The joiners U+200C and U+200D stay: scripts need them.
+ * Characters that do not show what they are: controls, marks that turn the direction of writing, what is invisible
+ * between letters, tags, private ones, halves of surrogate pairs. The joiners U+200C and U+200D stay: scripts need them.
  */
-const HIDDEN =
-  /[\p{Cc}\p{Cs}\u00AD\u061C\u115F\u1160\u180E\u200B\u200E\u200F\u2028-\u202E\u2060-\u206F\u3164\uFEFF\uFFA0\uFFF9-\uFFFB]|[\u{E0000}-\u{E0FFF}]/gu;
+const HIDDEN = /(?![\u200C\u200D])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u115F\u1160\u3164\uFFA0]/gu;
 
 /**
  * Text of strangers, for one line on a terminal or a page: without control characters and without what reorders or

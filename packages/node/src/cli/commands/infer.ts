@@ -2,23 +2,20 @@ import path from "node:path";
 import { type Command, Option } from "commander";
 import {
   type Circuit,
-  type Commitment,
   compileVerifier,
   createExecutor,
   createProofSystem,
-  deriveBlinders,
   generateVerifier,
   type InferenceModel,
   inferenceCircuit,
-  noBlinders,
   type ProofSystem,
-  quantiseBytes,
   readInferenceModel,
   type StatementHeader,
 } from "@skynet/proof";
 import { fromHex, InvalidInputError, keccak256, toHex, type Hex } from "@skynet/protocol";
-import { readIdx } from "@skynet/storage";
 import { z } from "zod";
+import { commitToModel } from "../../market/answers.ts";
+import { parseJson, readSample } from "../../market/sample.ts";
 import { readInputFile, writeFileAtomic } from "../../runtime/files.ts";
 import { loadReferenceString } from "../../trainer/reference-string.ts";
 import { integer, jsonOption, withUi, type JsonOption } from "../options.ts";
@@ -99,29 +96,13 @@ async function open(circuit: Circuit, options: InferOptions): Promise<ProofSyste
   return createProofSystem(circuit, srs, { threads: options.threads });
 }
 
-/**
- * Whoever holds the model can compute its id, so blinders follow from the weights; nobody else learns more than whether a
- * guess of all weights is right.
- */
-async function commitTo(system: ProofSystem, weights: readonly Int32Array[]): Promise<Commitment> {
-  const blocks = system.blocks.weights;
-  if (!system.circuit.settings.hiding) return system.commitWeights(weights, noBlinders(blocks));
-  const content = weights.map((tensor) => {
-    const view = new DataView(new ArrayBuffer(tensor.byteLength));
-    tensor.forEach((value, i) => view.setInt32(4 * i, value, true));
-    return new Uint8Array(view.buffer);
-  });
-  const secret = keccak256(keccak256(new TextEncoder().encode("skynet/1/model")), ...content);
-  return system.commitWeights(weights, deriveBlinders(secret, ["weights", toHex(system.key.weightsTag)], blocks));
-}
-
 async function infer(model: InferenceModel, options: InferOptions, ui: Ui): Promise<Record<string, unknown>> {
   const { program, weights } = model;
   if (options.input === undefined)
     throw new InvalidInputError("NoInput", "no sample is given", {
       hint: "Name it with --input FILE, or a proof with --check.",
     });
-  const x = await readSample(model, options.input, options.index);
+  const x = await readSample(program, options.input, options.index);
   const circuit = inferenceCircuit(program, 1, { input: options.inputMode, output: options.outputMode });
   const steps = 4;
   ui.progress("Preparing", 0, steps);
@@ -130,7 +111,7 @@ async function infer(model: InferenceModel, options: InferOptions, ui: Ui): Prom
     ui.progress("Committing to the weights", 1, steps);
     const executor = await createExecutor(program);
     executor.load(weights);
-    const commitment = await commitTo(system, weights);
+    const commitment = await commitToModel(system, weights);
     const startedMs = performance.now();
     const header = { chainId: LOCAL_CHAIN, verifier: NO_VERIFIER, context: LOCAL_CONTEXT };
     const { statement, proof, logits } = await system.proveInference(
@@ -176,7 +157,7 @@ async function check(
   const { statement, inputMode, outputMode, proof } = parsed.data;
   const system = await open(inferenceCircuit(model.program, 1, { input: inputMode, output: outputMode }), options);
   try {
-    const modelId = system.weightsId((await commitTo(system, model.weights)).points);
+    const modelId = system.weightsId((await commitToModel(system, model.weights)).points);
     if (modelId !== statement.idIn)
       throw new InvalidInputError("WrongModel", "the proof is about another model", {
         hint: "Check it with the model that it was made with.",
@@ -192,42 +173,4 @@ async function check(
   } finally {
     await system.close();
   }
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return undefined;
-  }
-}
-
-/** One sample as the integers that the model takes. */
-async function readSample({ program }: InferenceModel, file: string, index: number): Promise<Int8Array> {
-  const { features, normalisation } = program.input;
-  const bytes = await readInputFile(file, "the sample");
-  const numbers = file.endsWith(".json") ? z.array(z.number()).safeParse(parseJson(bytes)).data : undefined;
-  if (file.endsWith(".json")) {
-    if (numbers === undefined || numbers.length !== features)
-      throw new InvalidInputError("BadSample", `${file} is not an array of ${features} numbers`);
-    if (normalisation !== null) return quantiseBytes(program, Uint8Array.from(numbers));
-    return Int8Array.from(numbers, (value) => quantise(value, program.scales.input, file));
-  }
-  const { shape, data } = await readIdx(bytes);
-  const size = shape.slice(1).reduce((a, b) => a * b, 1);
-  if (size !== features)
-    throw new InvalidInputError("BadSample", `the images of ${file} have ${size} values; the model takes ${features}`);
-  if (index >= shape[0]!)
-    throw new InvalidInputError("BadSample", `${file} has ${shape[0]} images; there is no number ${index}`);
-  return quantiseBytes(program, data.slice(index * size, (index + 1) * size));
-}
-
-function quantise(value: number, scale: number, file: string): number {
-  const rounded = Math.floor(value * 2 ** scale + 0.5);
-  if (!(rounded >= -128 && rounded <= 127))
-    throw new InvalidInputError(
-      "BadSample",
-      `${file} holds ${value}, outside the ${scale} fraction bits of 8-bit inputs`,
-    );
-  return rounded;
 }
