@@ -15,6 +15,7 @@ export type {
   ChainJob,
   ChainVerifier,
   ChainWorker,
+  LeavingStake,
   ProofStatement,
   SeatUpdate,
   SignedAcceptance,
@@ -24,8 +25,11 @@ export type {
   SlotAnswer,
   StepProof,
   WatchOptions,
+  WorkerScore,
 } from "./chain/types.ts";
 export { skynetAddresses } from "./deployment/addresses.ts";
 export type { SkyNetAddresses } from "./deployment/addresses.ts";
 export { assertDeployed, deploySkyNet, DEVELOPMENT_CHAIN_ID } from "./deployment/deploy.ts";
+export { openDeployment } from "./deployment/deployment.ts";
+export type { DeployedContract, Deployment, DeploymentPlan } from "./deployment/deployment.ts";
 export * from "./errors.ts";

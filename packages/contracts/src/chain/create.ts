@@ -18,6 +18,7 @@ import { createSender } from "./transactions.ts";
 import type { Send, WriteOptions } from "./transactions.ts";
 import type { Admission, Chain } from "./types.ts";
 import { watchEvents } from "./watch.ts";
+import { createWorkerReads } from "./workers.ts";
 
 export interface ChainOptions {
   readonly rpcUrl: string;
@@ -51,6 +52,7 @@ type Money = Pick<
   | "withdrawFor"
   | "register"
   | "setPayout"
+  | "setCapabilities"
   | "addStake"
   | "beginUnstake"
   | "finishUnstake"
@@ -72,6 +74,7 @@ function createMoneyWrites({ reading, send, ledger, registry }: WriteContext): M
     register: ({ payout = address, capabilities = new Uint8Array() } = {}, options) =>
       registry("register", [rawPublicKey(connection.account.publicKey), payout, toHex(capabilities)], options),
     setPayout: (worker, payout, options) => registry("setPayout", [worker, payout], options),
+    setCapabilities: (capabilities, options) => registry("setCapabilities", [toHex(capabilities)], options),
     addStake: (token, amount, worker = address, options) => registry("addStake", [token, worker, amount], options),
     beginUnstake: (token, amount, worker = address, options) =>
       registry("beginUnstake", [token, worker, amount], options),
@@ -220,6 +223,7 @@ export async function createChain({ rpcUrl, privateKey, firstBlock = 0n }: Chain
   const reads = createReads(reading);
   return {
     rpcUrl,
+    firstBlock,
     chainId,
     address,
     addresses,
@@ -227,6 +231,7 @@ export async function createChain({ rpcUrl, privateKey, firstBlock = 0n }: Chain
     assertDeployed: () => connection.reach(() => assertDeployed(connection.publicClient)),
     watch: (options) => watchEvents(reads, options),
     ...reads,
+    ...createWorkerReads(reading),
     ...createProofReads(reading),
     ...createVerifierWrites(reading, send),
     ...createMoneyWrites(writing),

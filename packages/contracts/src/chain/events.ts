@@ -41,7 +41,8 @@ export function lowerAddresses<Value>(value: Value): Value {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, lowerAddresses(item)])) as Value;
 }
 
-async function readLogs(
+/** Logs of one contract, in pieces that public endpoints answer. */
+export async function readLogs(
   { publicClient, reach }: Connection,
   address: Hex,
   topics: readonly (Hex | readonly Hex[] | null)[],

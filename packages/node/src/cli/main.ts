@@ -23,12 +23,14 @@ const commands: Record<string, () => Promise<(program: Command) => void>> = {
   train: async () => (await import("./commands/train.ts")).addTrain,
   job: async () => (await import("./commands/job.ts")).addJob,
   worker: async () => (await import("./commands/worker.ts")).addWorker,
+  earnings: async () => (await import("./commands/earnings.ts")).addEarnings,
   relay: async () => (await import("./commands/relay.ts")).addRelay,
   circuit: async () => (await import("./commands/circuit.ts")).addCircuit,
   verify: async () => (await import("./commands/verify.ts")).addVerify,
   infer: async () => (await import("./commands/infer.ts")).addInfer,
   wallet: async () => (await import("./commands/wallet.ts")).addWallet,
   srs: async () => (await import("./commands/srs.ts")).addSrs,
+  deploy: async () => (await import("./commands/deploy.ts")).addDeploy,
   doctor: async () => (await import("./commands/doctor.ts")).addDoctor,
 };
 const called = commands[process.argv[2] ?? ""];
@@ -64,7 +66,7 @@ function report(error: unknown): number {
 function separateJson(args: readonly string[]): string[] {
   const at = args.indexOf("--json");
   const next = args[at + 1];
-  if (at < 0 || !["train", "job", "wallet", "srs", "circuit", "infer", "verify"].includes(args[2] ?? ""))
+  if (at < 0 || !["train", "job", "worker", "wallet", "srs", "circuit", "infer", "verify"].includes(args[2] ?? ""))
     return [...args];
   if (next === undefined || next.startsWith("-") || next.endsWith(".json")) return [...args];
   return [...args.slice(0, at), ...args.slice(at + 1), "--json"];
