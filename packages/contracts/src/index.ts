@@ -43,6 +43,7 @@ export type {
   ChainVerifier,
   ChainWorker,
   PollOptions,
+  LeavingStake,
   ProofStatement,
   SeatUpdate,
   SignedAcceptance,
@@ -56,5 +57,7 @@ export type {
 export { skynetAddresses } from "./deployment/addresses.ts";
 export type { SkyNetAddresses } from "./deployment/addresses.ts";
 export { assertDeployed, deploySkyNet, DEVELOPMENT_CHAIN_ID } from "./deployment/deploy.ts";
+export { openDeployment } from "./deployment/deployment.ts";
+export type { DeployedContract, Deployment, DeploymentPlan } from "./deployment/deployment.ts";
 export * from "./errors.ts";
 export { createDeliverySecret, deliveryPoint, keyCommitOf, openKey, sealKey } from "./key-delivery.ts";

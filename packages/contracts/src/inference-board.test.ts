@@ -55,8 +55,10 @@ async function ask(change: Partial<OfferTerms> = {}, by = host) {
 describe("offers", () => {
   test("are stored and found", async () => {
     const { offerId } = await host.inference.offer(terms);
-    expect(await requester.inference.offerOf(offerId)).toMatchObject({ ...terms, host: host.address, active: true });
-    const find = (filter: object) => requester.inference.offerIds(filter);
+    const { meta, ...stored } = terms;
+    expect((await requester.inference.published(offerId)).terms.meta).toBe(meta);
+    expect(await requester.inference.offerOf(offerId)).toMatchObject({ ...stored, host: host.address, active: true });
+    const find = async (filter: object) => (await requester.inference.offers(filter)).map((offer) => offer.offerId);
     expect(await find({ host: host.address, modelId: terms.modelId })).toEqual([offerId]);
     expect(await find({ modelId: hash("another model") })).toEqual([]);
     const again = await host.inference.offer(terms);

@@ -21,6 +21,7 @@ import { createSender } from "./transactions.ts";
 import type { Send, WriteOptions } from "./transactions.ts";
 import type { Admission, Chain } from "./types.ts";
 import { watchEvents } from "./watch.ts";
+import { createWorkerReads } from "./workers.ts";
 
 export interface ChainOptions {
   readonly rpcUrl: string;
@@ -54,6 +55,7 @@ type Money = Pick<
   | "withdrawFor"
   | "register"
   | "setPayout"
+  | "setCapabilities"
   | "addStake"
   | "beginUnstake"
   | "finishUnstake"
@@ -75,6 +77,7 @@ function createMoneyWrites({ reading, send, ledger, registry }: WriteContext): M
     register: ({ payout = address, capabilities = new Uint8Array() } = {}, options) =>
       registry("register", [rawPublicKey(connection.account.publicKey), payout, toHex(capabilities)], options),
     setPayout: (worker, payout, options) => registry("setPayout", [worker, payout], options),
+    setCapabilities: (capabilities, options) => registry("setCapabilities", [toHex(capabilities)], options),
     addStake: (token, amount, worker = address, options) => registry("addStake", [token, worker, amount], options),
     beginUnstake: (token, amount, worker = address, options) =>
       registry("beginUnstake", [token, worker, amount], options),
@@ -223,6 +226,7 @@ export async function createChain({ rpcUrl, privateKey, firstBlock = 0n }: Chain
   const reads = createReads(reading);
   return {
     rpcUrl,
+    firstBlock,
     chainId,
     address,
     addresses,
@@ -235,6 +239,7 @@ export async function createChain({ rpcUrl, privateKey, firstBlock = 0n }: Chain
     catalog: createCatalog(reading, send),
     inference: createInferenceBoard(reading, send),
     ...reads,
+    ...createWorkerReads(reading),
     ...createProofReads(reading),
     ...createVerifierWrites(reading, send),
     ...createMoneyWrites(writing),

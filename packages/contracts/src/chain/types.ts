@@ -95,8 +95,15 @@ export interface ChainReputation {
   /** Audit slots that were answered. */
   readonly proofs: number;
   readonly slashes: number;
-  /** Jobs whose stake was released. */
+  /** Jobs whose stake came back. */
   readonly jobs: number;
+}
+
+/** Stake that waits for the end of its unbonding. */
+export interface LeavingStake {
+  readonly amount: bigint;
+  /** Unix seconds from which it can be fetched; 0 when nothing leaves. */
+  readonly due: number;
 }
 
 /** Units of one token that an account has in each place. */
@@ -172,6 +179,8 @@ export interface Chain {
   readonly address: Hex;
   readonly addresses: SkyNetAddresses;
   readonly rpcUrl: string;
+  /** First block that can hold events of SkyNet. */
+  readonly firstBlock: bigint;
 
   /** Listings and purchases of data and models. */
   readonly catalog: Catalog;
@@ -205,6 +214,13 @@ export interface Chain {
   reputation(worker: Hex): Promise<ChainReputation>;
   /** Of this account, or of another one. */
   balances(token: Hex, address?: Hex): Promise<ChainBalances>;
+  /** What a worker last declared about itself, unparsed; undefined when it is not registered. */
+  capabilities(worker?: Hex): Promise<Uint8Array | undefined>;
+  leaving(token: Hex, worker?: Hex): Promise<LeavingStake>;
+  /** Seconds between `beginUnstake` and `finishUnstake`. */
+  unbonding(): Promise<number>;
+  /** Jobs in which a worker has a seat, in the order of joining. */
+  jobsOf(worker?: Hex): Promise<{ jobId: Hex; seat: number }[]>;
   /** Id that the next post of this account with these terms will get. */
   nextJobId(spec: JobSpec): Promise<Hex>;
   events(range?: { jobId?: Hex; fromBlock?: bigint; toBlock?: bigint }): Promise<ChainJobEvent[]>;
@@ -245,6 +261,8 @@ export interface Chain {
     options?: WriteOptions,
   ): Promise<TransactionReceipt>;
   setPayout(worker: Hex, payout: Hex, options?: WriteOptions): Promise<TransactionReceipt>;
+  /** What this worker says about its machine, at most 1 KiB; anybody can read it. */
+  setCapabilities(capabilities: Uint8Array, options?: WriteOptions): Promise<TransactionReceipt>;
   /** Ledger balance to free stake of `worker`, default this account. */
   addStake(token: Hex, amount: bigint, worker?: Hex, options?: WriteOptions): Promise<TransactionReceipt>;
   beginUnstake(token: Hex, amount: bigint, worker?: Hex, options?: WriteOptions): Promise<TransactionReceipt>;

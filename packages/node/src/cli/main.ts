@@ -30,12 +30,14 @@ const commands: Record<string, () => Promise<(program: Command) => void>> = {
   data: async () => (await import("./commands/data.ts")).addData,
   model: async () => (await import("./commands/model.ts")).addModel,
   host: async () => (await import("./commands/host.ts")).addHost,
+  earnings: async () => (await import("./commands/earnings.ts")).addEarnings,
   relay: async () => (await import("./commands/relay.ts")).addRelay,
   circuit: async () => (await import("./commands/circuit.ts")).addCircuit,
   verify: async () => (await import("./commands/verify.ts")).addVerify,
   infer: async () => (await import("./commands/infer.ts")).addInfer,
   wallet: async () => (await import("./commands/wallet.ts")).addWallet,
   srs: async () => (await import("./commands/srs.ts")).addSrs,
+  deploy: async () => (await import("./commands/deploy.ts")).addDeploy,
   doctor: async () => (await import("./commands/doctor.ts")).addDoctor,
 };
 const called = commands[process.argv[2] ?? ""];
@@ -73,7 +75,7 @@ function separateJson(args: readonly string[]): string[] {
   const next = args[at + 1];
   if (
     at < 0 ||
-    !["train", "job", "data", "model", "wallet", "srs", "circuit", "infer", "verify"].includes(args[2] ?? "")
+    !["train", "job", "worker", "data", "model", "wallet", "srs", "circuit", "infer", "verify"].includes(args[2] ?? "")
   )
     return [...args];
   if (next === undefined || next.startsWith("-") || next.endsWith(".json")) return [...args];

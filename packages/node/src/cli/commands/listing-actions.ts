@@ -14,13 +14,13 @@ import {
   type MarketOffer,
 } from "../../market/listings.ts";
 import { runPurchase } from "../../roles/purchase.ts";
-import { unitsOf } from "../../roles/token.ts";
+import { parseAmount } from "../../roles/token.ts";
 import { formatAmount, formatBytes, formatSeconds, shortId } from "../format.ts";
 import { addChainOptions, tokens, withUi } from "../options.ts";
-import { addBuyerOptions, addOwnerOptions, buyerNode, createTokens, openAccount, type BuyerOptions } from "../shop.ts";
+import { addBuyerOptions, addOwnerOptions, buyerNode, createTokens, type BuyerOptions } from "../shop.ts";
+import { openAccount, openReader } from "../account.ts";
 import { tableText } from "../table.ts";
 import type { ConnectionOptions, JsonOption } from "../options.ts";
-import { openReader } from "./job.ts";
 
 type ReadOptions = ConnectionOptions & JsonOption;
 type ListOptions = ReadOptions & { readonly own?: true; readonly inactive?: true; readonly answers?: true };
@@ -95,9 +95,8 @@ export function addList(parent: Command, kind: ContentKind): void {
           else
             ui.line(
               tableText(
-                ["offer", "model", "size", "an answer", "within"],
+                ["offer", "model", "size", ">an answer", ">within"],
                 await Promise.all(offers.map((offer) => offerRow(offer, amount))),
-                [3, 4],
               ),
             );
           return { offers };
@@ -108,9 +107,8 @@ export function addList(parent: Command, kind: ContentKind): void {
         else
           ui.line(
             tableText(
-              ["listing", "name", "size", "price", "licence"],
+              ["listing", "name", "size", ">price", "licence"],
               await Promise.all(listings.map((listing) => listingRow(listing, amount))),
-              [3],
             ),
           );
         return { listings };
@@ -185,7 +183,7 @@ export function addPrice(parent: Command, kind: ContentKind): void {
         const { listing, offer } = await findSale(chain, kind, prefix);
         const sale = (offer ?? listing)!;
         const info = await createTokens(chain.rpcUrl)(sale.token);
-        const price = unitsOf(text, info);
+        const price = parseAmount(text, info);
         if (offer) await chain.inference.setPrice(offer.offerId, price);
         else await chain.catalog.setPrice(listing!.listingId, price);
         ui.line(`"${sale.name}" costs ${formatAmount(price, info)} from now on`);
