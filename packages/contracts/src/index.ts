@@ -1,5 +1,7 @@
 export { startAnvil } from "./anvil.ts";
 export type { Anvil, AnvilOptions } from "./anvil.ts";
+export { accountMessageTypes, recoverAccountMessage, signAccountMessage } from "./chain/account-signatures.ts";
+export type { AccountDomain, AccountMessageKind } from "./chain/account-signatures.ts";
 export { beaconAbi, jobBoardAbi, ledgerAbi, tokenAbi, verifierRegistryAbi, workerRegistryAbi } from "./chain/abi.ts";
 export { addressOfPublicKey, createChain } from "./chain/create.ts";
 export type { ChainOptions } from "./chain/create.ts";
@@ -7,7 +9,9 @@ export type { ChainJobEvent, JobMoney } from "./chain/events.ts";
 export type { BoardCall } from "./chain/proofs.ts";
 export { hashJobMessage, jobMessageTypes, recoverJobMessage, signJobMessage } from "./chain/signatures.ts";
 export type { JobDomain, JobMessageKind, JobMessages } from "./chain/signatures.ts";
-export type { WriteOptions } from "./chain/transactions.ts";
+export { forwardable } from "./chain/signed-forms.ts";
+export { rawCallOf } from "./chain/transactions.ts";
+export type { Call, RawCall, WriteOptions } from "./chain/transactions.ts";
 export type {
   Admission,
   Chain,
@@ -15,7 +19,10 @@ export type {
   ChainJob,
   ChainVerifier,
   ChainWorker,
+  MinedTransaction,
   ProofStatement,
+  RoutedChain,
+  RoutedSend,
   SeatUpdate,
   SignedAcceptance,
   SignedBitmap,
