@@ -45,10 +45,19 @@ export const forwardable = {
 const VALID_SECONDS = 600n;
 /** A join that comes late can find a worker that has gone on to another job. */
 const JOIN_VALID_SECONDS = 120n;
-const NO_PERMIT = { deadline: 0n, v: 0, r: zeroHash, s: zeroHash };
 
-type Args = readonly any[];
-type Form = (args: Args) => Promise<Call | undefined>;
+interface Permit {
+  readonly deadline: bigint;
+  readonly v: number;
+  readonly r: Hex;
+  readonly s: Hex;
+}
+
+const NO_PERMIT: Permit = { deadline: 0n, v: 0, r: zeroHash, s: zeroHash };
+
+type Args = readonly unknown[];
+/** Takes the arguments of the function that the account would call. */
+type Form = (...args: never[]) => Promise<Call | undefined>;
 
 /** The account's own actions, by the name of the function that it would call itself. */
 export function createSignedForms(
@@ -92,7 +101,7 @@ export function createSignedForms(
   };
   const byRegistry = (kind: AccountMessageKind, message: Record<string, unknown>) =>
     authorize(addresses.workerRegistry, kind, message);
-  const depositFor = async (token: Hex, to: Hex, amount: bigint, permit: typeof NO_PERMIT) =>
+  const depositFor = async (token: Hex, to: Hex, amount: bigint, permit: Permit) =>
     ledger("depositFor", [
       token,
       to,
@@ -108,48 +117,49 @@ export function createSignedForms(
   };
 
   const forms: Readonly<Record<string, Form>> = {
-    register: async ([publicKey, payout, capabilities]) => {
+    register: async (publicKey: Hex, payout: Hex, capabilities: Hex) => {
       const message = { worker: address, payout, capsHash: keccak256(capabilities) };
       const at = { chainId, contract: addresses.workerRegistry };
       const signature = await signAccountMessage(connection.account, at, "Register", message);
       return registry("registerFor", [publicKey, payout, capabilities, signature]);
     },
-    setCapabilities: async ([capabilities]) => {
+    setCapabilities: async (capabilities: Hex) => {
       const by = await byRegistry("Capabilities", { worker: address, capsHash: keccak256(capabilities) });
       return registry("setCapabilitiesFor", [capabilities, by]);
     },
-    setPayout: async ([worker, payout]) =>
+    setPayout: async (worker: Hex, payout: Hex) =>
       registry("setPayoutFor", [worker, payout, await byRegistry("Payout", { worker, payout })]),
-    addStake: async ([token, worker, amount]) =>
+    addStake: async (token: Hex, worker: Hex, amount: bigint) =>
       registry("addStakeFor", [token, worker, amount, await byRegistry("Stake", { token, worker, amount })]),
-    beginUnstake: async ([token, worker, amount]) =>
+    beginUnstake: async (token: Hex, worker: Hex, amount: bigint) =>
       registry("beginUnstakeFor", [token, worker, amount, await byRegistry("Unstake", { token, worker, amount })]),
-    bumpEpoch: async ([worker]) => registry("bumpEpochFor", [worker, await byRegistry("Epoch", { worker })]),
-    deposit: ([token, to, amount]) => depositFor(token, to, amount, NO_PERMIT),
-    depositWithPermit: ([token, to, amount, deadline, v, r, s]) => depositFor(token, to, amount, { deadline, v, r, s }),
-    withdraw: async ([token, to, amount]) => {
+    bumpEpoch: async (worker: Hex) => registry("bumpEpochFor", [worker, await byRegistry("Epoch", { worker })]),
+    deposit: (token: Hex, to: Hex, amount: bigint) => depositFor(token, to, amount, NO_PERMIT),
+    depositWithPermit: (token: Hex, to: Hex, amount: bigint, deadline: bigint, v: number, r: Hex, s: Hex) =>
+      depositFor(token, to, amount, { deadline, v, r, s }),
+    withdraw: async (token: Hex, to: Hex, amount: bigint) => {
       // only everything to its owner needs no signature
       const all = to.toLowerCase() === address && (await chain.balances(token)).ledger === amount;
       return all ? ledger("withdrawFor", [token, address]) : undefined;
     },
-    join: async ([jobId, minPrice, admission]) => {
+    join: async (jobId: Hex, minPrice: bigint, admission: unknown) => {
       const { epoch } = await chain.worker(address);
       const acceptance = { jobId, worker: address, minPrice, expiry: await expiryIn(JOIN_VALID_SECONDS), epoch };
       const signature = await signJobMessage(connection.account, domain, "Accept", acceptance);
       return board("joinFor", [jobId, [acceptance], [signature], [admission]]);
     },
-    commit: async ([jobId, idEnd, stepsRoot]) => {
+    commit: async (jobId: Hex, idEnd: Hex, stepsRoot: Hex) => {
       const { seat, round } = await seatOf(jobId);
       const message = { jobId, round, idEnd, stepsRoot };
       const signature = await signJobMessage(connection.account, domain, "Commit", message);
       return board("commitFor", [jobId, [{ seat, idEnd, stepsRoot }], [signature]]);
     },
-    abstain: async ([jobId, round]) => {
+    abstain: async (jobId: Hex, round: number) => {
       const { seat } = await seatOf(jobId);
       const signature = await signJobMessage(connection.account, domain, "Abstain", { jobId, round });
       return board("abstainFor", [jobId, round, seat, signature]);
     },
-    leave: async ([jobId]) => {
+    leave: async (jobId: Hex) => {
       const { seat, round } = await seatOf(jobId);
       const signature = await signJobMessage(connection.account, domain, "Leave", { jobId, round });
       return board("leaveFor", [jobId, seat, signature]);
@@ -158,7 +168,7 @@ export function createSignedForms(
   return async (call) => {
     if (isForwardable(addresses, call)) return call;
     const own = [addresses.jobBoard, addresses.workerRegistry, addresses.ledger].includes(call.address);
-    return own ? forms[call.functionName]?.(call.args) : undefined;
+    return own ? forms[call.functionName]?.(...(call.args as never[])) : undefined;
   };
 }
 

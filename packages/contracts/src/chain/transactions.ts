@@ -116,12 +116,12 @@ export function createForward({ publicClient, walletClient, account, reach }: Co
     const receipt = await publicClient.waitForTransactionReceipt({ hash });
     if (receipt.status === "success") return receipt;
     // somebody was faster: ask again for the reason, in the state in which the transaction failed
-    try {
-      await publicClient.call({ account, ...call, blockNumber: receipt.blockNumber });
-    } catch (error) {
-      throw toChainError(error);
-    }
-    throw new ChainError("Reverted", [hash]);
+    const reason = await publicClient.call({ account, ...call, blockNumber: receipt.blockNumber }).then(
+      () => new ChainError("Reverted", [hash]),
+      (error: unknown) => toChainError(error),
+    );
+    if (reason instanceof ChainError) reason.gasUsed = receipt.gasUsed;
+    throw reason;
   };
 
   return ({ to, data }, { signal } = {}) => {
