@@ -1,6 +1,6 @@
 import type { Chain } from "@skynet/contracts";
 import type { Host } from "@skynet/network";
-import type { Hex } from "@skynet/protocol";
+import { SkyNetError, type Hex } from "@skynet/protocol";
 import { decodeMetadata } from "@skynet/swarm";
 
 /** Word in the role of a node's presence that says: it pays gas for others. A hint, never a promise. */
@@ -12,6 +12,16 @@ const DISTRUST_MS = 120_000;
 
 /** The role to announce: `role`, and that this node is a sponsor. */
 export const sponsoringRole = (role: string): string => `${role}+${SPONSOR_ROLE}`;
+
+/** Metadata that cannot be read says nothing; such a job is refused elsewhere. */
+function saysSponsored(metadata: Uint8Array): boolean {
+  try {
+    return decodeMetadata(metadata).gas === "sponsored";
+  } catch (error) {
+    if (error instanceof SkyNetError) return false;
+    throw error;
+  }
+}
 
 /** Knows which nodes pay for whom. */
 export class SponsorFinder {
@@ -29,7 +39,7 @@ export class SponsorFinder {
   isSponsored(job: Hex): Promise<boolean> {
     let known = this.#jobs.get(job);
     if (known === undefined) {
-      known = this.#chain.meta(job).then((bytes) => decodeMetadata(bytes).gas === "sponsored");
+      known = this.#chain.meta(job).then(saysSponsored);
       this.#jobs.set(job, known);
       // a chain that did not answer may do so later
       known.catch(() => this.#jobs.delete(job));
