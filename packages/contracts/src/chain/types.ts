@@ -5,7 +5,7 @@ import type { ChainJobEvent, JobMoney } from "./events.ts";
 import type { Catalog, InferenceBoard } from "./market-types.ts";
 import type { BoardCall } from "./proofs.ts";
 import type { JobMessages } from "./signatures.ts";
-import type { WriteOptions } from "./transactions.ts";
+import type { Call, RawCall, WriteOptions } from "./transactions.ts";
 
 /** A job as the chain shows it. Addresses are lower-case; `state.workers` lists the seats in order. */
 export interface ChainJob {
@@ -247,6 +247,22 @@ export interface Chain {
   /** Gas of a transaction, for example of the one that proved a slot. @throws ChainError `UnknownTransaction` */
   gasUsed(hash: Hex): Promise<bigint>;
 
+  /**
+   * The form of a call of this account that anybody can send for it, signed if it needs to be; undefined when there is
+   * none. Nothing is sent. @throws ChainError `NotSeat` when the account has no seat in the job that the call names
+   */
+  signedForm(call: Call): Promise<Call | undefined>;
+  /** What a call would do if `from` (default: this account) sent it now. @returns gas; @throws ChainError as a write */
+  simulate(call: RawCall, from?: Hex): Promise<bigint>;
+  /** Sends a call that somebody else has made, in the order of this account's own writes. */
+  forward(call: RawCall, options?: WriteOptions): Promise<TransactionReceipt>;
+  /** A mined transaction; undefined while it is not. */
+  minedTransaction(hash: Hex): Promise<MinedTransaction | undefined>;
+  /** Transactions of this account that the endpoint knows and no block has. */
+  pendingTransactions(): Promise<number>;
+  /** The same access with another way to send what a worker writes. */
+  routed(send: RoutedSend): RoutedChain;
+
   /** Development chains only. */
   mint(amount: bigint, to?: Hex, options?: WriteOptions): Promise<TransactionReceipt>;
   /** Wallet to Ledger balance of this account or of `to`; by permit where the token has it. */
@@ -349,3 +365,17 @@ export interface Chain {
   recoverAbstain(message: JobMessages["Abstain"], signature: Hex): Promise<Hex>;
   recoverLeave(message: JobMessages["Leave"], signature: Hex): Promise<Hex>;
 }
+
+export interface MinedTransaction extends RawCall {
+  readonly success: boolean;
+}
+
+/** Brings a call onto the chain in some way; resolves when it has taken effect. */
+export type RoutedSend = (call: Call, options?: WriteOptions) => Promise<unknown>;
+
+/** A {@link Chain} whose writes may travel in somebody else's transaction, so that they have no receipt of their own. */
+export type RoutedChain = {
+  readonly [Name in keyof Chain]: Chain[Name] extends (...args: infer Args) => Promise<TransactionReceipt>
+    ? (...args: Args) => Promise<unknown>
+    : Chain[Name];
+};
