@@ -56,4 +56,6 @@ export { skynetAddresses } from "./deployment/addresses.ts";
 export type { SkyNetAddresses } from "./deployment/addresses.ts";
 export { assertDeployed, deploySkyNet, DEVELOPMENT_CHAIN_ID } from "./deployment/deploy.ts";
 export * from "./errors.ts";
+export { explainedErrors, explainError } from "./explanations.ts";
+export type { Explanation } from "./explanations.ts";
 export { createDeliverySecret, deliveryPoint, keyCommitOf, openKey, sealKey } from "./key-delivery.ts";
