@@ -81,7 +81,7 @@ export interface AnsweringModel {
   readonly modelId: Hex;
   /** Logits as the contract takes them, and the proof. @throws OverflowError, Rejection */
   answer(
-    statement: { readonly verifier: Hex; readonly context: (z: Uint8Array) => Hex },
+    statement: { readonly verifier: Hex; readonly context: (z: Uint8Array) => Promise<Hex> },
     x: Int8Array,
     input: Commitment,
     onProgress?: (share: number) => void,
@@ -104,7 +104,7 @@ export async function openAnsweringModel(model: InferenceModel, place: ProofPlac
       async answer({ verifier, context }, x, input, onProgress) {
         const trace = executor.trace(x, 1);
         const z = encodeLogits(executor.logits(x, 1));
-        const header = { chainId: place.chainId, verifier, context: context(z) };
+        const header = { chainId: place.chainId, verifier, context: await context(z) };
         const options = onProgress ? { onProgress } : {};
         const { proof } = await system.proveInference(header, { weights, commitment, x, input, trace }, options);
         return { z, proof };
@@ -114,5 +114,26 @@ export async function openAnsweringModel(model: InferenceModel, place: ProofPlac
   } catch (error) {
     await system.close();
     throw error;
+  }
+}
+
+/** What a listing of a model commits to. */
+export interface ModelIdentity {
+  readonly architecture: Architecture;
+  /** Id of the weights. */
+  readonly modelId: Hex;
+  /** Of the circuit of its answers. */
+  readonly circuitHash: Hex;
+}
+
+/** @throws ProofError, DataError, CompileError */
+export async function identifyModel(model: InferenceModel, place: ProofPlace): Promise<ModelIdentity> {
+  const architecture = architectureOf(model.program);
+  const system = await openAnswers(architecture, place);
+  try {
+    const { points } = await commitToModel(system, model.weights);
+    return { architecture, modelId: system.weightsId(points), circuitHash: system.key.circuitHash };
+  } finally {
+    await system.close();
   }
 }

@@ -18,19 +18,23 @@ import { commitToModel } from "../../market/answers.ts";
 import { parseJson, readSample } from "../../market/sample.ts";
 import { readInputFile, writeFileAtomic } from "../../runtime/files.ts";
 import { loadReferenceString } from "../../trainer/reference-string.ts";
-import { integer, jsonOption, withUi, type JsonOption } from "../options.ts";
+import { runAnswerOrder, type Answer } from "../../roles/order-answer.ts";
+import { integer, withUi } from "../options.ts";
+import { addBuyerOptions, buyerNode, type BuyerOptions } from "../shop.ts";
+import { openReader } from "./job.ts";
+import { findSale } from "./listing-actions.ts";
 import { toJson, type Ui } from "../ui.ts";
 
-interface InferOptions extends JsonOption {
+interface InferOptions extends BuyerOptions {
   readonly input?: string;
   readonly index: number;
   readonly inputMode: "public" | "committed";
   readonly outputMode: "public" | "committed";
   readonly out?: string;
   readonly check?: string;
-  readonly srs?: string;
-  readonly threads: number;
 }
+
+const DEFAULT_THREADS = 2;
 
 /** Proofs that are checked on this machine are about no chain; the string of development chains will do. */
 const LOCAL_CHAIN = 31337;
@@ -57,43 +61,58 @@ const proofSchema = z.strictObject({
   proof: z.string().regex(/^0x([0-9a-f]{2})+$/),
 });
 
-/** `skynet infer`: runs a model on one sample and proves the result, or checks such a proof. */
+/** `skynet infer`: runs a model on one sample and proves the result, checks such a proof, or buys a proven answer. */
 export function addInfer(program: Command): void {
   const mode = (flags: string, what: string, fallback: string) =>
     new Option(flags, `${what} in the proof, or behind a commitment`)
       .choices(["public", "committed"])
       .default(fallback);
-  program
+  const command = program
     .command("infer")
-    .description("run a model on one sample, prove the result and check the proof")
-    .argument("<model>", "model that a job trained, or an ONNX file of a multi-layer perceptron with its weights")
+    .description("run a model on one sample, prove the result and check the proof; or buy the answer of a host")
+    .argument("<model>", "ONNX file with its weights, or the id of an offer: see model list --answers")
     .option("--input <file>", "sample: JSON array of numbers as the model takes them, or an IDX file of images")
     .option("--index <n>", "which image of an IDX file", integer(0, 2 ** 31 - 1), 0)
     .addOption(mode("--input-mode <mode>", "the input", "committed"))
     .addOption(mode("--output-mode <mode>", "the logits", "public"))
     .option("--out <file>", "where the proof goes, as JSON")
-    .option("--check <file>", "check this proof instead of making one")
-    .option("--srs <file>", "reference string (default: the insecure one of development chains)")
-    .option("--threads <n>", "threads that prove", integer(1, 64), 2)
-    .addOption(jsonOption())
+    .option("--check <file>", "check this proof instead of making one");
+  addBuyerOptions(command)
     .addHelpText(
       "after",
       `
 Example:
   $ npx skynet infer model.onnx --input examples/fashion-mnist/t10k-images-idx3-ubyte.gz --index 7 --out proof.json
-  $ npx skynet infer model.onnx --check proof.json`,
+  $ npx skynet infer model.onnx --check proof.json
+  $ npx skynet infer 0x3f2a --input sample.json --max-price 0.1   # of a host, paid when its proof is right`,
     )
     .action((file: string, options: InferOptions) =>
       withUi(options, async (ui) => {
+        if (/^0x[0-9a-f]+$/i.test(file)) return buyAnswer(file, options, ui);
         const model = readInferenceModel(await readInputFile(file, "the model"));
         return options.check === undefined ? infer(model, options, ui) : check(model, options, options.check, ui);
       }),
     );
 }
 
+async function buyAnswer(prefix: string, options: InferOptions, ui: Ui): Promise<Answer> {
+  if (options.input === undefined)
+    throw new InvalidInputError("NoInput", "no sample is given", { hint: "Name it with --input FILE." });
+  const { listing, offer } = await findSale(await openReader(options), "model", prefix);
+  if (offer === undefined)
+    throw new InvalidInputError("WrongKind", `"${listing!.name}" sells the model itself, not its answers`, {
+      hint: `use npx skynet model buy ${prefix}`,
+    });
+  const { input, index } = options;
+  const answer = await runAnswerOrder({ ...(await buyerNode(options)), offerId: offer.offerId, input, index, ui });
+  ui.line(`class ${answer.class}, logits ${answer.logits.map((value) => value.toFixed(2)).join(" ")}`);
+  ui.line("the contract has verified the proof and paid the host");
+  return answer;
+}
+
 async function open(circuit: Circuit, options: InferOptions): Promise<ProofSystem> {
   const srs = await loadReferenceString(options.srs, circuit.settings.blockBits, LOCAL_CHAIN);
-  return createProofSystem(circuit, srs, { threads: options.threads });
+  return createProofSystem(circuit, srs, { threads: options.threads ?? DEFAULT_THREADS });
 }
 
 async function infer(model: InferenceModel, options: InferOptions, ui: Ui): Promise<Record<string, unknown>> {
