@@ -7,6 +7,8 @@ import { tokenInfo } from "../../roles/token.ts";
 import { openKeystore } from "../../wallet/keystore.ts";
 import { readPassphrase } from "../../wallet/passphrase.ts";
 import { formatAmount, shortId } from "../format.ts";
+import { addIndexOptions, type IndexChoice } from "../index-choice.ts";
+import { openJobSource, type JobFilter } from "../job-source.ts";
 import {
   addChainOptions,
   addWalletOptions,
@@ -18,6 +20,7 @@ import {
 } from "../options.ts";
 
 type JobOptions = ConnectionOptions & JsonOption;
+type ListOptions = JobOptions & IndexChoice & JobFilter;
 
 /** Any key can read; reading needs no wallet. */
 const READER_KEY: Hex = `0x${"01".repeat(32)}`;
@@ -25,14 +28,14 @@ const READER_KEY: Hex = `0x${"01".repeat(32)}`;
 /** `skynet job list|show|cancel`. */
 export function addJob(program: Command): void {
   const job = program.command("job").description("list, show or cancel jobs on the chain");
-  addChainOptions(job.command("list").description("jobs on this chain, newest last"))
-    .addHelpText("after", "\nExample:\n  $ npx skynet job list")
-    .action((options: JobOptions) =>
+  addIndexOptions(addChainOptions(job.command("list").description("jobs on this chain, newest last")))
+    .option("--search <text>", "only those in which all these words occur, or begin")
+    .option("--active", "without settled jobs")
+    .addHelpText("after", "\nExample:\n  $ npx skynet job list\n  $ npx skynet job list --search mnist --active")
+    .action((options: ListOptions) =>
       withUi(options, async (ui) => {
-        const chain = await openReader(options);
-        const jobs = [];
-        for (const jobId of await chain.jobIds()) jobs.push(await describe(chain, jobId));
-        if (jobs.length === 0) ui.line("there are no jobs on this chain yet");
+        const jobs = await (await openJobSource(options, ui)).list(options);
+        if (jobs.length === 0) ui.line("there are no such jobs on this chain yet");
         for (const { jobId, name, phase, round, rounds, workers, seats } of jobs)
           ui.line(
             `${shortId(jobId)}  ${name.padEnd(20)} ${phase.padEnd(10)} round ${round}/${rounds}  workers ${workers.length}/${seats}`,
@@ -40,13 +43,12 @@ export function addJob(program: Command): void {
         return { jobs };
       }),
     );
-  addChainOptions(job.command("show").description("everything the chain says about one job"))
+  addIndexOptions(addChainOptions(job.command("show").description("everything the chain says about one job")))
     .argument("<job>", "job id, or the first digits of one")
     .addHelpText("after", "\nExample:\n  $ npx skynet job show 0x3f2a")
-    .action((prefix: string, options: JobOptions) =>
+    .action((prefix: string, options: ListOptions) =>
       withUi(options, async (ui) => {
-        const chain = await openReader(options);
-        const details = await describe(chain, await findJob(chain, prefix));
+        const details = await (await openJobSource(options, ui)).show(prefix);
         for (const [name, value] of Object.entries(details))
           ui.line(`${name.padEnd(12)} ${Array.isArray(value) ? value.join("\n".padEnd(14)) : String(value)}`);
         return details;
@@ -89,7 +91,7 @@ export async function findJob(chain: Chain, prefix: string): Promise<Hex> {
   );
 }
 
-async function describe(chain: Chain, jobId: Hex) {
+export async function describeJob(chain: Chain, jobId: Hex) {
   const { spec, state, modelId } = await chain.job(jobId);
   const token = await tokenInfo(chain.rpcUrl, spec.token);
   const money = await chain.money(jobId);
