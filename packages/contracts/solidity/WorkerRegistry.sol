@@ -19,13 +19,14 @@ contract WorkerRegistry is IWorkerRegistry, SignedActions {
         uint32 epoch;
     }
 
-    /// @notice Counters are a hint: they cost only gas to farm.
+    /// @notice Counters are a hint: they cost only gas to farm. A counter that overflowed would stop every job of its
+    /// worker for ever, so none is narrower than 32 bits: 2^32 slashes cost more gas than a chain has.
     struct Score {
         uint32 roundsPaid;
         uint32 roundsMissed;
         uint32 proofs; // audit slots that were answered
-        uint16 slashes;
-        uint16 jobs;
+        uint32 slashes;
+        uint32 jobs;
     }
 
     struct Stake {

@@ -1,11 +1,37 @@
 export { startAnvil } from "./anvil.ts";
 export type { Anvil, AnvilOptions } from "./anvil.ts";
+export {
+  beaconAbi,
+  catalogAbi,
+  inferenceBoardAbi,
+  jobBoardAbi,
+  ledgerAbi,
+  tokenAbi,
+  verifierRegistryAbi,
+  workerRegistryAbi,
+} from "./chain/abi.ts";
 export { accountMessageTypes, recoverAccountMessage, signAccountMessage } from "./chain/account-signatures.ts";
 export type { AccountDomain, AccountMessageKind } from "./chain/account-signatures.ts";
-export { beaconAbi, jobBoardAbi, ledgerAbi, tokenAbi, verifierRegistryAbi, workerRegistryAbi } from "./chain/abi.ts";
 export { addressOfPublicKey, createChain } from "./chain/create.ts";
 export type { ChainOptions } from "./chain/create.ts";
-export type { ChainJobEvent, JobMoney } from "./chain/events.ts";
+export type { ChainJobEvent, EventPlace, JobMoney } from "./chain/events.ts";
+export { InferenceState, ListingKind, MARKET_LIMITS, PurchaseState } from "./chain/market-types.ts";
+export type {
+  Catalog,
+  CatalogEvent,
+  CatalogWindows,
+  ChainInferenceOrder,
+  ChainListing,
+  ChainOffer,
+  ChainPurchase,
+  InferenceBoard,
+  InferenceEvent,
+  ListingTerms,
+  MarketRange,
+  OfferTerms,
+  PublishedListing,
+  PublishedOffer,
+} from "./chain/market-types.ts";
 export type { BoardCall } from "./chain/proofs.ts";
 export { hashJobMessage, jobMessageTypes, recoverJobMessage, signJobMessage } from "./chain/signatures.ts";
 export type { JobDomain, JobMessageKind, JobMessages } from "./chain/signatures.ts";
@@ -17,8 +43,11 @@ export type {
   Chain,
   ChainBalances,
   ChainJob,
+  ChainReputation,
   ChainVerifier,
   ChainWorker,
+  PollOptions,
+  LeavingStake,
   MinedTransaction,
   ProofStatement,
   RoutedChain,
@@ -35,4 +64,7 @@ export type {
 export { skynetAddresses } from "./deployment/addresses.ts";
 export type { SkyNetAddresses } from "./deployment/addresses.ts";
 export { assertDeployed, deploySkyNet, DEVELOPMENT_CHAIN_ID } from "./deployment/deploy.ts";
+export { openDeployment } from "./deployment/deployment.ts";
+export type { DeployedContract, Deployment, DeploymentPlan } from "./deployment/deployment.ts";
 export * from "./errors.ts";
+export { createDeliverySecret, deliveryPoint, keyCommitOf, openKey, sealKey } from "./key-delivery.ts";

@@ -7,8 +7,11 @@ import { lower, skynetAddresses } from "../deployment/addresses.ts";
 import { assertDeployed, deploySkyNet } from "../deployment/deploy.ts";
 import { ChainError, InsufficientBalance } from "../errors.ts";
 import { jobBoardAbi, ledgerAbi, tokenAbi, workerRegistryAbi } from "./abi.ts";
+import { createCatalog } from "./catalog.ts";
 import { connect } from "./connection.ts";
 import { depositCalls } from "./deposit.ts";
+import type { BlockRange } from "./events.ts";
+import { createInferenceBoard } from "./inference.ts";
 import { createProofReads, createVerifierWrites } from "./proofs.ts";
 import { createReads } from "./reads.ts";
 import type { ReadContext } from "./reads.ts";
@@ -20,6 +23,7 @@ import { createForward, createSender } from "./transactions.ts";
 import type { Send, WriteOptions } from "./transactions.ts";
 import type { Admission, Chain } from "./types.ts";
 import { watchEvents } from "./watch.ts";
+import { createWorkerReads } from "./workers.ts";
 
 export interface ChainOptions {
   readonly rpcUrl: string;
@@ -53,6 +57,7 @@ type Money = Pick<
   | "withdrawFor"
   | "register"
   | "setPayout"
+  | "setCapabilities"
   | "addStake"
   | "beginUnstake"
   | "finishUnstake"
@@ -74,6 +79,7 @@ function createMoneyWrites({ reading, send, ledger, registry }: WriteContext): M
     register: ({ payout = address, capabilities = new Uint8Array() } = {}, options) =>
       registry("register", [rawPublicKey(connection.account.publicKey), payout, toHex(capabilities)], options),
     setPayout: (worker, payout, options) => registry("setPayout", [worker, payout], options),
+    setCapabilities: (capabilities, options) => registry("setCapabilities", [toHex(capabilities)], options),
     addStake: (token, amount, worker = address, options) => registry("addStake", [token, worker, amount], options),
     beginUnstake: (token, amount, worker = address, options) =>
       registry("beginUnstake", [token, worker, amount], options),
@@ -229,13 +235,20 @@ export async function createChain({ rpcUrl, privateKey, firstBlock = 0n }: Chain
   const reads = createReads(reading);
   const chain: Chain = {
     rpcUrl,
+    firstBlock,
     chainId,
     address,
     addresses,
     deploy: async () => void (await connection.reach(() => deploySkyNet(connection))),
     assertDeployed: () => connection.reach(() => assertDeployed(connection.publicClient)),
-    watch: (options) => watchEvents(reads, options),
+    watch: ({ jobId, ...options }) => {
+      const events = (range: BlockRange) => reads.events({ ...range, ...(jobId === undefined ? {} : { jobId }) });
+      return watchEvents({ blockNumber: reads.blockNumber, events }, options);
+    },
+    catalog: createCatalog(reading, send),
+    inference: createInferenceBoard(reading, send),
     ...reads,
+    ...createWorkerReads(reading),
     ...createProofReads(reading),
     ...createVerifierWrites(reading, send),
     ...createMoneyWrites(writing),

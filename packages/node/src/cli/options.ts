@@ -54,6 +54,9 @@ export const noZkOption = (): Option =>
 export const withZk = (job: JobFile, zk: boolean): JobFile =>
   zk ? job : { ...job, verification: { ...job.verification, zeroKnowledge: false } };
 
+/** Of commands that ask before they spend. */
+export const yesOption = (): Option => new Option("--yes", "do not ask; without a terminal nothing is ever asked");
+
 const several = (value: string, before: string[] = []): string[] => [...before, value];
 
 export function addWalletOptions(command: Command): Command {

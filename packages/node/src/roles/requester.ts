@@ -50,6 +50,8 @@ export interface RequesterOptions extends NodeOptions {
   readonly resultDir?: string;
   /** Folder for commitments of data, which later jobs on the same data use again; in the data folder by default. */
   readonly cacheDir?: string;
+  /** Asked before the budget is escrowed; an error stops the post. */
+  readonly confirm?: (question: string) => Promise<void>;
   readonly ui: Ui;
 }
 
@@ -75,6 +77,22 @@ export async function runRequester(options: RequesterOptions): Promise<Summary> 
     await savePostedJob(options.dataDir, { ...posted, done: true });
     await sponsor?.linger();
     return summary;
+  } finally {
+    await trainer.close();
+    await node.close();
+  }
+}
+
+/**
+ * Posts the job, or finds the unfinished one with the same settings, and returns. `runRequester` with the same settings
+ * leads it on: until then nobody serves the job's files.
+ */
+export async function postJob(options: RequesterOptions): Promise<PostedJob> {
+  const node = await openNode(options, "requester");
+  const { threads = availableParallelism(), referenceString } = options;
+  const trainer = startTrainer({ threads, referenceString });
+  try {
+    return await findOrPost(node, trainer, await prepareModel(node, trainer, options), options);
   } finally {
     await trainer.close();
     await node.close();

@@ -1,5 +1,6 @@
 import path from "node:path";
 import type { Command } from "commander";
+import { addWorkerAccount } from "./worker-account.ts";
 import { runWorker } from "../../roles/worker.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { openKeystore } from "../../wallet/keystore.ts";
@@ -26,11 +27,13 @@ interface WorkerOptions extends ConnectionOptions, JsonOption, ProofOptions {
   readonly withdraw?: true;
 }
 
-/** `skynet worker`: lends this machine; takes the jobs that fit, trains, is paid. */
+/** `skynet worker`: lends this machine; takes the jobs that fit, trains, is paid. Its subcommands see to the account. */
 export function addWorker(program: Command): void {
   const command = program
     .command("worker")
-    .description("lend this machine: join jobs that fit, train, and be paid for every round")
+    .description(
+      "lend this machine: join jobs that fit, train, and be paid for every round; or see to the worker's account",
+    )
     .option("--data <folder>", "folder for blocks, weights and the log", path.join(homeDir(), "worker"))
     .option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0")
     .option("--min-price <tokens>", "least pay for one round", tokens, "0")
@@ -42,6 +45,9 @@ export function addWorker(program: Command): void {
     )
     .option("--no-sponsor", "pay all gas from the own wallet")
     .option("--withdraw", "after each job, send the pay from the Ledger to the payout address");
+  // Otherwise the options of the subcommands would be taken for those of the node.
+  command.enablePositionalOptions();
+  addWorkerAccount(command);
   addProofOptions(command);
   addConnectionOptions(command)
     .addHelpText(
