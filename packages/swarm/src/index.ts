@@ -13,6 +13,6 @@ export {
   type RequesterResult,
   type RoundReport,
 } from "./requester.ts";
-export { makeSnapshot, nameOf } from "./snapshot.ts";
+export { makeSnapshot } from "./snapshot.ts";
 export { averageUpdates, decodeUpdate, encodeUpdate } from "./update.ts";
 export { runWorkerJob, type WorkerModules, type WorkerProgress, type WorkerResult } from "./worker.ts";

@@ -3,6 +3,7 @@ import { InvalidInputError, SkyNetError, toHex, type Hex } from "@skynet/protoco
 import { InvalidArgumentError } from "commander";
 import { parseUnits } from "viem";
 import { tokenInfo, type TokenInfo } from "../roles/token.ts";
+import { deploymentBlock } from "../runtime/address-book.ts";
 import { openKeystore } from "../wallet/keystore.ts";
 import { readPassphrase } from "../wallet/passphrase.ts";
 import { resolveRpc, resolveWallet, type ConnectionOptions } from "./options.ts";
@@ -12,7 +13,7 @@ export const READER_KEY: Hex = `0x${"01".repeat(32)}`;
 
 /** The chain, for commands that only read. */
 export async function openReader(options: Pick<ConnectionOptions, "rpc">): Promise<Chain> {
-  const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: READER_KEY });
+  const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: READER_KEY, firstBlock: deploymentBlock });
   await chain.assertDeployed();
   return chain;
 }
@@ -21,7 +22,11 @@ export async function openReader(options: Pick<ConnectionOptions, "rpc">): Promi
 export async function openAccount(options: ConnectionOptions): Promise<Chain> {
   const wallet = resolveWallet(options);
   const privateKey = await openKeystore(wallet.keystore, await readPassphrase(wallet, "Passphrase"));
-  const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: toHex(privateKey) });
+  const chain = await createChain({
+    rpcUrl: resolveRpc(options),
+    privateKey: toHex(privateKey),
+    firstBlock: deploymentBlock,
+  });
   await chain.assertDeployed();
   return chain;
 }

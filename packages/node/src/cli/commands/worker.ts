@@ -1,7 +1,6 @@
 import path from "node:path";
 import type { Command } from "commander";
 import { addWorkerAccount } from "./worker-account.ts";
-import { runWorker } from "../../roles/worker.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { openKeystore } from "../../wallet/keystore.ts";
 import { readPassphrase } from "../../wallet/passphrase.ts";
@@ -37,8 +36,6 @@ export function addWorker(program: Command): void {
     .option("--min-price <tokens>", "least pay for one round", tokens, "0")
     .option("--max-stake <tokens>", "most stake to lock in one job", tokens, "1000")
     .option("--once", "end after one job");
-  // Otherwise the options of the subcommands would be taken for those of the node.
-  command.enablePositionalOptions();
   addWorkerAccount(command);
   addProofOptions(command);
   addConnectionOptions(command)
@@ -54,6 +51,8 @@ export function addWorker(program: Command): void {
           connection.keystore,
           await readPassphrase(connection, "Passphrase of the worker's wallet"),
         );
+        // Its modules are large; the subcommands do without them.
+        const { runWorker } = await import("../../roles/worker.ts");
         await runWorker({
           rpcUrl: connection.rpcUrl,
           relays: connection.relays,
