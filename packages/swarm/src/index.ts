@@ -6,6 +6,16 @@ export { openSecrets, type JobSecrets } from "./keys.ts";
 export type { BatchSource } from "./local-training.ts";
 export { circuitOf, decodeMetadata, encodeMetadata, type JobMetadata, type MadeChoices } from "./metadata.ts";
 export type * from "./ports.ts";
+export { assertProofsFit, proofsFit, type MeasuredStep } from "./rehearsal.ts";
+export {
+  decodeCapabilities,
+  encodeCapabilities,
+  requirementsOf,
+  requirementsSchema,
+  unmetRequirements,
+  type Capabilities,
+  type Requirements,
+} from "./requirements.ts";
 export {
   runRequesterJob,
   type RequesterModules,
