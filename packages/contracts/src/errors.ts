@@ -43,6 +43,10 @@ const explanations: Readonly<Record<string, Explanation>> = {
   BadBlocks: { message: "the weights of a verifier need at least one block" },
   BadCode: { message: "a verifier must be a plain contract of 24 to 24576 bytes" },
   CreationFailed: { message: "the verifier could not be created", hint: "check its initcode" },
+  NoGasMoney: {
+    message: "the account has too little ether for the gas",
+    hint: "send some ether to it; a worker can let a sponsor pay: --sponsor",
+  },
   UnknownBlock: { message: "the chain does not know this block" },
   UnknownTransaction: { message: "the chain does not know this transaction" },
   UnknownVerifier: { message: "no verifier has this id", hint: "deploy the model's verifier first" },
@@ -51,6 +55,10 @@ const explanations: Readonly<Record<string, Explanation>> = {
   BadLength: { message: "the lists of seats and signatures differ in length" },
   BadSignature: { message: "a signature was not made by the account that it names" },
   SignatureExpired: { message: "the signature has expired", hint: "ask the worker for a new one" },
+  BadNonce: {
+    message: "the signature names another nonce than the signer's next one: it was used, or another one came first",
+    hint: "look whether it has taken effect; if not, sign again",
+  },
   WrongEpoch: { message: "the worker has cancelled its outstanding signatures", hint: "ask the worker for a new one" },
   WrongRound: { message: "the round has changed in the meantime" },
   BadAdmission: { message: "the admission has expired or is missing", hint: "ask the job's admitter for an admission" },
@@ -73,6 +81,8 @@ const explanations: Readonly<Record<string, Explanation>> = {
 /** A contract refused a call. `code` is the name of the Solidity error, `details` its arguments. */
 export class ChainError extends SkyNetError {
   readonly details: readonly unknown[];
+  /** Gas that the refusal cost: none, unless the transaction was in a block by then. */
+  gasUsed = 0n;
 
   constructor(code: string, details: readonly unknown[] = [], cause?: unknown) {
     const known = explanations[code];

@@ -2,6 +2,7 @@ import { createRandom, playJob, randomSpec } from "@skynet/protocol";
 import type { Fuzzer, FuzzOptions, JobSpec, TraceStep } from "@skynet/protocol";
 import { createHarness } from "./harness.ts";
 import type { HarnessRun } from "./harness.ts";
+import { fuzzMarket } from "./market-fuzz.ts";
 import { startTestChain, testKey } from "./test-chain.ts";
 
 /** The two machines disagree about a step. */
@@ -58,4 +59,4 @@ async function jobMachine({ count, seed, onProgress }: FuzzOptions): Promise<Rec
   return { traces: count, events };
 }
 
-export const fuzzers: Record<string, Fuzzer> = { "job-machine": jobMachine };
+export const fuzzers: Record<string, Fuzzer> = { "job-machine": jobMachine, market: fuzzMarket };

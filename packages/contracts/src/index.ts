@@ -1,22 +1,57 @@
 export { startAnvil } from "./anvil.ts";
 export type { Anvil, AnvilOptions } from "./anvil.ts";
-export { beaconAbi, jobBoardAbi, ledgerAbi, tokenAbi, verifierRegistryAbi, workerRegistryAbi } from "./chain/abi.ts";
+export {
+  beaconAbi,
+  catalogAbi,
+  inferenceBoardAbi,
+  jobBoardAbi,
+  ledgerAbi,
+  tokenAbi,
+  verifierRegistryAbi,
+  workerRegistryAbi,
+} from "./chain/abi.ts";
+export { accountMessageTypes, recoverAccountMessage, signAccountMessage } from "./chain/account-signatures.ts";
+export type { AccountDomain, AccountMessageKind } from "./chain/account-signatures.ts";
 export { addressOfPublicKey, createChain } from "./chain/create.ts";
 export type { ChainOptions } from "./chain/create.ts";
-export type { ChainJobEvent, JobMoney } from "./chain/events.ts";
+export type { ChainJobEvent, EventPlace, JobMoney } from "./chain/events.ts";
+export { InferenceState, ListingKind, MARKET_LIMITS, PurchaseState } from "./chain/market-types.ts";
+export type {
+  Catalog,
+  CatalogEvent,
+  CatalogWindows,
+  ChainInferenceOrder,
+  ChainListing,
+  ChainOffer,
+  ChainPurchase,
+  InferenceBoard,
+  InferenceEvent,
+  ListingTerms,
+  MarketRange,
+  OfferTerms,
+  PublishedListing,
+  PublishedOffer,
+} from "./chain/market-types.ts";
 export type { BoardCall } from "./chain/proofs.ts";
 export { hashJobMessage, jobMessageTypes, recoverJobMessage, signJobMessage } from "./chain/signatures.ts";
 export type { JobDomain, JobMessageKind, JobMessages } from "./chain/signatures.ts";
-export type { WriteOptions } from "./chain/transactions.ts";
+export { forwardable } from "./chain/signed-forms.ts";
+export { rawCallOf } from "./chain/transactions.ts";
+export type { Call, RawCall, WriteOptions } from "./chain/transactions.ts";
 export type {
   Admission,
   Chain,
   ChainBalances,
   ChainJob,
+  ChainReputation,
   ChainVerifier,
   ChainWorker,
+  PollOptions,
   LeavingStake,
+  MinedTransaction,
   ProofStatement,
+  RoutedChain,
+  RoutedSend,
   SeatUpdate,
   SignedAcceptance,
   SignedBitmap,
@@ -25,7 +60,6 @@ export type {
   SlotAnswer,
   StepProof,
   WatchOptions,
-  WorkerScore,
 } from "./chain/types.ts";
 export { skynetAddresses } from "./deployment/addresses.ts";
 export type { SkyNetAddresses } from "./deployment/addresses.ts";
@@ -33,3 +67,4 @@ export { assertDeployed, deploySkyNet, DEVELOPMENT_CHAIN_ID } from "./deployment
 export { openDeployment } from "./deployment/deployment.ts";
 export type { DeployedContract, Deployment, DeploymentPlan } from "./deployment/deployment.ts";
 export * from "./errors.ts";
+export { createDeliverySecret, deliveryPoint, keyCommitOf, openKey, sealKey } from "./key-delivery.ts";

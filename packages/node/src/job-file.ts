@@ -107,6 +107,8 @@ const jobFileSchema = z.strictObject({
     })
     .prefault({}),
   maxFailedRounds: count(16).default(3),
+  /** Who pays the workers' gas: each its own, or this node for all of them. */
+  gas: z.enum(["own", "sponsored"]).optional(),
 });
 
 /** A parsed JOB.yaml; file names are absolute, amounts in whole tokens, windows in seconds. */

@@ -19,6 +19,8 @@ const metadataSchema = z.strictObject({
       hiding: z.boolean().optional(),
     })
     .optional(),
+  /** The requester's node pays the gas of the workers, see docs/gas-sponsoring.md. */
+  gas: z.literal("sponsored").optional(),
   modelCid: z.string().min(1).max(100),
   manifestCid: z.string().min(1).max(100),
   batchSize: z.number().int().min(1).max(4096),

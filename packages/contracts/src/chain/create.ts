@@ -1,20 +1,25 @@
 import { budgetOf, toHex } from "@skynet/protocol";
 import type { Hex } from "@skynet/protocol";
-import type { TransactionReceipt } from "viem";
+import type { Abi, TransactionReceipt } from "viem";
 import { parseEventLogs } from "viem";
 import { publicKeyToAddress } from "viem/accounts";
 import { lower, skynetAddresses } from "../deployment/addresses.ts";
 import { assertDeployed, deploySkyNet } from "../deployment/deploy.ts";
 import { ChainError, InsufficientBalance } from "../errors.ts";
 import { jobBoardAbi, ledgerAbi, tokenAbi, workerRegistryAbi } from "./abi.ts";
+import { createCatalog } from "./catalog.ts";
 import { connect } from "./connection.ts";
 import { depositCalls } from "./deposit.ts";
+import type { BlockRange } from "./events.ts";
+import { createInferenceBoard } from "./inference.ts";
 import { createProofReads, createVerifierWrites } from "./proofs.ts";
 import { createReads } from "./reads.ts";
 import type { ReadContext } from "./reads.ts";
 import { recoverJobMessage, signJobMessage } from "./signatures.ts";
 import type { JobMessageKind, JobMessages } from "./signatures.ts";
-import { createSender } from "./transactions.ts";
+import { createForwarding } from "./forwarding.ts";
+import { createSignedForms } from "./signed-forms.ts";
+import { createForward, createSender } from "./transactions.ts";
 import type { Send, WriteOptions } from "./transactions.ts";
 import type { Admission, Chain } from "./types.ts";
 import { watchEvents } from "./watch.ts";
@@ -169,7 +174,7 @@ function createWorkerWrites({ board }: WriteContext): WorkerWrites {
   };
 }
 
-type Signing = Pick<Chain, Extract<keyof Chain, `sign${string}` | `recover${string}`>>;
+type Signing = Pick<Chain, Exclude<Extract<keyof Chain, `sign${string}` | `recover${string}`>, "signedForm">>;
 
 function createSigning({ connection, chainId, addresses, address }: ReadContext): Signing {
   const domain = { chainId, jobBoard: addresses.jobBoard };
@@ -199,6 +204,21 @@ function createSigning({ connection, chainId, addresses, address }: ReadContext)
   };
 }
 
+function createWriteContext(reading: ReadContext, send: Send): WriteContext {
+  const { addresses } = reading;
+  const writer =
+    (address: Hex, abi: Abi): WriteContext["board"] =>
+    (functionName, args, options) =>
+      send({ address, abi, functionName, args }, options);
+  return {
+    reading,
+    send,
+    board: writer(addresses.jobBoard, jobBoardAbi),
+    registry: writer(addresses.workerRegistry, workerRegistryAbi),
+    ledger: writer(addresses.ledger, ledgerAbi),
+  };
+}
+
 /**
  * Connects an account to SkyNet on a chain. The contracts need not be there yet: see `deploy` and `assertDeployed`.
  * @throws ChainUnreachable
@@ -211,19 +231,11 @@ export async function createChain(options: ChainOptions): Promise<Chain> {
   const address = lower(connection.account.address);
   const firstBlock = (await options.firstBlock?.(chainId)) ?? 0n;
   const reading: ReadContext = { connection, addresses, chainId, address, firstBlock };
-  const send = createSender(connection);
-  const writing: WriteContext = {
-    reading,
-    send,
-    board: (functionName, args, options) =>
-      send({ address: addresses.jobBoard, abi: jobBoardAbi, functionName, args }, options),
-    registry: (functionName, args, options) =>
-      send({ address: addresses.workerRegistry, abi: workerRegistryAbi, functionName, args }, options),
-    ledger: (functionName, args, options) =>
-      send({ address: addresses.ledger, abi: ledgerAbi, functionName, args }, options),
-  };
+  const forward = createForward(connection);
+  const send = createSender(connection, forward);
+  const writing = createWriteContext(reading, send);
   const reads = createReads(reading);
-  return {
+  const chain: Chain = {
     rpcUrl,
     firstBlock,
     chainId,
@@ -231,7 +243,12 @@ export async function createChain(options: ChainOptions): Promise<Chain> {
     addresses,
     deploy: async () => void (await connection.reach(() => deploySkyNet(connection))),
     assertDeployed: () => connection.reach(() => assertDeployed(connection.publicClient)),
-    watch: (options) => watchEvents(reads, options),
+    watch: ({ jobId, ...options }) => {
+      const events = (range: BlockRange) => reads.events({ ...range, ...(jobId === undefined ? {} : { jobId }) });
+      return watchEvents({ blockNumber: reads.blockNumber, events }, options);
+    },
+    catalog: createCatalog(reading, send),
+    inference: createInferenceBoard(reading, send),
     ...reads,
     ...createWorkerReads(reading),
     ...createProofReads(reading),
@@ -240,7 +257,15 @@ export async function createChain(options: ChainOptions): Promise<Chain> {
     ...createRequesterWrites(writing),
     ...createWorkerWrites(writing),
     ...createSigning(reading),
+    ...createForwarding(reading, forward),
+    signedForm: createSignedForms(reading, reads),
+    routed: (routedSend) => {
+      // every caller of a routed chain knows that there may be no receipt: see RoutedChain
+      const routed = createWriteContext(reading, routedSend as Send);
+      return { ...chain, ...createMoneyWrites(routed), ...createWorkerWrites(routed) };
+    },
   };
+  return chain;
 }
 
 /** Lower-case address of a 64-byte public key as the registry stores it. */

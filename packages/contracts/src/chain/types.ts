@@ -2,9 +2,10 @@ import type { Hex, JobSpec, JobView, VerifierDescription } from "@skynet/protoco
 import type { TransactionReceipt } from "viem";
 import type { SkyNetAddresses } from "../deployment/addresses.ts";
 import type { ChainJobEvent, JobMoney } from "./events.ts";
+import type { Catalog, InferenceBoard } from "./market-types.ts";
 import type { BoardCall } from "./proofs.ts";
 import type { JobMessages } from "./signatures.ts";
-import type { WriteOptions } from "./transactions.ts";
+import type { Call, RawCall, WriteOptions } from "./transactions.ts";
 
 /** A job as the chain shows it. Addresses are lower-case; `state.workers` lists the seats in order. */
 export interface ChainJob {
@@ -87,8 +88,8 @@ export interface ChainWorker {
   readonly epoch: number;
 }
 
-/** What a worker has done: a hint, for these counters cost only gas to farm. */
-export interface WorkerScore {
+/** Counters of a worker. A hint only: they cost nothing but gas to farm. */
+export interface ChainReputation {
   readonly roundsPaid: number;
   readonly roundsMissed: number;
   /** Audit slots that were answered. */
@@ -146,13 +147,11 @@ export interface SignedBitmap extends SignedSeat {
   readonly received: bigint;
 }
 
-export interface WatchOptions {
-  /** Only this job. */
-  readonly jobId?: Hex | undefined;
+export interface PollOptions<Event> {
   /** First block to read; default: the next one. */
   readonly fromBlock?: bigint | undefined;
   /** `nextBlock` is where to resume after a restart. Awaited before the next poll. */
-  readonly onEvents: (events: readonly ChainJobEvent[], nextBlock: bigint) => void | Promise<void>;
+  readonly onEvents: (events: readonly Event[], nextBlock: bigint) => void | Promise<void>;
   /** Told about requests that failed; the watch goes on by itself. */
   readonly onError?: ((error: unknown) => void) | undefined;
   /** Milliseconds between polls, default 500. */
@@ -160,6 +159,11 @@ export interface WatchOptions {
   /** Blocks that must lie above an event before it is shown, default 0. */
   readonly confirmations?: number | undefined;
   readonly signal: AbortSignal;
+}
+
+export interface WatchOptions extends PollOptions<ChainJobEvent> {
+  /** Only this job. */
+  readonly jobId?: Hex | undefined;
 }
 
 /**
@@ -177,6 +181,11 @@ export interface Chain {
   readonly rpcUrl: string;
   /** First block that can hold events of SkyNet. */
   readonly firstBlock: bigint;
+
+  /** Listings and purchases of data and models. */
+  readonly catalog: Catalog;
+  /** Offers and orders of proven answers. */
+  readonly inference: InferenceBoard;
 
   /** Puts the contracts on the chain if they are not there; anybody may. */
   deploy(): Promise<void>;
@@ -201,10 +210,10 @@ export interface Chain {
   /** keccak256(abi.encode(round, idEnd, stepsRoot)) of the seat's latest commit. */
   commitHash(jobId: Hex, seat: number): Promise<Hex>;
   worker(address: Hex): Promise<ChainWorker>;
+  /** Counters of a worker; zeros when it is unknown. */
+  reputation(worker: Hex): Promise<ChainReputation>;
   /** Of this account, or of another one. */
   balances(token: Hex, address?: Hex): Promise<ChainBalances>;
-  /** Counters of this account, or of another worker. */
-  score(worker?: Hex): Promise<WorkerScore>;
   /** What a worker last declared about itself, unparsed; undefined when it is not registered. */
   capabilities(worker?: Hex): Promise<Uint8Array | undefined>;
   leaving(token: Hex, worker?: Hex): Promise<LeavingStake>;
@@ -237,6 +246,22 @@ export interface Chain {
   transactionInput(hash: Hex): Promise<BoardCall | undefined>;
   /** Gas of a transaction, for example of the one that proved a slot. @throws ChainError `UnknownTransaction` */
   gasUsed(hash: Hex): Promise<bigint>;
+
+  /**
+   * The form of a call of this account that anybody can send for it, signed if it needs to be; undefined when there is
+   * none. Nothing is sent. @throws ChainError `NotSeat` when the account has no seat in the job that the call names
+   */
+  signedForm(call: Call): Promise<Call | undefined>;
+  /** What a call would do if `from` (default: this account) sent it now. @returns gas; @throws ChainError as a write */
+  simulate(call: RawCall, from?: Hex): Promise<bigint>;
+  /** Sends a call that somebody else has made, in the order of this account's own writes. */
+  forward(call: RawCall, options?: WriteOptions): Promise<TransactionReceipt>;
+  /** A mined transaction; undefined while it is not. */
+  minedTransaction(hash: Hex): Promise<MinedTransaction | undefined>;
+  /** Transactions of this account that the endpoint knows and no block has. */
+  pendingTransactions(): Promise<number>;
+  /** The same access with another way to send what a worker writes. */
+  routed(send: RoutedSend): RoutedChain;
 
   /** Development chains only. */
   mint(amount: bigint, to?: Hex, options?: WriteOptions): Promise<TransactionReceipt>;
@@ -340,3 +365,17 @@ export interface Chain {
   recoverAbstain(message: JobMessages["Abstain"], signature: Hex): Promise<Hex>;
   recoverLeave(message: JobMessages["Leave"], signature: Hex): Promise<Hex>;
 }
+
+export interface MinedTransaction extends RawCall {
+  readonly success: boolean;
+}
+
+/** Brings a call onto the chain in some way; resolves when it has taken effect. */
+export type RoutedSend = (call: Call, options?: WriteOptions) => Promise<unknown>;
+
+/** A {@link Chain} whose writes may travel in somebody else's transaction, so that they have no receipt of their own. */
+export type RoutedChain = {
+  readonly [Name in keyof Chain]: Chain[Name] extends (...args: infer Args) => Promise<TransactionReceipt>
+    ? (...args: Args) => Promise<unknown>
+    : Chain[Name];
+};

@@ -7,7 +7,7 @@ import { readLogs } from "./events.ts";
 import type { ReadContext } from "./reads.ts";
 import type { Chain } from "./types.ts";
 
-type WorkerReads = Pick<Chain, "score" | "capabilities" | "leaving" | "unbonding" | "jobsOf">;
+type WorkerReads = Pick<Chain, "capabilities" | "leaving" | "unbonding" | "jobsOf">;
 
 type Topics = (Hex | null)[];
 
@@ -21,12 +21,6 @@ export function createWorkerReads(context: ReadContext): WorkerReads {
     toBlock: await reach(() => publicClient.getBlockNumber({ cacheTime: 0 })),
   });
   return {
-    score: async (worker = address) => {
-      const [roundsPaid, roundsMissed, proofs, slashes, jobs] = await reach(() =>
-        publicClient.readContract({ ...registry, functionName: "scores", args: [worker] }),
-      );
-      return { roundsPaid, roundsMissed, proofs, slashes, jobs };
-    },
     capabilities: async (worker = address) => {
       const read = { ...registry, args: [worker] } as const;
       const [hash, [, since]] = await reach(() =>

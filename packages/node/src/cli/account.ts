@@ -1,8 +1,7 @@
-import { createChain, DEVELOPMENT_CHAIN_ID, type Chain } from "@skynet/contracts";
-import { InvalidInputError, SkyNetError, toHex, type Hex } from "@skynet/protocol";
+import { createChain, type Chain } from "@skynet/contracts";
+import { InvalidInputError, toHex, type Hex } from "@skynet/protocol";
 import { InvalidArgumentError } from "commander";
-import { parseUnits } from "viem";
-import { tokenInfo, type TokenInfo } from "../roles/token.ts";
+import { parseAmount, tokenInfo, tokenOrDefault, type TokenInfo } from "../roles/token.ts";
 import { deploymentBlock } from "../runtime/address-book.ts";
 import { openKeystore } from "../wallet/keystore.ts";
 import { readPassphrase } from "../wallet/passphrase.ts";
@@ -57,14 +56,10 @@ export interface Token extends TokenInfo {
 
 /**
  * The token that was named, else the test token of a development chain.
- * @throws SkyNetError `NoToken`, `NotToken`
+ * @throws InvalidInputError `NoToken`; SkyNetError `NotToken`
  */
 export async function resolveToken(chain: Chain, named: Hex | undefined): Promise<Token> {
-  const address = named ?? (chain.chainId === DEVELOPMENT_CHAIN_ID ? chain.addresses.testToken : undefined);
-  if (address === undefined)
-    throw new SkyNetError("NoToken", "it is not said which token is meant", {
-      hint: "use --token with the address of an ERC-20 on this chain",
-    });
+  const address = tokenOrDefault(chain, named);
   return { address, ...(await tokenInfo(chain.rpcUrl, address)) };
 }
 
@@ -72,13 +67,8 @@ export async function resolveToken(chain: Chain, named: Hex | undefined): Promis
  * Units of a decimal amount.
  * @throws InvalidInputError `BadAmount` for zero and for more digits than the token has
  */
-export function unitsOf(text: string, { decimals, symbol }: TokenInfo): bigint {
-  const digits = text.split(".")[1]?.length ?? 0;
-  if (digits > decimals)
-    throw new InvalidInputError("BadAmount", `${text}: ${symbol} has ${decimals} digits after the point`, {
-      hint: "give fewer digits",
-    });
-  const value = parseUnits(text, decimals);
+export function unitsOf(text: string, info: TokenInfo): bigint {
+  const value = parseAmount(text, info);
   if (value > 0n) return value;
   throw new InvalidInputError("BadAmount", "the amount is zero", { hint: "give an amount such as 10 or 0.5" });
 }

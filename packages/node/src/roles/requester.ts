@@ -3,7 +3,17 @@ import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { ChainError, DEVELOPMENT_CHAIN_ID, type Chain } from "@skynet/contracts";
 import { MAX_BLOCK_BYTES } from "@skynet/network";
-import { checkSpec, countSeats, fromHex, keccak256, SkyNetError, toHex, word, type Hex } from "@skynet/protocol";
+import {
+  checkSpec,
+  countSeats,
+  fromHex,
+  keccak256,
+  SkyNetError,
+  toHex,
+  word,
+  type Hex,
+  type JobSpec,
+} from "@skynet/protocol";
 import { generateDataKey } from "@skynet/storage";
 import {
   encodeMetadata,
@@ -23,6 +33,7 @@ import type { JobFile } from "../job-file.ts";
 import type { Summary } from "../report/summary.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { readInputFile } from "../runtime/files.ts";
+import { startSponsor, type Sponsor } from "../sponsor/sponsor.ts";
 import { startTrainer } from "../trainer/trainer.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
@@ -66,13 +77,16 @@ export async function runRequester(options: RequesterOptions): Promise<Summary> 
   const node = await openNode(options, "requester");
   const { threads = availableParallelism(), referenceString } = options;
   const trainer = startTrainer({ threads, referenceString });
+  let sponsor: Sponsor | undefined;
   try {
     const prepared = await prepareModel(node, trainer, options);
+    if (options.job.gas === "sponsored") sponsor = await sponsorOwnJobs(node, options);
     const test = await readTestSet(options.job, trainer, prepared.shape);
     const posted = await findOrPost(node, trainer, prepared, options);
     const result = await lead(node, trainer, prepared, test, posted, options);
     const summary = await writeResults(node, trainer, posted, result, options);
     await savePostedJob(options.dataDir, { ...posted, done: true });
+    await sponsor?.linger();
     return summary;
   } finally {
     await trainer.close();
@@ -94,6 +108,12 @@ export async function postJob(options: RequesterOptions): Promise<PostedJob> {
     await trainer.close();
     await node.close();
   }
+}
+
+/** The workers of this requester's jobs need no ether; ready before a job is posted. */
+function sponsorOwnJobs({ host, chain, log }: LocalNode, { dataDir, signal }: RequesterOptions): Promise<Sponsor> {
+  const chooses = (_: Hex, { requester }: JobSpec) => requester === chain.address;
+  return startSponsor({ host, chain, log, signal, file: path.join(dataDir, "sponsor.json"), chooses });
 }
 
 const powerOfTwoAbove = (value: number): number => 2 ** Math.ceil(Math.log2(value));
@@ -156,6 +176,7 @@ async function findOrPost(
     arithmetic: "fixed",
     verification: job.verification.mode,
     ...(prepared.verifier ? { circuit: circuitOfJob(job) } : {}),
+    ...(job.gas === "sponsored" ? { gas: job.gas } : {}),
     ...(requirements ? { requirements } : {}),
     modelCid,
     manifestCid: dataset.manifestCid,

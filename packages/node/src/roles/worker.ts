@@ -1,3 +1,4 @@
+import type { RoutedChain } from "@skynet/contracts";
 import { parseUnits } from "viem";
 import {
   hasSeat,
@@ -31,6 +32,8 @@ import {
 import { formatAmount, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import { systemClock } from "../runtime/clock.ts";
+import { createGasPayment, type GasMode, type GasPayment } from "../sponsor/gas.ts";
+import { withdrawPay } from "../sponsor/withdraw.ts";
 import { startTrainer } from "../trainer/trainer.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
@@ -45,8 +48,15 @@ export interface WorkerOptions extends NodeOptions {
   /** Decimal tokens; jobs that ask for more stake are left alone. */
   readonly maxStake: string;
   readonly once: boolean;
+  /** Who pays the gas, see {@link GasMode}. */
+  readonly gas: GasMode;
+  /** After each job, everything that the payout address has in the Ledger goes to its wallet. */
+  readonly withdraw: boolean;
   readonly ui: Ui;
 }
+
+/** The node of a worker: others may pay for what it writes to the chain. */
+type WorkerNode = Omit<LocalNode, "chain"> & GasPayment;
 
 /** How often the chain is asked for jobs; an announcement on the relay makes it sooner. */
 const POLL_MS = 3000;
@@ -61,11 +71,13 @@ const RETRY_MS = 15_000;
  * model were fetched and checked and one real step was measured.
  */
 export async function runWorker(options: WorkerOptions): Promise<void> {
-  const node = await openNode(options, "worker");
+  const node = withGas(await openNode(options, "worker"), options);
   const trainer = startTrainer({ threads: options.threads ?? 1, referenceString: options.referenceString });
   const { ui, signal } = options;
   try {
-    await ensureRegistered(node);
+    const sponsored = options.gas !== "own" && (await node.chain.gasBalance()) === 0n;
+    if (sponsored) ui.line("no ether in this wallet: a sponsor has to pay the gas of registration and work");
+    else await ensureRegistered(node.chain);
     ui.event("ready", { address: node.chain.address, multiaddrs: node.host.multiaddrs() });
     ui.line(`worker ${node.chain.address} ready, waiting for jobs`);
     const over = new Set<Hex>();
@@ -100,7 +112,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
 }
 
 /** Waits until somebody announces a job, or for the next look at the chain. */
-function listenForJobs(node: LocalNode, signal: AbortSignal): { next(): Promise<void> } {
+function listenForJobs(node: Pick<LocalNode, "host">, signal: AbortSignal): { next(): Promise<void> } {
   let announced = Promise.withResolvers<void>();
   node.host.subscribe(JOBS_TOPIC, () => announced.resolve(), { signal });
   return {
@@ -115,7 +127,13 @@ function listenForJobs(node: LocalNode, signal: AbortSignal): { next(): Promise<
   };
 }
 
-async function ensureRegistered({ chain }: LocalNode): Promise<void> {
+function withGas(node: LocalNode, { gas: mode, ui, signal }: WorkerOptions): WorkerNode {
+  const { host, chain, log } = node;
+  const onSponsored = (event: Record<string, unknown>) => ui.event("sponsored", event);
+  return { ...node, ...createGasPayment({ host, chain, log, mode, onSponsored, signal }) };
+}
+
+async function ensureRegistered(chain: RoutedChain): Promise<void> {
   if (!(await chain.worker(chain.address)).registered) await chain.register();
 }
 
@@ -124,7 +142,7 @@ async function ensureRegistered({ chain }: LocalNode): Promise<void> {
  * joined any more are noted in `over`.
  */
 async function nextJob(
-  node: LocalNode,
+  node: WorkerNode,
   trainer: Trainer,
   options: WorkerOptions,
   { over, notBefore }: { over: Set<Hex>; notBefore: Map<Hex, number> },
@@ -158,7 +176,7 @@ function owes(state: JobView, seat: number): boolean {
   return hold || (state.claimedTo[seat] ?? 0) < state.round || !hasSeat(state.released, seat);
 }
 
-async function joinJob(node: LocalNode, trainer: Trainer, jobId: Hex, options: WorkerOptions): Promise<void> {
+async function joinJob(node: WorkerNode, trainer: Trainer, jobId: Hex, options: WorkerOptions): Promise<void> {
   const { chain } = node;
   const { spec } = await chain.job(jobId);
   const { decimals, symbol } = await tokenInfo(options.rpcUrl, spec.token);
@@ -185,13 +203,15 @@ async function joinJob(node: LocalNode, trainer: Trainer, jobId: Hex, options: W
       "TooSlow",
       `a round of ${spec.steps} steps takes this machine ${(needSeconds / HEADROOM).toFixed(1)} s; the job allows ${spec.commitWindow} s`,
     );
-  await ensureStake(node, spec.token, spec.stake);
-  await chain.join(jobId, { minPrice });
+  const paid = node.chainFor(jobId);
+  await ensureRegistered(paid);
+  await ensureStake(paid, spec.token, spec.stake);
+  await paid.join(jobId, { minPrice });
   options.ui.event("joined", { jobId, stepMs });
   options.ui.line(`joined job ${shortId(jobId)} (${stepMs.toFixed(2)} ms a step)`);
 }
 
-async function ensureStake({ chain }: LocalNode, token: Hex, needed: bigint): Promise<void> {
+async function ensureStake(chain: RoutedChain, token: Hex, needed: bigint): Promise<void> {
   const { freeStake, ledger } = await chain.balances(token);
   if (freeStake >= needed) return;
   const missing = needed - freeStake;
@@ -209,7 +229,7 @@ interface LoadedJob {
  * Metadata and model of a job, checked against the hash that the contract holds, loaded into the trainer.
  * @throws SkyNetError `NoZeroKnowledge`, and what fetching and loading throw
  */
-async function loadJob(node: LocalNode, trainer: Trainer, jobId: Hex, signal: AbortSignal): Promise<LoadedJob> {
+async function loadJob(node: WorkerNode, trainer: Trainer, jobId: Hex, signal: AbortSignal): Promise<LoadedJob> {
   const { spec } = await node.chain.job(jobId);
   const { requester } = spec;
   const fetch = async (cid: string) => {
@@ -238,7 +258,7 @@ async function loadJob(node: LocalNode, trainer: Trainer, jobId: Hex, signal: Ab
  * @throws SkyNetError `WrongVerifier`, `BadBeacon`, `BadTerms`, `AnswerTooLarge`, `AnswerTooDear`
  */
 async function checkVerification(
-  { chain }: LocalNode,
+  { chain }: WorkerNode,
   trainer: Trainer,
   spec: JobSpec,
   { verification }: JobMetadata,
@@ -273,7 +293,7 @@ async function measureSteps(trainer: Trainer, shape: ModelShape, batchSize: numb
   return { stepMs, checkpointMs };
 }
 
-async function workOn(node: LocalNode, trainer: Trainer, jobId: Hex, options: WorkerOptions): Promise<void> {
+async function workOn(node: WorkerNode, trainer: Trainer, jobId: Hex, options: WorkerOptions): Promise<void> {
   const { ui, signal } = options;
   const chain = createJobChain(node.chain, jobId);
   const { spec } = await node.chain.job(jobId);
@@ -341,6 +361,7 @@ async function workOn(node: LocalNode, trainer: Trainer, jobId: Hex, options: Wo
     const { sentBytes, receivedBytes } = node.host.traffic();
     ui.event("finished", { jobId, ...result, sentBytes, receivedBytes, fetchedBatches });
     ui.line(`job ${shortId(jobId)} ${result.outcome.toLowerCase()}`);
+    if (options.withdraw) await withdrawPay(node, jobId, spec.token, options);
   } finally {
     stop.abort();
     node.access.removeJob(jobId);

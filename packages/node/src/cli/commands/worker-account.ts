@@ -132,7 +132,7 @@ async function showStatus(ui: Ui, address: Hex | undefined, options: AccountOpti
   const token = await resolveToken(chain, options.token);
   const [{ registered, payout }, score, balances, leaving, jobs] = await Promise.all([
     chain.worker(worker),
-    chain.score(worker),
+    chain.reputation(worker),
     chain.balances(token.address, worker),
     chain.leaving(token.address, worker),
     readEarnings(chain, worker),

@@ -22,6 +22,8 @@ interface WorkerOptions extends ConnectionOptions, JsonOption, ProofOptions {
   readonly minPrice: string;
   readonly maxStake: string;
   readonly once?: true;
+  readonly sponsor?: boolean;
+  readonly withdraw?: true;
 }
 
 /** `skynet worker`: lends this machine; takes the jobs that fit, trains, is paid. Its subcommands see to the account. */
@@ -35,7 +37,13 @@ export function addWorker(program: Command): void {
     .option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0")
     .option("--min-price <tokens>", "least pay for one round", tokens, "0")
     .option("--max-stake <tokens>", "most stake to lock in one job", tokens, "1000")
-    .option("--once", "end after one job");
+    .option("--once", "end after one job")
+    .option(
+      "--sponsor",
+      "let sponsors pay the gas where one does (default: when the wallet is empty or the job says so)",
+    )
+    .option("--no-sponsor", "pay all gas from the own wallet")
+    .option("--withdraw", "after each job, send the pay from the Ledger to the payout address");
   addWorkerAccount(command);
   addProofOptions(command);
   addConnectionOptions(command)
@@ -64,6 +72,8 @@ export function addWorker(program: Command): void {
           minPrice: options.minPrice,
           maxStake: options.maxStake,
           once: options.once ?? false,
+          gas: options.sponsor === undefined ? "auto" : options.sponsor ? "sponsor" : "own",
+          withdraw: options.withdraw ?? false,
           ui,
           signal,
         });

@@ -1,0 +1,14 @@
+export { openIndex } from "./client/open-index.ts";
+export type { IndexClient, IndexClientOptions, IndexPage } from "./client/open-index.ts";
+export { IndexError } from "./errors.ts";
+export type { JobQuery } from "./queries/jobs.ts";
+export type {
+  IndexedJob,
+  IndexedJobDetail,
+  IndexedToken,
+  IndexedVerifier,
+  IndexedWorker,
+  IndexStatus,
+} from "./schemas.ts";
+export { startIndexer } from "./start.ts";
+export type { Indexer, IndexerOptions } from "./start.ts";
