@@ -18,6 +18,8 @@ const program = new Command("skynet")
   .version("0.1.0")
   .showHelpAfterError("(run with --help for the options)")
   .showSuggestionAfterError()
+  // Otherwise the options of `worker status` would be taken for those of `worker`.
+  .enablePositionalOptions()
   .exitOverride();
 
 /** In the order of the help. A command's modules are loaded only when it is called. */

@@ -4,7 +4,6 @@ import type { Chain } from "@skynet/contracts";
 import { readJobFile } from "../../job-file.ts";
 import { actOnJob, settleJob, type JobAction } from "../../roles/job-actions.ts";
 import { describeJob } from "../../roles/describe-job.ts";
-import { postJob } from "../../roles/requester.ts";
 import { tokenInfo } from "../../roles/token.ts";
 import { watchJob } from "../../roles/watch-job.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
@@ -92,6 +91,8 @@ function addPost(job: Command): void {
           connection.keystore,
           await readPassphrase(connection, "Passphrase of the requester's wallet"),
         );
+        // Its modules are large; the other subcommands do without them.
+        const { postJob } = await import("../../roles/requester.ts");
         const { jobId } = await postJob({
           job: jobFile,
           rpcUrl: connection.rpcUrl,
