@@ -123,7 +123,7 @@ contract Catalog {
         ledger = ILedger(Siblings.addressOf(msg.sender, Siblings.LEDGER));
         bool development = block.chainid == 31337;
         deliveryWindow = development ? 60 seconds : 24 hours;
-        cancelDelay = development ? 10 seconds : 1 hours;
+        cancelDelay = development ? 30 seconds : 1 hours;
         complaintWindow = development ? 10 seconds : 24 hours;
     }
 

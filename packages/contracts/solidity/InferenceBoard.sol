@@ -18,6 +18,7 @@ contract InferenceBoard {
         address token;
         uint96 price;
         uint32 maxLatency; // seconds
+        bytes meta; // what the host says of the model; only published
     }
 
     struct Offer {
@@ -52,6 +53,7 @@ contract InferenceBoard {
     uint256 private constant MAX_LATENCY = 7 days;
     uint256 private constant MAX_REFERENCE = 1024;
     uint256 private constant MAX_ANSWER = 1024;
+    uint256 private constant MAX_META = 4096;
 
     ILedger public immutable ledger;
     IVerifierRegistry public immutable verifierRegistry;
@@ -80,6 +82,7 @@ contract InferenceBoard {
     error BadVerifier();
     error BadModel();
     error BadLatency();
+    error MetaTooLong();
     error NotToken();
     error NotActive();
     error NotHost();
@@ -243,6 +246,7 @@ contract InferenceBoard {
             verifierRegistry.isLive(verifierId) && verifierRegistry.entry(verifierId).kind == INFER, BadVerifier()
         );
         require(terms.maxLatency > 0 && terms.maxLatency <= MAX_LATENCY, BadLatency());
+        require(terms.meta.length <= MAX_META, MetaTooLong());
         requireToken(terms.token, terms.price);
     }
 

@@ -28,6 +28,7 @@ export type {
   MarketRange,
   OfferTerms,
   PublishedListing,
+  PublishedOffer,
 } from "./chain/market-types.ts";
 export type { BoardCall } from "./chain/proofs.ts";
 export { hashJobMessage, jobMessageTypes, recoverJobMessage, signJobMessage } from "./chain/signatures.ts";

@@ -1,3 +1,4 @@
+export { architectureOf, programOf } from "./architecture.ts";
 export { inferenceCircuit, stepCircuit } from "./circuit/build.ts";
 export type { Circuit, CircuitSettings } from "./circuit/circuit.ts";
 export { type CircuitReport, reportCircuit, sizeOfProof } from "./circuit/report.ts";

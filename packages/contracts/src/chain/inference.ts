@@ -6,7 +6,14 @@ import { lower } from "../deployment/addresses.ts";
 import { ChainError } from "../errors.ts";
 import { inferenceBoardAbi } from "./abi.ts";
 import { lowerAddresses, placeOf, readLogs } from "./events.ts";
-import type { ChainInferenceOrder, ChainOffer, InferenceBoard, InferenceEvent, MarketRange } from "./market-types.ts";
+import type {
+  ChainInferenceOrder,
+  ChainOffer,
+  InferenceBoard,
+  InferenceEvent,
+  MarketRange,
+  PublishedOffer,
+} from "./market-types.ts";
 import type { ReadContext } from "./reads.ts";
 import type { Send, WriteOptions } from "./transactions.ts";
 import { watchEvents } from "./watch.ts";
@@ -87,6 +94,13 @@ export function createInferenceBoard(context: ReadContext, send: Send): Inferenc
       (log) => ({ name: log.eventName, args: lowerAddresses(log.args), ...placeOf(log) }) as InferenceEvent,
     );
   };
+  const published = async (topics: Topics, range: MarketRange): Promise<PublishedOffer[]> =>
+    (await read(topics, range)).flatMap((event) => {
+      if (event.name !== "Offered") return [];
+      const { name: _name, args, ...place } = event;
+      return [{ offerId: args.offerId, host: args.host, terms: args.terms, ...place }];
+    });
+  const reads = createInferenceReads(context);
   const events: InferenceBoard["events"] = async ({ offerId, ...range } = {}) => {
     const all = await read([], range);
     return offerId === undefined ? all : all.filter(({ args }) => args.offerId === offerId);
@@ -94,12 +108,17 @@ export function createInferenceBoard(context: ReadContext, send: Send): Inferenc
 
   return {
     ...createInferenceWrites(context, send),
-    ...createInferenceReads(context),
-    offerIds: async ({ host, modelId, ...range } = {}) => {
+    ...reads,
+    published: async (offerId) => {
+      const { since } = await reads.offerOf(offerId);
+      const topics = encodeEventTopics({ abi: inferenceBoardAbi, eventName: "Offered", args: { offerId } }) as Topics;
+      const [found] = await published(topics, { fromBlock: since, toBlock: since });
+      if (found === undefined) throw new ChainError("UnknownOffer", [offerId]);
+      return found;
+    },
+    offers: async ({ host, modelId, ...range } = {}) => {
       const args = { host: host ?? null, modelId: modelId ?? null };
-      const topics = encodeEventTopics({ abi: inferenceBoardAbi, eventName: "Offered", args }) as Topics;
-      const offered = await read(topics, range);
-      return offered.flatMap((event) => (event.name === "Offered" ? [event.args.offerId] : []));
+      return published(encodeEventTopics({ abi: inferenceBoardAbi, eventName: "Offered", args }) as Topics, range);
     },
     events,
     watch: (options) => watchEvents({ blockNumber, events }, options),

@@ -151,9 +151,18 @@ export interface OfferTerms {
   readonly price: bigint;
   /** Seconds from 1 to 7 days. */
   readonly maxLatency: number;
+  /** Only published; written by the host, so parse it like any message. */
+  readonly meta: Hex;
 }
 
-export interface ChainOffer extends OfferTerms {
+/** An offer as it was published. */
+export interface PublishedOffer extends EventPlace {
+  readonly offerId: Hex;
+  readonly host: Hex;
+  readonly terms: OfferTerms;
+}
+
+export interface ChainOffer extends Omit<OfferTerms, "meta"> {
   readonly offerId: Hex;
   readonly host: Hex;
   readonly active: boolean;
@@ -203,8 +212,10 @@ export interface InferenceBoard {
   tick(orderId: Hex, options?: WriteOptions): Promise<TransactionReceipt>;
   /** @throws ChainError `UnknownOffer` */
   offerOf(offerId: Hex): Promise<ChainOffer>;
-  /** Ids of all offers in the order of publication, active or not. */
-  offerIds(filter?: MarketRange & { readonly host?: Hex; readonly modelId?: Hex }): Promise<Hex[]>;
+  /** Metadata and first price of an offer. @throws ChainError `UnknownOffer` */
+  published(offerId: Hex): Promise<PublishedOffer>;
+  /** All offers in the order of publication, active or not. */
+  offers(filter?: MarketRange & { readonly host?: Hex; readonly modelId?: Hex }): Promise<PublishedOffer[]>;
   /** @throws ChainError `UnknownOrder` */
   order(orderId: Hex): Promise<ChainInferenceOrder>;
   /** What a proof of an answer must be made for. @throws ChainError `UnknownOrder` */

@@ -58,10 +58,9 @@ export function outputId(
   return toHex(keccak256(outputTag, encodeLogits(logits)));
 }
 
-/** Logits [batch, classes] as field elements, 32 big-endian bytes each: the form of a public output. */
-export function encodeLogits(logits: Int32Array): Uint8Array {
-  return concatBytes(...[...logits].map((value) => word(mod(BigInt(value)))));
-}
+/** Public logits as the proof and the contract hold them: one field element of 32 bytes each. */
+export const encodeLogits = (logits: Int32Array): Uint8Array<ArrayBuffer> =>
+  concatBytes(...[...logits].map((value) => word(mod(BigInt(value)))));
 
 /** Tensors of the statement that are in the proof as points, in their order. */
 export function statementTensors({ tensors }: Circuit): TensorName[] {
@@ -161,11 +160,9 @@ export function readPoint(bytes: Uint8Array, omitted: ReadonlySet<string> = new 
   }
 }
 
-/**
- * The logits that whole words stand for.
- * @throws Rejection `scalar range` for what is no 32-bit integer
- */
+/** @throws Rejection `scalar range` for a field element that is no 32-bit integer, `length` for a part of one */
 export function decodeLogits(bytes: Uint8Array): Int32Array {
+  if (bytes.length % 32 !== 0) throw new Rejection("length");
   return Int32Array.from({ length: bytes.length / 32 }, (_, i) => {
     const value = unword(bytes.subarray(32 * i, 32 * (i + 1)));
     if (value >= P) throw new Rejection("scalar range");
