@@ -2,6 +2,7 @@ import { decode, encode } from "@skynet/protocol";
 import { z } from "zod";
 import { SwarmError } from "./errors.ts";
 import type { CircuitChoices } from "./ports.ts";
+import { requirementsSchema } from "./requirements.ts";
 import { bytesOf } from "./schemas.ts";
 
 const metadataSchema = z.strictObject({
@@ -25,6 +26,8 @@ const metadataSchema = z.strictObject({
   batchSize: z.number().int().min(1).max(4096),
   learningRate: z.number().positive(),
   initialSeed: bytesOf(32),
+  /** What workers should have; absent: nothing in particular. */
+  requirements: requirementsSchema.optional(),
 });
 
 /**

@@ -29,8 +29,8 @@ export interface ChainOptions {
   readonly rpcUrl: string;
   /** 32-byte secp256k1 key of the account. */
   readonly privateKey: Hex;
-  /** First block that can hold events of SkyNet, default 0: saves time on old chains. */
-  readonly firstBlock?: bigint;
+  /** First block of a chain that can hold events of SkyNet, default 0: saves time on old chains. */
+  readonly firstBlock?: (chainId: number) => Promise<bigint>;
 }
 
 interface WriteContext {
@@ -223,11 +223,13 @@ function createWriteContext(reading: ReadContext, send: Send): WriteContext {
  * Connects an account to SkyNet on a chain. The contracts need not be there yet: see `deploy` and `assertDeployed`.
  * @throws ChainUnreachable
  */
-export async function createChain({ rpcUrl, privateKey, firstBlock = 0n }: ChainOptions): Promise<Chain> {
-  const connection = await connect(rpcUrl, privateKey);
+export async function createChain(options: ChainOptions): Promise<Chain> {
+  const { rpcUrl } = options;
+  const connection = await connect(rpcUrl, options.privateKey);
   const addresses = skynetAddresses();
   const chainId = connection.publicClient.chain.id;
   const address = lower(connection.account.address);
+  const firstBlock = (await options.firstBlock?.(chainId)) ?? 0n;
   const reading: ReadContext = { connection, addresses, chainId, address, firstBlock };
   const forward = createForward(connection);
   const send = createSender(connection, forward);

@@ -2,6 +2,7 @@ import { createChain, type Chain } from "@skynet/contracts";
 import { InvalidInputError, toHex, type Hex } from "@skynet/protocol";
 import { InvalidArgumentError } from "commander";
 import { parseAmount, tokenInfo, tokenOrDefault, type TokenInfo } from "../roles/token.ts";
+import { deploymentBlock } from "../runtime/address-book.ts";
 import { openKeystore } from "../wallet/keystore.ts";
 import { readPassphrase } from "../wallet/passphrase.ts";
 import { resolveRpc, resolveWallet, type ConnectionOptions } from "./options.ts";
@@ -11,7 +12,7 @@ export const READER_KEY: Hex = `0x${"01".repeat(32)}`;
 
 /** The chain, for commands that only read. */
 export async function openReader(options: Pick<ConnectionOptions, "rpc">): Promise<Chain> {
-  const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: READER_KEY });
+  const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: READER_KEY, firstBlock: deploymentBlock });
   await chain.assertDeployed();
   return chain;
 }
@@ -20,7 +21,11 @@ export async function openReader(options: Pick<ConnectionOptions, "rpc">): Promi
 export async function openAccount(options: ConnectionOptions): Promise<Chain> {
   const wallet = resolveWallet(options);
   const privateKey = await openKeystore(wallet.keystore, await readPassphrase(wallet, "Passphrase"));
-  const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: toHex(privateKey) });
+  const chain = await createChain({
+    rpcUrl: resolveRpc(options),
+    privateKey: toHex(privateKey),
+    firstBlock: deploymentBlock,
+  });
   await chain.assertDeployed();
   return chain;
 }

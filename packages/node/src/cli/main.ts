@@ -18,6 +18,8 @@ const program = new Command("skynet")
   .version("0.1.0")
   .showHelpAfterError("(run with --help for the options)")
   .showSuggestionAfterError()
+  // Otherwise the options of `worker status` would be taken for those of `worker`.
+  .enablePositionalOptions()
   .exitOverride();
 
 /** In the order of the help. A command's modules are loaded only when it is called. */
@@ -31,6 +33,7 @@ const commands: Record<string, () => Promise<(program: Command) => void>> = {
   model: async () => (await import("./commands/model.ts")).addModel,
   host: async () => (await import("./commands/host.ts")).addHost,
   earnings: async () => (await import("./commands/earnings.ts")).addEarnings,
+  index: async () => (await import("./commands/index-command.ts")).addIndex,
   relay: async () => (await import("./commands/relay.ts")).addRelay,
   circuit: async () => (await import("./commands/circuit.ts")).addCircuit,
   verify: async () => (await import("./commands/verify.ts")).addVerify,

@@ -1,6 +1,6 @@
 import type { Chain } from "@skynet/contracts";
-import { JobMode, JobOutcome, JobPhase, type Hex } from "@skynet/protocol";
-import { decodeMetadata, nameOf } from "@skynet/swarm";
+import { JobMode, JobOutcome, JobPhase, nameOf, type Hex } from "@skynet/protocol";
+import { decodeMetadata } from "@skynet/swarm";
 import { formatAmount } from "../cli/format.ts";
 import { tokenInfo } from "./token.ts";
 

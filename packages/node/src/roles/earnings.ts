@@ -1,6 +1,5 @@
 import { ChainError, type Chain } from "@skynet/contracts";
-import { earningsOf, JobPhase, type Hex, type SeatEarnings } from "@skynet/protocol";
-import { nameOf } from "@skynet/swarm";
+import { earningsOf, JobPhase, type Hex, type SeatEarnings, nameOf } from "@skynet/protocol";
 
 /** What a worker has earned in one job. */
 export interface JobEarnings extends SeatEarnings {

@@ -1,6 +1,5 @@
 import type { Chain, ChainJob } from "@skynet/contracts";
-import { JobOutcome, JobPhase, phaseEnd, SkyNetError, type Hex } from "@skynet/protocol";
-import { nameOf } from "@skynet/swarm";
+import { JobOutcome, JobPhase, phaseEnd, SkyNetError, type Hex, nameOf } from "@skynet/protocol";
 import { shortId } from "../cli/format.ts";
 
 /** What a requester does with a job, besides leading it. */

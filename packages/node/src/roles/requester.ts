@@ -17,6 +17,7 @@ import {
 import { generateDataKey } from "@skynet/storage";
 import {
   encodeMetadata,
+  requirementsOf,
   runRequesterJob,
   type Address,
   type JobSecrets,
@@ -26,7 +27,7 @@ import {
   type RequesterResult,
   type Trainer,
 } from "@skynet/swarm";
-import { formatBytes, shortId } from "../cli/format.ts";
+import { formatAmount, formatBytes, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import type { JobFile } from "../job-file.ts";
 import type { Summary } from "../report/summary.ts";
@@ -38,7 +39,17 @@ import { startTrainer } from "../trainer/trainer.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
 import { createJobNetwork, JOBS_TOPIC, updateBytes, type JobCircle } from "./job-network.ts";
-import { amountText, checkBalance, checkStake, circuitOfJob, specOf, type PreparedModel } from "./job-terms.ts";
+import { previewBudget } from "./budget.ts";
+import {
+  amountText,
+  checkBalance,
+  checkStake,
+  circuitOfJob,
+  moneyTerms,
+  specOf,
+  tokenOf,
+  type PreparedModel,
+} from "./job-terms.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
 import { findUnfinishedJob, savePostedJob, settingsHash, type PostedJob } from "./posted-job.ts";
 import { publishTrainingSet, readTestSet, type TestSet } from "./requester-data.ts";
@@ -149,7 +160,9 @@ async function findOrPost(
   options: RequesterOptions,
 ): Promise<PostedJob> {
   const { job, dataDir, ui } = options;
-  const settings = settingsHash({ job, chain: node.chain.chainId, requester: node.chain.address });
+  // Whom the requester admits is no term of the job: another list is used from the next start on.
+  const terms = { ...job, workers: { ...job.workers, allow: undefined } };
+  const settings = settingsHash({ job: terms, chain: node.chain.chainId, requester: node.chain.address });
   const unfinished = await findUnfinishedJob(dataDir, settings);
   if (unfinished) {
     ui.line(`resuming job ${shortId(unfinished.jobId)}`);
@@ -157,10 +170,12 @@ async function findOrPost(
     return unfinished;
   }
   await checkBalance(node, job);
+  await showBudget(node, options);
   const key = await generateDataKey();
   const modules = { node, key, ui, signal: options.signal, cacheDir: options.cacheDir ?? dataDir };
   const dataset = await publishTrainingSet(job, trainer, prepared.shape, modules);
   const modelCid = await node.blocks.put(prepared.model);
+  const requirements = requirementsOf(job.requirements);
   const metadata = encodeMetadata({
     version: 1,
     name: job.name,
@@ -168,6 +183,7 @@ async function findOrPost(
     verification: job.verification.mode,
     ...(prepared.verifier ? { circuit: circuitOfJob(job) } : {}),
     ...(job.gas === "sponsored" ? { gas: job.gas } : {}),
+    ...(requirements ? { requirements } : {}),
     modelCid,
     manifestCid: dataset.manifestCid,
     batchSize: job.training.batchSize,
@@ -193,6 +209,16 @@ async function findOrPost(
   await savePostedJob(dataDir, posted);
   await post(node, prepared, options, posted);
   return posted;
+}
+
+/** Says what the job will cost, and asks whether that is meant. */
+async function showBudget(node: LocalNode, { job, ui, confirm }: RequesterOptions): Promise<void> {
+  const { terms, info } = await moneyTerms(node, job, await tokenOf(node, job));
+  const { most, about, basis } = await previewBudget(node.chain, terms, info);
+  const text = about === most ? "" : `, about ${formatAmount(about, info)}`;
+  ui.event("budget", { most, about, basis });
+  ui.line(`the job costs at most ${formatAmount(most, info)}${text}: ${basis}`);
+  await confirm?.(`Escrow ${formatAmount(most, info)}? What is not spent returns.`);
 }
 
 /** Posts the job unless the chain has it already, and offers its public blocks. */

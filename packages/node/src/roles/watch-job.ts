@@ -1,6 +1,5 @@
 import type { Chain, ChainJobEvent } from "@skynet/contracts";
-import { countSeats, JobOutcome, JobPhase, phaseEnd, type JobSpec } from "@skynet/protocol";
-import { nameOf } from "@skynet/swarm";
+import { countSeats, JobOutcome, JobPhase, phaseEnd, type JobSpec, nameOf } from "@skynet/protocol";
 import { formatAmount, formatSeconds, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import type { TokenInfo } from "./token.ts";

@@ -1,6 +1,8 @@
 import path from "node:path";
+import { DEVELOPMENT_CHAIN_ID } from "@skynet/contracts";
 import { SkyNetError, type Hex } from "@skynet/protocol";
 import { z } from "zod";
+import { homeDir } from "./home.ts";
 import { FileError, readFileIfThere, writeFileAtomic } from "./files.ts";
 
 const hex = (digits: number) =>
@@ -21,8 +23,7 @@ const bookSchema = z.strictObject({
 export type AddressBook = z.output<typeof bookSchema>;
 
 /** The book of a chain in the home folder. */
-export const bookFile = (homeDir: string, chainId: number): string =>
-  path.join(homeDir, "deployments", `${chainId}.json`);
+export const bookFile = (chainId: number): string => path.join(homeDir(), "deployments", `${chainId}.json`);
 
 /**
  * The address book in a file, or undefined when there is none.
@@ -43,6 +44,12 @@ export async function readAddressBook(file: string): Promise<AddressBook | undef
 
 export const writeAddressBook = (file: string, book: AddressBook): Promise<void> =>
   writeFileAtomic(file, `${JSON.stringify(book, null, 2)}\n`);
+
+/** Where events begin, by the address book of this machine; 0 without one. Development chains begin anew. */
+export async function deploymentBlock(chainId: number): Promise<bigint> {
+  if (chainId === DEVELOPMENT_CHAIN_ID) return 0n;
+  return BigInt((await readAddressBook(bookFile(chainId)))?.block ?? 0);
+}
 
 /** Networks that `--network` names. */
 export const NETWORKS = {

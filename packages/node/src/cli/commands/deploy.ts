@@ -18,7 +18,6 @@ import { READER_KEY } from "../account.ts";
 import {
   addChainOptions,
   addWalletOptions,
-  homeDir,
   integer,
   resolveRpc,
   resolveWallet,
@@ -69,7 +68,7 @@ async function deploy(options: DeployOptions, ui: Ui): Promise<Record<string, un
   const { missing, cost, balance } = plan;
   const details = { chainId, account: deployment.account, ...plan };
   ui.event("plan", details);
-  const file = path.resolve(options.book ?? bookFile(homeDir(), chainId));
+  const file = path.resolve(options.book ?? bookFile(chainId));
   if (missing.length > 0) {
     ui.line(`missing: ${missing.join(", ")}`);
     ui.line(`cost up to ${formatEther(cost)} ETH; ${deployment.account} has ${formatEther(balance)} ETH`);

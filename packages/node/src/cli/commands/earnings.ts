@@ -28,8 +28,6 @@ export function addEarnings(program: Command): void {
     .option("--worker <address>", "the worker (default: the wallet that --keystore names)", addressArgument)
     .addHelpText("after", "\nExample:\n  $ npx skynet earnings --keystore worker.json")
     .action((options: EarningsOptions) => show(options));
-  // Otherwise the options of `claim` would be taken for those of `earnings`.
-  earnings.enablePositionalOptions();
   addWalletOptions(
     addChainOptions(
       earnings

@@ -1,7 +1,6 @@
 import path from "node:path";
 import type { Command } from "commander";
 import { addWorkerAccount } from "./worker-account.ts";
-import { runWorker } from "../../roles/worker.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { openKeystore } from "../../wallet/keystore.ts";
 import { readPassphrase } from "../../wallet/passphrase.ts";
@@ -45,8 +44,6 @@ export function addWorker(program: Command): void {
     )
     .option("--no-sponsor", "pay all gas from the own wallet")
     .option("--withdraw", "after each job, send the pay from the Ledger to the payout address");
-  // Otherwise the options of the subcommands would be taken for those of the node.
-  command.enablePositionalOptions();
   addWorkerAccount(command);
   addProofOptions(command);
   addConnectionOptions(command)
@@ -62,6 +59,8 @@ export function addWorker(program: Command): void {
           connection.keystore,
           await readPassphrase(connection, "Passphrase of the worker's wallet"),
         );
+        // Its modules are large; the subcommands do without them.
+        const { runWorker } = await import("../../roles/worker.ts");
         await runWorker({
           rpcUrl: connection.rpcUrl,
           relays: connection.relays,
