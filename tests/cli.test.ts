@@ -19,6 +19,7 @@ describe("help and usage", () => {
   it.each([
     "start",
     "devnet",
+    "index",
     "relay",
     "worker",
     "train",

@@ -67,4 +67,6 @@ export { assertDeployed, deploySkyNet, DEVELOPMENT_CHAIN_ID } from "./deployment
 export { openDeployment } from "./deployment/deployment.ts";
 export type { DeployedContract, Deployment, DeploymentPlan } from "./deployment/deployment.ts";
 export * from "./errors.ts";
+export { explainedErrors, explainError } from "./explanations.ts";
+export type { Explanation } from "./explanations.ts";
 export { createDeliverySecret, deliveryPoint, keyCommitOf, openKey, sealKey } from "./key-delivery.ts";

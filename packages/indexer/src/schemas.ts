@@ -107,6 +107,55 @@ export const verifierItem = z.object({
 });
 export type IndexedVerifier = z.output<typeof verifierItem>;
 
+const metadata = bytes.describe("as published by a stranger");
+
+export const listingItem = z.object({
+  id: hash,
+  block: count,
+  transaction: hash,
+  seller: address,
+  kind: z.enum(["data", "model"]),
+  name,
+  description: text(2_000),
+  licence: count,
+  active: z.boolean(),
+  token,
+  price: amount.describe("0: free for everybody"),
+  bond: amount.describe("what no open order has reserved"),
+  contentRoot: hash.describe("data: root over the batches; model: id of the weights"),
+  keyCommit: hash,
+  aux: hash.describe("data: number of batches and shape; model: hash of the circuit"),
+  cid: text(128),
+  cidHash: hash,
+  meta: metadata,
+  orders: z.object({
+    open: count,
+    paid: count,
+    refunded: count,
+    wrongKeys: count.describe("buyers who showed that the delivered key was wrong"),
+  }),
+});
+export type IndexedListing = z.output<typeof listingItem>;
+
+export const offerItem = z.object({
+  id: hash,
+  block: count,
+  transaction: hash,
+  host: address,
+  name,
+  description: text(2_000),
+  active: z.boolean(),
+  token,
+  price: amount.describe("of one answer"),
+  maxLatency: count.describe("seconds, after which an order is refunded"),
+  modelId: hash,
+  verifierId: hash,
+  outputTag: hash,
+  meta: metadata,
+  orders: z.object({ open: count, answered: count, refunded: count }),
+});
+export type IndexedOffer = z.output<typeof offerItem>;
+
 export const statusItem = z.object({
   chainId: count,
   contracts: z.record(z.string(), address),

@@ -102,14 +102,13 @@ export function createForward({ publicClient, walletClient, account, reach }: Co
 
   const submit = async (call: RawCall, signal: AbortSignal | undefined): Promise<Hex> => {
     signal?.throwIfAborted();
-    let estimate: bigint;
     try {
-      estimate = await publicClient.estimateGas({ account, ...call });
+      const estimate = await publicClient.estimateGas({ account, ...call });
+      const nonce = await publicClient.getTransactionCount({ address: account.address, blockTag: "pending" });
+      return await walletClient.sendTransaction({ ...call, gas: gasLimitFor(estimate), nonce });
     } catch (error) {
       throw toChainError(error);
     }
-    const nonce = await publicClient.getTransactionCount({ address: account.address, blockTag: "pending" });
-    return walletClient.sendTransaction({ ...call, gas: gasLimitFor(estimate), nonce });
   };
 
   const confirm = async (call: RawCall, hash: Hex): Promise<TransactionReceipt> => {

@@ -1,11 +1,15 @@
 import { z } from "zod";
 import { findJob, listJobs } from "../queries/jobs.ts";
+import { findListing, listListings } from "../queries/listings.ts";
+import { findOffer, listOffers } from "../queries/offers.ts";
 import { findVerifier, listVerifiers } from "../queries/verifiers.ts";
 import { findWorker, listWorkers } from "../queries/workers.ts";
 import {
   jobDetail,
   jobItem,
+  listingItem,
   modeName,
+  offerItem,
   outcomeName,
   pageOf,
   phaseName,
@@ -39,6 +43,10 @@ const hashText = z
 const addressText = z
   .string()
   .regex(/^0x[0-9a-fA-F]{40}$/, "0x and 40 hexadecimal digits are needed")
+  .transform(lower);
+const prefix = z
+  .string()
+  .regex(/^0x[0-9a-fA-F]{0,64}$/, "0x and hexadecimal digits are needed")
   .transform(lower);
 const flag = z.enum(["true", "false"]).transform((text) => text === "true");
 
@@ -92,17 +100,20 @@ export function createRoutes(reader: Rows, status: () => Sent<typeof statusItem>
       answer: statusItem,
       handle: status,
     },
+    ...jobRoutes(reader),
+    ...marketRoutes(reader),
+    ...registryRoutes(reader),
+  ];
+}
+
+function jobRoutes(reader: Rows): Route[] {
+  return [
     listRoute({
       path: "/v1/jobs",
       summary: "Jobs, newest first",
       query: {
         ...paging,
-        prefix: z
-          .string()
-          .regex(/^0x[0-9a-fA-F]{0,64}$/, "0x and hexadecimal digits are needed")
-          .transform(lower)
-          .optional()
-          .describe("first digits of the id"),
+        prefix: prefix.optional().describe("first digits of the id"),
         phase: phaseName.optional(),
         outcome: outcomeName.optional(),
         mode: modeName.optional(),
@@ -121,6 +132,60 @@ export function createRoutes(reader: Rows, status: () => Sent<typeof statusItem>
       item: jobDetail,
       find: (id) => findJob(reader, id),
     }),
+  ];
+}
+
+function marketRoutes(reader: Rows): Route[] {
+  return [
+    listRoute({
+      path: "/v1/listings",
+      summary: "Data and models that are, or were, for sale, newest first",
+      query: {
+        ...paging,
+        prefix: prefix.optional().describe("first digits of the id"),
+        kind: z.enum(["data", "model"]).optional(),
+        seller: addressText.optional(),
+        token: addressText.optional(),
+        active: flag.optional().describe("true: can be bought now"),
+        content: hashText.optional().describe("root of the data, or id of the weights"),
+      },
+      item: listingItem,
+      list: (query) => listListings(reader, query),
+    }),
+    itemRoute({
+      path: "/v1/listings/{id}",
+      summary: "A listing",
+      id: hashText,
+      item: listingItem,
+      find: (id) => findListing(reader, id),
+    }),
+    listRoute({
+      path: "/v1/offers",
+      summary: "Offers of proven answers of models, newest first",
+      query: {
+        ...paging,
+        prefix: prefix.optional().describe("first digits of the id"),
+        host: addressText.optional(),
+        model: hashText.optional().describe("id of the weights"),
+        verifier: hashText.optional(),
+        token: addressText.optional(),
+        active: flag.optional().describe("true: takes requests now"),
+      },
+      item: offerItem,
+      list: (query) => listOffers(reader, query),
+    }),
+    itemRoute({
+      path: "/v1/offers/{id}",
+      summary: "An offer",
+      id: hashText,
+      item: offerItem,
+      find: (id) => findOffer(reader, id),
+    }),
+  ];
+}
+
+function registryRoutes(reader: Rows): Route[] {
+  return [
     listRoute({
       path: "/v1/workers",
       summary: "Registered workers, newest first",

@@ -3,9 +3,21 @@ import { cleanText } from "@skynet/protocol";
 import type { z } from "zod";
 import { IndexError } from "../errors.ts";
 import type { JobQuery } from "../queries/jobs.ts";
+import type { ListingQuery } from "../queries/listings.ts";
+import type { OfferQuery } from "../queries/offers.ts";
 import type { VerifierQuery } from "../queries/verifiers.ts";
 import type { WorkerQuery } from "../queries/workers.ts";
-import { errorItem, jobDetail, jobItem, pageOf, statusItem, verifierItem, workerItem } from "../schemas.ts";
+import {
+  errorItem,
+  jobDetail,
+  jobItem,
+  listingItem,
+  offerItem,
+  pageOf,
+  statusItem,
+  verifierItem,
+  workerItem,
+} from "../schemas.ts";
 
 /** A page of entries, newest first; `next` is the cursor of the following page. */
 export interface IndexPage<Item> {
@@ -29,6 +41,10 @@ export interface IndexClient {
   status(): Promise<z.output<typeof statusItem>>;
   jobs: ListOf<JobQuery, typeof jobItem>;
   job: FindOf<typeof jobDetail>;
+  listings: ListOf<ListingQuery, typeof listingItem>;
+  listing: FindOf<typeof listingItem>;
+  offers: ListOf<OfferQuery, typeof offerItem>;
+  offer: FindOf<typeof offerItem>;
   workers: ListOf<WorkerQuery, typeof workerItem>;
   worker: FindOf<typeof workerItem>;
   verifiers: ListOf<VerifierQuery, typeof verifierItem>;
@@ -142,6 +158,10 @@ export async function openIndex(options: IndexClientOptions): Promise<IndexClien
     status: () => get(statusItem, "/v1/status"),
     jobs: list("/v1/jobs", jobItem),
     job: find("/v1/jobs", jobDetail),
+    listings: list("/v1/listings", listingItem),
+    listing: find("/v1/listings", listingItem),
+    offers: list("/v1/offers", offerItem),
+    offer: find("/v1/offers", offerItem),
     workers: list("/v1/workers", workerItem),
     worker: find("/v1/workers", workerItem),
     verifiers: list("/v1/verifiers", verifierItem),

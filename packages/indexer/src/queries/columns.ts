@@ -1,4 +1,4 @@
-import type { Row } from "../store/rows.ts";
+import type { Row, Rows } from "../store/rows.ts";
 import type { IndexedToken } from "../schemas.ts";
 
 export const str = (row: Row, column: string): string => String(row[column]);
@@ -21,4 +21,16 @@ export const tokenOf = (row: Row): IndexedToken => ({
 export function namesOf<Name extends string>(table: Readonly<Record<Name, number>>): (value: number) => Name {
   const names = new Map(Object.entries(table).map(([name, value]) => [value, name as Name]));
   return (value) => names.get(value)!;
+}
+
+/** Number of orders of an entry by their state. */
+export function countOrders(
+  reader: Rows,
+  table: "purchases" | "requests",
+  owner: "listing" | "offer",
+  id: string,
+): (state: number) => number {
+  const rows = reader.all(`SELECT state, count(*) AS n FROM ${table} WHERE ${owner} = ? GROUP BY state`, id);
+  const counts = new Map(rows.map((row) => [num(row, "state"), num(row, "n")]));
+  return (state) => counts.get(state) ?? 0;
 }

@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { modeNumber, type jobDetail, type jobItem, type modeName, type Sent } from "../schemas.ts";
 import type { Row, Rows } from "../store/rows.ts";
 import { hexOf, namesOf, num, str, strOrNull, TOKEN_COLUMNS, TOKEN_JOIN, tokenOf } from "./columns.ts";
-import { listPage, where, type Condition, type Page, type PageQuery } from "./list.ts";
+import { equal, listPage, prefixed, where, type Condition, type Page, type PageQuery } from "./list.ts";
 
 export interface JobQuery extends PageQuery {
   readonly prefix?: string | undefined;
@@ -56,16 +56,16 @@ function itemOf(reader: Rows, row: Row): Sent<typeof jobItem> {
 }
 
 function conditionsOf({ prefix, phase, outcome, mode, active, requester, worker, token }: JobQuery): Condition[] {
-  const conditions: Condition[] = [];
-  if (prefix !== undefined) conditions.push(where("t.id >= ? AND t.id < ?", prefix, `${prefix}g`));
-  if (phase !== undefined) conditions.push(where("t.phase = ?", JobPhase[phase]));
-  if (outcome !== undefined) conditions.push(where("t.outcome = ?", JobOutcome[outcome]));
-  if (mode !== undefined) conditions.push(where("t.mode = ?", modeNumber[mode]));
-  if (active !== undefined) conditions.push(where(`t.phase ${active ? "<" : "="} ?`, JobPhase.SETTLED));
-  if (requester !== undefined) conditions.push(where("t.requester = ?", requester));
-  if (worker !== undefined) conditions.push(where("t.id IN (SELECT job FROM seats WHERE worker = ?)", worker));
-  if (token !== undefined) conditions.push(where("t.token = ?", token));
-  return conditions;
+  return [
+    ...prefixed(prefix),
+    ...(phase === undefined ? [] : [where("t.phase = ?", JobPhase[phase])]),
+    ...(outcome === undefined ? [] : [where("t.outcome = ?", JobOutcome[outcome])]),
+    ...(mode === undefined ? [] : [where("t.mode = ?", modeNumber[mode])]),
+    ...(active === undefined ? [] : [where(`t.phase ${active ? "<" : "="} ?`, JobPhase.SETTLED)]),
+    ...equal("t.requester", requester),
+    ...(worker === undefined ? [] : [where("t.id IN (SELECT job FROM seats WHERE worker = ?)", worker)]),
+    ...equal("t.token", token),
+  ];
 }
 
 export function listJobs(reader: Rows, query: JobQuery): Page<Sent<typeof jobItem>> {

@@ -11,6 +11,14 @@ export interface Condition {
 
 export const where = (sql: string, ...values: SQLInputValue[]): Condition => ({ sql, values });
 
+/** The column has this value, if one is wanted. */
+export const equal = (column: string, value: string | undefined): Condition[] =>
+  value === undefined ? [] : [where(`${column} = ?`, value)];
+
+/** The id begins with these digits. */
+export const prefixed = (prefix: string | undefined): Condition[] =>
+  prefix === undefined ? [] : [where("t.id >= ? AND t.id < ?", prefix, `${prefix}g`)];
+
 export interface PageQuery {
   readonly q?: string | undefined;
   readonly cursor?: string | undefined;

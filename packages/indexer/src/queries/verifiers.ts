@@ -1,7 +1,7 @@
 import type { Sent, verifierItem } from "../schemas.ts";
 import type { Row, Rows } from "../store/rows.ts";
 import { num, str } from "./columns.ts";
-import { listPage, where, type Page, type PageQuery } from "./list.ts";
+import { equal, listPage, where, type Page, type PageQuery } from "./list.ts";
 
 /** As the VerifierRegistry numbers them. */
 const kinds = { step: 1, inference: 2 } as const;
@@ -34,10 +34,7 @@ export function listVerifiers(reader: Rows, query: VerifierQuery): Page<Sent<typ
     ...query,
     table: "verifiers",
     columns: COLUMNS,
-    conditions: [
-      ...(kind === undefined ? [] : [where("t.kind = ?", kinds[kind])]),
-      ...(circuit === undefined ? [] : [where("t.circuit = ?", circuit)]),
-    ],
+    conditions: [...(kind === undefined ? [] : [where("t.kind = ?", kinds[kind])]), ...equal("t.circuit", circuit)],
     item: itemOf,
   });
 }

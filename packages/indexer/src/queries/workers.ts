@@ -1,7 +1,7 @@
 import type { Sent, workerItem } from "../schemas.ts";
 import type { Row, Rows } from "../store/rows.ts";
 import { hexOf, num, str, strOrNull, TOKEN_COLUMNS, TOKEN_JOIN, tokenOf } from "./columns.ts";
-import { listPage, where, type Page, type PageQuery } from "./list.ts";
+import { equal, listPage, where, type Page, type PageQuery } from "./list.ts";
 
 export interface WorkerQuery extends PageQuery {
   readonly token?: string | undefined;
@@ -47,7 +47,7 @@ export function listWorkers(reader: Rows, query: WorkerQuery): Page<Sent<typeof 
     columns: COLUMNS,
     conditions: [
       ...(token === undefined ? [] : [where("t.id IN (SELECT worker FROM stakes WHERE token = ?)", token)]),
-      ...(payout === undefined ? [] : [where("t.payout = ?", payout)]),
+      ...equal("t.payout", payout),
     ],
     item: (row) => itemOf(reader, row),
   });

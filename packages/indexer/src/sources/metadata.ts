@@ -7,6 +7,8 @@ export interface ReadMetadata {
   /** The bytes, unless they are too many to keep. */
   readonly raw: Uint8Array | null;
   readonly name: string | null;
+  /** Empty when there is none. */
+  readonly description: string;
   /** Words to search for: every text in it. */
   readonly words: string;
   /** The decoded object, for fields that a source knows. */
@@ -15,6 +17,7 @@ export interface ReadMetadata {
 
 const MAX_BYTES = 16_384;
 const MAX_NAME = 120;
+const MAX_DESCRIPTION = 2_000;
 const MAX_WORDS = 2_000;
 const MAX_DEPTH = 4;
 const MAX_TEXTS = 200;
@@ -43,13 +46,19 @@ function collectTexts(value: unknown, into: string[], depth: number): void {
 /** Never throws: what cannot be read has no name and no words, and its entry is shown all the same. */
 export function readMetadata(hex: Hex): ReadMetadata {
   const bytes = hex.length / 2 - 1;
-  if (bytes > MAX_BYTES) return { bytes, raw: null, name: null, words: "", fields: {} };
+  if (bytes > MAX_BYTES) return { bytes, raw: null, name: null, description: "", words: "", fields: {} };
   const raw = fromHex(hex);
   const value = decodeLoosely(raw);
   const isObject = typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
   const fields = isObject ? (value as Record<string, unknown>) : {};
   const texts: string[] = [];
   collectTexts(value, texts, 0);
-  const name = typeof fields.name === "string" ? cleanText(fields.name, MAX_NAME) : "";
-  return { bytes, raw, name: name === "" ? null : name, words: cleanText(texts.join(" "), MAX_WORDS), fields };
+  const field = (name: string, longest: number) => {
+    const text = fields[name];
+    return typeof text === "string" ? cleanText(text, longest) : "";
+  };
+  const name = field("name", MAX_NAME);
+  const description = field("description", MAX_DESCRIPTION);
+  const words = cleanText(texts.join(" "), MAX_WORDS);
+  return { bytes, raw, name: name === "" ? null : name, description, words, fields };
 }

@@ -14,7 +14,7 @@ import { describeTokens } from "./tokens.ts";
 export const UNDO_BLOCKS = 128;
 /** Logs after which requests get their turn. */
 const LOGS_AT_ONCE = 50;
-const POLL_MS = 500;
+const POLL_MS = 250;
 const MAX_PAUSE_MS = 10_000;
 
 /** What the index knows of its own state. */

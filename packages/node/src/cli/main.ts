@@ -33,6 +33,7 @@ const commands: Record<string, () => Promise<(program: Command) => void>> = {
   model: async () => (await import("./commands/model.ts")).addModel,
   host: async () => (await import("./commands/host.ts")).addHost,
   earnings: async () => (await import("./commands/earnings.ts")).addEarnings,
+  index: async () => (await import("./commands/index-command.ts")).addIndex,
   relay: async () => (await import("./commands/relay.ts")).addRelay,
   circuit: async () => (await import("./commands/circuit.ts")).addCircuit,
   verify: async () => (await import("./commands/verify.ts")).addVerify,

@@ -125,6 +125,7 @@ const devnetSchema = z.object({
   pid: z.number().int(),
   rpcUrl: z.string(),
   relay: z.string(),
+  index: z.string().optional(),
   requester: z.object({ keystore: z.string(), passphraseFile: z.string() }),
 });
 export type DevnetInfo = z.output<typeof devnetSchema>;

@@ -17,12 +17,13 @@ export interface GasOptions {
   readonly chain: Chain;
   readonly log: Log;
   readonly mode: GasMode;
+  /** Longest wait for the answer of a sponsor, which comes when the transaction is in a block; 20 s. */
+  readonly answerMs?: number;
   /** Told about every call that a sponsor has paid. */
   readonly onSponsored?: (event: { readonly call: string; readonly sponsor: Hex; readonly hash: Hex }) => void;
   readonly signal: AbortSignal;
 }
 
-/** Longest wait for the answer of a sponsor, which comes when the transaction is in a block. */
 const ANSWER_MS = 20_000;
 /** The own endpoint may see a block a little later than the sponsor's. */
 const SEEN_MS = 6000;
@@ -120,11 +121,11 @@ class GasRouter {
   }
 
   async #by(sponsor: Hex, form: Call, job: Hex, signal: AbortSignal | undefined): Promise<Attempt> {
-    const { host } = this.#o;
+    const { host, answerMs: timeoutMs = ANSWER_MS } = this.#o;
     const call = rawCallOf(form);
     try {
       const request = encodeRequest({ job, call });
-      const timing = { timeoutMs: ANSWER_MS, maxAnswerBytes: MAX_ANSWER_BYTES, signal: signal ?? this.#o.signal };
+      const timing = { timeoutMs, maxAnswerBytes: MAX_ANSWER_BYTES, signal: signal ?? this.#o.signal };
       const answer = decodeAnswer(await ask(host, sponsor, SPONSOR_PROTOCOL, request, timing));
       if (answer.t === "refused") return { done: false, reason: `${answer.reason} (${answer.code})` };
       if (await this.#isInBlock(answer.hash, form)) {
@@ -156,7 +157,7 @@ class GasRouter {
 
 function noSponsor(address: Hex, reasons: readonly string[]): SkyNetError {
   const asked = reasons.length === 0 ? "no sponsor is known" : `sponsors refused: ${reasons.join("; ")}`;
-  return new SponsorError("NoSponsor", `the wallet ${address} has no ether for gas, and ${asked}`, {
+  return new SponsorError("NoSponsor", `the wallet ${address} has too little ether for gas, and ${asked}`, {
     hint: `send a little ether to ${address}; or connect to a relay that runs with --sponsor, or take jobs whose file says gas: sponsored`,
   });
 }

@@ -12,6 +12,8 @@ import { readPassphrase } from "../../wallet/passphrase.ts";
 import { findJob, openAccount, openReader } from "../account.ts";
 import { confirm } from "../confirm.ts";
 import { shortId } from "../format.ts";
+import { addIndexOptions, type IndexChoice } from "../index-choice.ts";
+import { openJobSource, type JobDetails, type JobFilter } from "../job-source.ts";
 import {
   addChainOptions,
   addConnectionOptions,
@@ -30,6 +32,7 @@ import {
 import { tableText } from "../table.ts";
 
 type JobOptions = ConnectionOptions & JsonOption & { readonly yes?: true };
+type ListOptions = JobOptions & IndexChoice & JobFilter;
 
 /** `skynet job post|list|show|watch|cancel|stop|accept|complain|settle`. */
 export function addJob(program: Command): void {
@@ -110,21 +113,19 @@ function addPost(job: Command): void {
 }
 
 function addList(job: Command): void {
-  addChainOptions(job.command("list").description("jobs on this chain, newest last"))
-    .addHelpText("after", "\nExample:\n  $ npx skynet job list")
-    .action((options: JobOptions) =>
+  addIndexOptions(addChainOptions(job.command("list").description("jobs on this chain, newest last")))
+    .option("--search <text>", "only those in which all these words occur, or begin")
+    .option("--active", "without settled jobs")
+    .addHelpText("after", "\nExample:\n  $ npx skynet job list\n  $ npx skynet job list --search mnist --active")
+    .action((options: ListOptions) =>
       withUi(options, async (ui) => {
-        const chain = await openReader(options);
-        const jobs = [];
-        for (const jobId of await chain.jobIds()) jobs.push(await describeJob(chain, jobId));
-        if (jobs.length === 0) ui.line("there are no jobs on this chain yet");
+        const jobs = await (await openJobSource(options, ui)).list(options);
+        if (jobs.length === 0) ui.line("there are no such jobs on this chain yet");
         else ui.line(tableText(["job", "name", "phase", ">round", ">workers", "a round pays"], jobs.map(listRow)));
         return { jobs };
       }),
     );
 }
-
-type JobDetails = Awaited<ReturnType<typeof describeJob>>;
 
 const listRow = ({ jobId, name, phase, outcome, round, rounds, workers, seats, offers }: JobDetails): string[] => [
   shortId(jobId),
@@ -136,13 +137,12 @@ const listRow = ({ jobId, name, phase, outcome, round, rounds, workers, seats, o
 ];
 
 function addShow(job: Command): void {
-  addChainOptions(job.command("show").description("everything the chain says about one job"))
+  addIndexOptions(addChainOptions(job.command("show").description("everything the chain says about one job")))
     .argument("<job>", "job id, or the first digits of one")
     .addHelpText("after", "\nExample:\n  $ npx skynet job show 0x3f2a")
-    .action((prefix: string, options: JobOptions) =>
+    .action((prefix: string, options: ListOptions) =>
       withUi(options, async (ui) => {
-        const chain = await openReader(options);
-        const details = await describeJob(chain, await findJob(chain, prefix));
+        const details = await (await openJobSource(options, ui)).show(prefix);
         for (const [name, value] of Object.entries(details))
           ui.line(`${name.padEnd(12)} ${Array.isArray(value) ? value.join("\n".padEnd(14)) : String(value)}`);
         return details;
