@@ -34,6 +34,7 @@ import { systemClock } from "../runtime/clock.ts";
 import { createGasPayment, type GasMode, type GasPayment } from "../sponsor/gas.ts";
 import { withdrawPay } from "../sponsor/withdraw.ts";
 import { startTrainer } from "../trainer/trainer.ts";
+import { askAdmission } from "./admission.ts";
 import { ensureRegistered } from "./capabilities.ts";
 import { checkMoney, checkRequirements, checkSpeed, measureSteps, NotYet, type JoinLimits } from "./join-checks.ts";
 import { createJobChain } from "./job-chain.ts";
@@ -181,7 +182,7 @@ function pauseAfter(error: unknown): number {
   if (error instanceof NotYet) return error.waitMs;
   if (!(error instanceof SkyNetError)) return RETRY_MS;
   if (error.code === "TooSlow") return MEASURE_AGAIN_MS;
-  return ["Unreachable", "NotFound", "PriceTooLow"].includes(error.code) ? POLL_MS : RETRY_MS;
+  return ["Unreachable", "Refused", "NotFound", "PriceTooLow"].includes(error.code) ? POLL_MS : RETRY_MS;
 }
 
 /** Whether a settled job still holds the stake or pay of a seat. */
@@ -193,10 +194,12 @@ function owes(state: JobView, seat: number): boolean {
 async function joinJob(node: WorkerNode, trainer: Trainer, jobId: Hex, options: WorkerOptions): Promise<void> {
   const { chain } = node;
   const { ui, signal, capabilities } = options;
-  const { spec } = await chain.job(jobId);
+  const job = await chain.job(jobId);
+  const { spec } = job;
   const { minPrice, waitMs } = await checkMoney(chain, jobId, options);
   const readyMs = Date.now() + waitMs;
   await checkRequirements(chain, decodeMetadata(await chain.meta(jobId)), capabilities);
+  const admission = await askAdmission({ host: node.host, chain, job, capabilities, signal });
   const { metadata, shape } = await loadJob(node, trainer, jobId, signal);
   await checkVerification(node, trainer, spec, metadata, shape);
   const measured = await measureSteps(trainer, shape, metadata, spec);
@@ -205,7 +208,7 @@ async function joinJob(node: WorkerNode, trainer: Trainer, jobId: Hex, options: 
   const paid = node.chainFor(jobId);
   await ensureRegistered(paid, capabilities);
   await ensureStake(paid, spec.token, spec.stake);
-  await paid.join(jobId, { minPrice });
+  await paid.join(jobId, { minPrice, ...(admission ? { admission } : {}) });
   ui.event("joined", { jobId, ...measured });
   ui.line(`joined job ${shortId(jobId)} (${measured.stepMs.toFixed(2)} ms a step)`);
 }
