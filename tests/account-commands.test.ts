@@ -59,7 +59,12 @@ describe("worker's account", () => {
     const token = { address: hot.addresses.testToken, ...(await tokenInfo(hot.rpcUrl, hot.addresses.testToken)) };
     const worker = (...args: readonly string[]) => run("worker", ...args, ...wallet(4));
     await expect(addStake(hot, token, hot.address, 5n)).rejects.toMatchObject(refused("NotRegistered", /r register/));
-    expect(await worker("register", "--payout", cold.address)).toMatchObject({ exit: 0, payout: cold.address });
+    const place = ["--gpu", "H200", "--region", "eu"];
+    expect(await worker("register", "--payout", cold.address, "--region", "?")).toMatchObject({ exit: 1 });
+    expect(await worker("register", "--payout", cold.address, ...place)).toMatchObject({
+      exit: 0,
+      worker: hot.address,
+    });
     expect(await worker("register")).toMatchObject({ exit: 1, ...refused("AlreadyRegistered", /worker payout/) });
 
     expect(() => unitsOf("0.1234567", token)).toThrow("6 digits after the point");
@@ -74,6 +79,7 @@ describe("worker's account", () => {
     );
     expect(await worker("unstake", "10")).toMatchObject({ exit: 0, step: "begun", amount: "10000000" });
     const status = await run("worker", "status", hot.address);
+    expect(status).toMatchObject({ capabilities: { version: 1, gpu: "H200", region: "eu" }, payout: cold.address });
     expect(status).toMatchObject({ registered: true, leaving: { amount: "10000000" }, freeStake: "20500000" });
     expect(await worker("unstake")).toMatchObject({ exit: 0, step: "finished", payout: cold.address });
     expect(await hot.balances(token.address, cold.address)).toMatchObject({ ledger: 10_000_000n });
