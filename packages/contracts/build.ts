@@ -13,7 +13,9 @@ const generated = path.join(folder, "generated");
 /** Contracts that nodes use, and those that only tests need. */
 const contracts = [
   "BlockhashBeacon",
+  "Catalog",
   "Deployer",
+  "InferenceBoard",
   "JobBoard",
   "JobMachine",
   "JobMerge",

@@ -19,6 +19,8 @@ contract Ledger is ILedger, ReentrancyGuardTransient {
 
     address public immutable workerRegistry;
     address public immutable jobBoard;
+    address public immutable catalog;
+    address public immutable inferenceBoard;
 
     mapping(address token => mapping(bytes32 account => uint256)) public balance;
     /// @notice Sum of all accounts of a token; never more than the tokens that the Ledger holds.
@@ -37,10 +39,14 @@ contract Ledger is ILedger, ReentrancyGuardTransient {
     constructor() {
         workerRegistry = Siblings.addressOf(msg.sender, Siblings.WORKER_REGISTRY);
         jobBoard = Siblings.addressOf(msg.sender, Siblings.JOB_BOARD);
+        catalog = Siblings.addressOf(msg.sender, Siblings.CATALOG);
+        inferenceBoard = Siblings.addressOf(msg.sender, Siblings.INFERENCE_BOARD);
     }
 
     modifier onlyModule() {
-        require(msg.sender == jobBoard || msg.sender == workerRegistry, NotModule());
+        bool known = msg.sender == jobBoard || msg.sender == workerRegistry || msg.sender == catalog
+            || msg.sender == inferenceBoard;
+        require(known, NotModule());
         _;
     }
 

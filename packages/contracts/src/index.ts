@@ -1,9 +1,35 @@
 export { startAnvil } from "./anvil.ts";
 export type { Anvil, AnvilOptions } from "./anvil.ts";
-export { beaconAbi, jobBoardAbi, ledgerAbi, tokenAbi, verifierRegistryAbi, workerRegistryAbi } from "./chain/abi.ts";
+export {
+  beaconAbi,
+  catalogAbi,
+  inferenceBoardAbi,
+  jobBoardAbi,
+  ledgerAbi,
+  tokenAbi,
+  verifierRegistryAbi,
+  workerRegistryAbi,
+} from "./chain/abi.ts";
 export { addressOfPublicKey, createChain } from "./chain/create.ts";
 export type { ChainOptions } from "./chain/create.ts";
-export type { ChainJobEvent, JobMoney } from "./chain/events.ts";
+export type { ChainJobEvent, EventPlace, JobMoney } from "./chain/events.ts";
+export { InferenceState, ListingKind, MARKET_LIMITS, PurchaseState } from "./chain/market-types.ts";
+export type {
+  Catalog,
+  CatalogEvent,
+  CatalogWindows,
+  ChainInferenceOrder,
+  ChainListing,
+  ChainOffer,
+  ChainPurchase,
+  InferenceBoard,
+  InferenceEvent,
+  ListingTerms,
+  MarketRange,
+  OfferTerms,
+  PublishedListing,
+  PublishedOffer,
+} from "./chain/market-types.ts";
 export type { BoardCall } from "./chain/proofs.ts";
 export { hashJobMessage, jobMessageTypes, recoverJobMessage, signJobMessage } from "./chain/signatures.ts";
 export type { JobDomain, JobMessageKind, JobMessages } from "./chain/signatures.ts";
@@ -13,8 +39,10 @@ export type {
   Chain,
   ChainBalances,
   ChainJob,
+  ChainReputation,
   ChainVerifier,
   ChainWorker,
+  PollOptions,
   ProofStatement,
   SeatUpdate,
   SignedAcceptance,
@@ -29,3 +57,6 @@ export { skynetAddresses } from "./deployment/addresses.ts";
 export type { SkyNetAddresses } from "./deployment/addresses.ts";
 export { assertDeployed, deploySkyNet, DEVELOPMENT_CHAIN_ID } from "./deployment/deploy.ts";
 export * from "./errors.ts";
+export { explainedErrors, explainError } from "./explanations.ts";
+export type { Explanation } from "./explanations.ts";
+export { createDeliverySecret, deliveryPoint, keyCommitOf, openKey, sealKey } from "./key-delivery.ts";

@@ -1,4 +1,4 @@
-export { startDevnet, type Devnet, type DevnetOptions } from "./devnet/devnet.ts";
+export { fundAccount, startDevnet, type Devnet, type DevnetOptions } from "./devnet/devnet.ts";
 export { parseJobFile, readJobFile, type JobFile } from "./job-file.ts";
 export { reportHtml } from "./report/html.ts";
 export { summaryJson, type Summary } from "./report/summary.ts";

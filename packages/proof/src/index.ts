@@ -1,3 +1,4 @@
+export { architectureOf, programOf } from "./architecture.ts";
 export { inferenceCircuit, stepCircuit } from "./circuit/build.ts";
 export type { Circuit, CircuitSettings } from "./circuit/circuit.ts";
 export { type CircuitReport, reportCircuit, sizeOfProof } from "./circuit/report.ts";
@@ -57,7 +58,7 @@ export {
 } from "./prove/system.ts";
 export type { ProofKey } from "./script/key.ts";
 export { CHECKS, Rejection } from "./script/rejection.ts";
-export type { StatementHeader } from "./script/statement.ts";
+export { decodeLogits, encodeLogits, inputId, type StatementHeader } from "./script/statement.ts";
 export { type CompiledVerifier, compileVerifier } from "./solidity/compile.ts";
 export { generateVerifier } from "./solidity/generate.ts";
 export { createDevelopmentString, type DevelopmentOptions } from "./srs/development.ts";
@@ -75,5 +76,15 @@ export {
 export { type Committer, type CommitOptions, createCommitter, type CommitterOptions } from "./vectors/committer.ts";
 export { FieldVectors, type Term, type Vector } from "./vectors/field-vectors.ts";
 export type { Scalars } from "./vectors/multiexp.ts";
-export { decodePoint, encodePoint, type Point, type PointG2 } from "./field/curve.ts";
+export {
+  decodePoint,
+  encodePoint,
+  GENERATOR,
+  isInfinity,
+  isOnCurve,
+  multiplySecret,
+  type Point,
+  type PointG2,
+} from "./field/curve.ts";
+export { P as CURVE_ORDER } from "./field/fr.ts";
 export { verify } from "./verify/verify.ts";

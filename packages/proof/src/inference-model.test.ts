@@ -1,6 +1,7 @@
 import { ModelBuilder, parseModel } from "@skynet/onnx";
 import * as ort from "onnxruntime-node";
 import { expect, it } from "vitest";
+import { architectureOf, programOf } from "./architecture.ts";
 import { createExecutor } from "./executor.ts";
 import { exportModel } from "./export.ts";
 import { readInferenceModel } from "./inference-model.ts";
@@ -60,4 +61,12 @@ it("rounds the weights of floating-point models far below their noise, transpose
     })
   )["logits"]!.data as Float32Array;
   executor.logits(input, 5).forEach((value, i) => expect(Math.abs(value / 16 - expected[i]!)).toBeLessThan(0.25));
+});
+
+it("describes a model without its weights: the same circuit follows from the description", () => {
+  const model = readInferenceModel(exportModel(program, weights));
+  const architecture = architectureOf(model.program);
+  const rebuilt = programOf(JSON.parse(JSON.stringify(architecture)) as typeof architecture);
+  expect(rebuilt).toEqual(model.program);
+  expect(() => programOf({ ...architecture, workers: 3 })).toThrow("power of two");
 });

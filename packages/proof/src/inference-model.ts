@@ -1,8 +1,9 @@
-import { ModelBuilder, parseModel, readConstants, type Tensor } from "@skynet/onnx";
+import { parseModel, readConstants, type Tensor } from "@skynet/onnx";
+import { programOf } from "./architecture.ts";
 import { findChain } from "./chain.ts";
 import { compileTraining, type TrainingSettings } from "./compile.ts";
 import { CompileError } from "./errors.ts";
-import { checkWeights, type IntegerProgram } from "./program.ts";
+import { checkWeights, defaultScales, defaultWidths, type IntegerProgram } from "./program.ts";
 
 /** A model with its weights as integers, ready for inference. */
 export interface InferenceModel {
@@ -75,20 +76,16 @@ function readExported(
       return refuse(`the layer "${String(name)}" has no integer weights`);
     return { name: String(name), kernel, bias, data: Int32Array.from([...kernel.data, ...bias.data]) };
   });
-  const model = new ModelBuilder({
-    name: "architecture",
-    metadata: Object.fromEntries([...metadata].filter(([key]) => key.startsWith("skynet.input."))),
+  const [offset, divisor] = [metadata.get("skynet.input.offset"), metadata.get("skynet.input.divisor")];
+  const program = programOf({
+    ...settings,
+    sizes: [tensors[0]!.kernel.shape[0]!, ...tensors.map(({ kernel }) => kernel.shape[1]!)],
+    scales: { ...defaultScales, ...settings.scales },
+    widths: { ...defaultWidths, ...settings.widths },
+    normalisation:
+      offset === undefined && divisor === undefined ? null : { offset: Number(offset), divisor: Number(divisor) },
+    softmaxOutput: settings.softmaxOutput === true,
   });
-  let value = model.input("x", "float32", ["batch", tensors[0]!.kernel.shape[0]!]);
-  tensors.forEach(({ name, kernel, bias }, i) => {
-    const w = model.constant(`${name}/w`, "float32", [...kernel.shape], new Float32Array(kernel.data.length));
-    const b = model.constant(`${name}/b`, "float32", [...bias.shape], new Float32Array(bias.data.length));
-    value = model.node("Gemm", [value, w, b]);
-    if (i + 1 < tensors.length) value = model.node("Relu", [value]);
-  });
-  if (settings.softmaxOutput === true) value = model.node("Softmax", [value], { axis: -1n });
-  model.output(value, "logits", "float32", ["batch", tensors.at(-1)!.kernel.shape[1]!]);
-  const program = compileTraining(parseModel(model.encode()), settings);
   const weights = tensors.map(({ data }) => data);
   checkWeights(program, weights);
   return { program, weights, exact: true };

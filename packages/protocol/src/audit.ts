@@ -82,6 +82,29 @@ export function stepContext(statement: StepStatement): Hex {
   return hashOf(STEP_TAG, chainId, jobBoard, verifierId, jobId, worker, round, step, dataRoot, batchIndex);
 }
 
+/** keccak256("skynet/1/infer"): tag of the statement of an answer. */
+export const INFER_TAG: Hex = toHex(keccak256(text.encode("skynet/1/infer")));
+
+/** What binds the proof of an answer to one place: chain, board, order, verifier, model, input, answer and host. */
+export interface AnswerStatement {
+  readonly chainId: number | bigint;
+  readonly inferenceBoard: Hex;
+  readonly orderId: Hex;
+  readonly verifierId: Hex;
+  readonly modelId: Hex;
+  /** Id of the input. */
+  readonly xId: Hex;
+  /** The answer: logits, 32 bytes each. */
+  readonly z: Uint8Array;
+  readonly host: Hex;
+}
+
+/** The context that an answer's proof is made for. */
+export function answerContext(statement: AnswerStatement): Hex {
+  const { chainId, inferenceBoard, orderId, verifierId, modelId, xId, z, host } = statement;
+  return hashOf(INFER_TAG, chainId, inferenceBoard, orderId, verifierId, modelId, xId, toHex(keccak256(z)), host);
+}
+
 /** What a verifier contract is for. */
 export interface VerifierDescription {
   /** See {@link VerifierKind}. */

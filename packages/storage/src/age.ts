@@ -1,3 +1,4 @@
+import { bech32 } from "@scure/base";
 import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
 import { reasonOf, StorageError } from "./errors.ts";
 
@@ -11,6 +12,16 @@ export interface DataKey {
 
 export async function generateDataKey(): Promise<DataKey> {
   const identity = await generateX25519Identity();
+  return { identity, recipient: await identityToRecipient(identity) };
+}
+
+/**
+ * The key pair behind 32 secret bytes, for keys that must be exactly that long on their way.
+ * @throws StorageError `BadKey`
+ */
+export async function dataKeyOf(secret: Uint8Array): Promise<DataKey> {
+  if (secret.length !== 32) throw new StorageError("BadKey", `a secret of 32 bytes is needed, not ${secret.length}`);
+  const identity = bech32.encodeFromBytes("AGE-SECRET-KEY-", secret).toUpperCase();
   return { identity, recipient: await identityToRecipient(identity) };
 }
 

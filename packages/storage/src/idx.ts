@@ -26,6 +26,16 @@ export async function readIdx(source: string | Uint8Array): Promise<IdxArray> {
   return parseIdx(await unpack(packed, name), name);
 }
 
+/** An array as an IDX file that is not compressed; the inverse of `readIdx`. */
+export function encodeIdx({ shape, data }: IdxArray): Uint8Array {
+  const bytes = new Uint8Array(4 + 4 * shape.length + data.length);
+  const view = new DataView(bytes.buffer);
+  bytes.set([0, 0, UNSIGNED_BYTE, shape.length]);
+  shape.forEach((size, i) => view.setUint32(4 + 4 * i, size));
+  bytes.set(data, 4 + 4 * shape.length);
+  return bytes;
+}
+
 async function readFile(path: string): Promise<Uint8Array> {
   try {
     return await fs.readFile(path);

@@ -1,5 +1,5 @@
 export { cidOf } from "@skynet/protocol";
-export { decryptBlock, encryptBlock, generateDataKey, type DataKey } from "./age.ts";
+export { dataKeyOf, decryptBlock, encryptBlock, generateDataKey, type DataKey } from "./age.ts";
 export { batchLeaf, buildBatches, INPUT_SCALE, type Batch, type BuildBatchesOptions } from "./batches.ts";
 export { openBlockStore, type BlockStore, type BlockStoreOptions } from "./block-store.ts";
 export {
@@ -11,5 +11,5 @@ export {
   type PublishedDataset,
 } from "./dataset.ts";
 export { StorageError, type StorageErrorCode } from "./errors.ts";
-export { readIdx, type IdxArray } from "./idx.ts";
+export { encodeIdx, readIdx, type IdxArray } from "./idx.ts";
 export { parseManifest, type BatchCommitments, type Manifest } from "./manifest.ts";

@@ -14,7 +14,7 @@ struct VerifierEntry {
     address registrar;
 }
 
-/// @notice What the JobBoard needs from the registry.
+/// @notice What the boards need from the registry.
 interface IVerifierRegistry {
     function entry(bytes32 verifierId) external view returns (VerifierEntry memory);
     function isLive(bytes32 verifierId) external view returns (bool);

@@ -29,6 +29,12 @@ library Curve {
         require(size == 64, BadPoint());
     }
 
+    /// @notice Refuses infinity and what is not on the curve.
+    function requirePoint(Point memory a) internal view {
+        require(a.x != 0 || a.y != 0, BadPoint());
+        add(a, Point(0, 0));
+    }
+
     function multiply(Point memory a, uint256 scalar) internal view returns (Point memory product) {
         uint256[3] memory input = [a.x, a.y, scalar];
         bool success;

@@ -1,5 +1,8 @@
 import type { Abi, AbiParameter } from "viem";
 import { abi as beaconAbi } from "../../generated/BlockhashBeacon.ts";
+import { abi as catalogAbi } from "../../generated/Catalog.ts";
+import { abi as deployerAbi } from "../../generated/Deployer.ts";
+import { abi as inferenceBoardAbi } from "../../generated/InferenceBoard.ts";
 import { abi as jobBoardAbi } from "../../generated/JobBoard.ts";
 import { abi as jobMachineAbi } from "../../generated/JobMachine.ts";
 import { abi as jobMergeAbi } from "../../generated/JobMerge.ts";
@@ -10,7 +13,17 @@ import { abi as tokenAbi } from "../../generated/TestToken.ts";
 import { abi as verifierRegistryAbi } from "../../generated/VerifierRegistry.ts";
 import { abi as workerRegistryAbi } from "../../generated/WorkerRegistry.ts";
 
-export { beaconAbi, jobBoardAbi, jobMachineAbi, ledgerAbi, tokenAbi, verifierRegistryAbi, workerRegistryAbi };
+export {
+  beaconAbi,
+  catalogAbi,
+  inferenceBoardAbi,
+  jobBoardAbi,
+  jobMachineAbi,
+  ledgerAbi,
+  tokenAbi,
+  verifierRegistryAbi,
+  workerRegistryAbi,
+};
 
 interface AbiError {
   readonly type: "error";
@@ -20,8 +33,7 @@ interface AbiError {
 
 const isError = (item: { readonly type: string }): item is AbiError => item.type === "error";
 
-/** Every custom error that a call may surface, whichever contract raised it. */
-export const errorsAbi: Abi = [
+const surfaces = [
   ...jobBoardAbi,
   ...jobMachineAbi,
   ...jobMergeAbi,
@@ -29,6 +41,15 @@ export const errorsAbi: Abi = [
   ...ledgerAbi,
   ...workerRegistryAbi,
   ...verifierRegistryAbi,
+  ...catalogAbi,
+  ...inferenceBoardAbi,
+  ...deployerAbi,
   ...tokenAbi,
   ...testBeaconAbi,
-].filter(isError);
+] as const;
+
+/** Names of the custom errors that a call may surface. */
+export type AbiErrorName = Extract<(typeof surfaces)[number], { readonly type: "error" }>["name"];
+
+/** Every custom error that a call may surface, whichever contract raised it. */
+export const errorsAbi: Abi = surfaces.filter(isError);

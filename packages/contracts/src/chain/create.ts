@@ -7,8 +7,11 @@ import { lower, skynetAddresses } from "../deployment/addresses.ts";
 import { assertDeployed, deploySkyNet } from "../deployment/deploy.ts";
 import { ChainError, InsufficientBalance } from "../errors.ts";
 import { jobBoardAbi, ledgerAbi, tokenAbi, workerRegistryAbi } from "./abi.ts";
+import { createCatalog } from "./catalog.ts";
 import { connect } from "./connection.ts";
 import { depositCalls } from "./deposit.ts";
+import type { BlockRange } from "./events.ts";
+import { createInferenceBoard } from "./inference.ts";
 import { createProofReads, createVerifierWrites } from "./proofs.ts";
 import { createReads } from "./reads.ts";
 import type { ReadContext } from "./reads.ts";
@@ -225,7 +228,12 @@ export async function createChain({ rpcUrl, privateKey, firstBlock = 0n }: Chain
     addresses,
     deploy: async () => void (await connection.reach(() => deploySkyNet(connection))),
     assertDeployed: () => connection.reach(() => assertDeployed(connection.publicClient)),
-    watch: (options) => watchEvents(reads, options),
+    watch: ({ jobId, ...options }) => {
+      const events = (range: BlockRange) => reads.events({ ...range, ...(jobId === undefined ? {} : { jobId }) });
+      return watchEvents({ blockNumber: reads.blockNumber, events }, options);
+    },
+    catalog: createCatalog(reading, send),
+    inference: createInferenceBoard(reading, send),
     ...reads,
     ...createProofReads(reading),
     ...createVerifierWrites(reading, send),

@@ -15,17 +15,24 @@ export type ChainJobEvent = {
     readonly name: Name;
     readonly jobId: Hex;
     readonly args: Readonly<ContractEventArgsFromTopics<typeof jobBoardAbi, Name>>;
-    readonly blockNumber: bigint;
-    readonly logIndex: number;
-    readonly transactionHash: Hex;
-  };
+  } & EventPlace;
 }[JobEventName];
 
-export interface EventRange {
-  /** Only this job. */
-  readonly jobId?: Hex | undefined;
+export interface BlockRange {
   readonly fromBlock: bigint;
   readonly toBlock: bigint;
+}
+
+interface EventRange extends BlockRange {
+  /** Only this job. */
+  readonly jobId?: Hex | undefined;
+}
+
+/** Where an event is in the chain. */
+export interface EventPlace {
+  readonly blockNumber: bigint;
+  readonly logIndex: number;
+  readonly transactionHash: Hex;
 }
 
 /** Blocks per request, so that public endpoints with a limit answer. */
@@ -41,11 +48,12 @@ export function lowerAddresses<Value>(value: Value): Value {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, lowerAddresses(item)])) as Value;
 }
 
-async function readLogs(
+/** Logs of one contract in a range of blocks, in the order of the chain. */
+export async function readLogs(
   { publicClient, reach }: Connection,
   address: Hex,
   topics: readonly (Hex | readonly Hex[] | null)[],
-  { fromBlock, toBlock }: EventRange,
+  { fromBlock, toBlock }: BlockRange,
 ): Promise<Log[]> {
   const logs: Log[] = [];
   for (let from = fromBlock; from <= toBlock; from += BLOCKS_PER_REQUEST) {
@@ -64,6 +72,15 @@ async function readLogs(
 
 const hexNumber = (value: bigint): Hex => `0x${value.toString(16)}`;
 
+/** Raw logs carry numbers as hexadecimal text. */
+export function placeOf(log: Pick<Log, "blockNumber" | "logIndex" | "transactionHash">): EventPlace {
+  return {
+    blockNumber: BigInt(log.blockNumber ?? 0n),
+    logIndex: Number(log.logIndex),
+    transactionHash: log.transactionHash as Hex,
+  };
+}
+
 /** Events of the JobBoard in a range of blocks, in the order of the chain. What does not decode is left out. */
 export async function readJobEvents(
   connection: Connection,
@@ -79,9 +96,7 @@ export async function readJobEvents(
         name: log.eventName,
         jobId: log.args.jobId,
         args: lowerAddresses(log.args),
-        blockNumber: BigInt(log.blockNumber ?? 0n),
-        logIndex: Number(log.logIndex),
-        transactionHash: log.transactionHash,
+        ...placeOf(log),
       } as ChainJobEvent,
     ];
   });

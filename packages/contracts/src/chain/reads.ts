@@ -30,6 +30,7 @@ type Reads = Pick<
   | "priceAt"
   | "commitHash"
   | "worker"
+  | "reputation"
   | "balances"
   | "nextJobId"
   | "events"
@@ -129,6 +130,17 @@ export function createReads(context: ReadContext): Reads {
     commitHash: (jobId, seat) =>
       reach(() => publicClient.readContract({ ...board, functionName: "commitHash", args: [jobId, BigInt(seat)] })),
     worker: (worker) => readWorker(context, worker),
+    reputation: async (worker) => {
+      const [roundsPaid, roundsMissed, proofs, slashes, jobs] = await reach(() =>
+        publicClient.readContract({
+          address: addresses.workerRegistry,
+          abi: workerRegistryAbi,
+          functionName: "scores",
+          args: [worker],
+        }),
+      );
+      return { roundsPaid, roundsMissed, proofs, slashes, jobs };
+    },
     balances: (token, owner = address) => readBalances(context, token, owner),
     nextJobId: async (spec) => {
       const nonce = await reach(() => publicClient.readContract({ ...board, functionName: "nonces", args: [address] }));

@@ -2,6 +2,7 @@ import type { Hex, JobSpec, JobView, VerifierDescription } from "@skynet/protoco
 import type { TransactionReceipt } from "viem";
 import type { SkyNetAddresses } from "../deployment/addresses.ts";
 import type { ChainJobEvent, JobMoney } from "./events.ts";
+import type { Catalog, InferenceBoard } from "./market-types.ts";
 import type { BoardCall } from "./proofs.ts";
 import type { JobMessages } from "./signatures.ts";
 import type { WriteOptions } from "./transactions.ts";
@@ -87,6 +88,17 @@ export interface ChainWorker {
   readonly epoch: number;
 }
 
+/** Counters of a worker. A hint only: they cost nothing but gas to farm. */
+export interface ChainReputation {
+  readonly roundsPaid: number;
+  readonly roundsMissed: number;
+  /** Audit slots that were answered. */
+  readonly proofs: number;
+  readonly slashes: number;
+  /** Jobs whose stake was released. */
+  readonly jobs: number;
+}
+
 /** Units of one token that an account has in each place. */
 export interface ChainBalances {
   /** In its own wallet. */
@@ -128,13 +140,11 @@ export interface SignedBitmap extends SignedSeat {
   readonly received: bigint;
 }
 
-export interface WatchOptions {
-  /** Only this job. */
-  readonly jobId?: Hex | undefined;
+export interface PollOptions<Event> {
   /** First block to read; default: the next one. */
   readonly fromBlock?: bigint | undefined;
   /** `nextBlock` is where to resume after a restart. Awaited before the next poll. */
-  readonly onEvents: (events: readonly ChainJobEvent[], nextBlock: bigint) => void | Promise<void>;
+  readonly onEvents: (events: readonly Event[], nextBlock: bigint) => void | Promise<void>;
   /** Told about requests that failed; the watch goes on by itself. */
   readonly onError?: ((error: unknown) => void) | undefined;
   /** Milliseconds between polls, default 500. */
@@ -142,6 +152,11 @@ export interface WatchOptions {
   /** Blocks that must lie above an event before it is shown, default 0. */
   readonly confirmations?: number | undefined;
   readonly signal: AbortSignal;
+}
+
+export interface WatchOptions extends PollOptions<ChainJobEvent> {
+  /** Only this job. */
+  readonly jobId?: Hex | undefined;
 }
 
 /**
@@ -157,6 +172,11 @@ export interface Chain {
   readonly address: Hex;
   readonly addresses: SkyNetAddresses;
   readonly rpcUrl: string;
+
+  /** Listings and purchases of data and models. */
+  readonly catalog: Catalog;
+  /** Offers and orders of proven answers. */
+  readonly inference: InferenceBoard;
 
   /** Puts the contracts on the chain if they are not there; anybody may. */
   deploy(): Promise<void>;
@@ -181,6 +201,8 @@ export interface Chain {
   /** keccak256(abi.encode(round, idEnd, stepsRoot)) of the seat's latest commit. */
   commitHash(jobId: Hex, seat: number): Promise<Hex>;
   worker(address: Hex): Promise<ChainWorker>;
+  /** Counters of a worker; zeros when it is unknown. */
+  reputation(worker: Hex): Promise<ChainReputation>;
   /** Of this account, or of another one. */
   balances(token: Hex, address?: Hex): Promise<ChainBalances>;
   /** Id that the next post of this account with these terms will get. */

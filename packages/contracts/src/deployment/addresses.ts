@@ -1,7 +1,9 @@
 import { concat, encodeDeployData, getContractAddress, keccak256, zeroHash } from "viem";
 import type { Hex } from "@skynet/protocol";
 import * as BlockhashBeacon from "../../generated/BlockhashBeacon.ts";
+import * as Catalog from "../../generated/Catalog.ts";
 import * as Deployer from "../../generated/Deployer.ts";
+import * as InferenceBoard from "../../generated/InferenceBoard.ts";
 import * as JobBoard from "../../generated/JobBoard.ts";
 import * as JobMachine from "../../generated/JobMachine.ts";
 import * as JobMerge from "../../generated/JobMerge.ts";
@@ -21,6 +23,8 @@ export interface SkyNetAddresses {
   readonly workerRegistry: Hex;
   readonly jobBoard: Hex;
   readonly verifierRegistry: Hex;
+  readonly catalog: Hex;
+  readonly inferenceBoard: Hex;
   readonly jobMachine: Hex;
   readonly jobMerge: Hex;
   readonly jobProofs: Hex;
@@ -40,6 +44,8 @@ export const children = [
   { name: "workerRegistry", bytecode: WorkerRegistry.bytecode },
   { name: "jobBoard", bytecode: JobBoard.bytecode },
   { name: "verifierRegistry", bytecode: VerifierRegistry.bytecode },
+  { name: "catalog", bytecode: Catalog.bytecode },
+  { name: "inferenceBoard", bytecode: InferenceBoard.bytecode },
 ] as const satisfies readonly { name: keyof SkyNetAddresses; bytecode: Hex }[];
 
 /** The Deployer's constructor binds the code of its children. */
@@ -93,6 +99,8 @@ export function skynetAddresses(): SkyNetAddresses {
     workerRegistry: child(2n),
     jobBoard: child(3n),
     verifierRegistry: child(4n),
+    catalog: child(5n),
+    inferenceBoard: child(6n),
     jobMachine: create2Address(JobMachine.bytecode),
     jobMerge: create2Address(JobMerge.bytecode),
     jobProofs: create2Address(JobProofs.bytecode),

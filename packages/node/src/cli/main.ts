@@ -1,9 +1,13 @@
+import module from "node:module";
 import process from "node:process";
 import { Command, CommanderError } from "commander";
 import { colours as pc } from "./colours.ts";
 import { SkyNetError } from "@skynet/protocol";
 import { Interrupted, wasInterrupted } from "../runtime/shutdown.ts";
 import { toJson } from "./ui.ts";
+
+// Compiled code of the commands' modules is kept between runs: they begin in half the time.
+module.enableCompileCache();
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
@@ -23,6 +27,9 @@ const commands: Record<string, () => Promise<(program: Command) => void>> = {
   train: async () => (await import("./commands/train.ts")).addTrain,
   job: async () => (await import("./commands/job.ts")).addJob,
   worker: async () => (await import("./commands/worker.ts")).addWorker,
+  data: async () => (await import("./commands/data.ts")).addData,
+  model: async () => (await import("./commands/model.ts")).addModel,
+  host: async () => (await import("./commands/host.ts")).addHost,
   relay: async () => (await import("./commands/relay.ts")).addRelay,
   circuit: async () => (await import("./commands/circuit.ts")).addCircuit,
   verify: async () => (await import("./commands/verify.ts")).addVerify,
@@ -64,7 +71,10 @@ function report(error: unknown): number {
 function separateJson(args: readonly string[]): string[] {
   const at = args.indexOf("--json");
   const next = args[at + 1];
-  if (at < 0 || !["train", "job", "wallet", "srs", "circuit", "infer", "verify"].includes(args[2] ?? ""))
+  if (
+    at < 0 ||
+    !["train", "job", "data", "model", "wallet", "srs", "circuit", "infer", "verify"].includes(args[2] ?? "")
+  )
     return [...args];
   if (next === undefined || next.startsWith("-") || next.endsWith(".json")) return [...args];
   return [...args.slice(0, at), ...args.slice(at + 1), "--json"];

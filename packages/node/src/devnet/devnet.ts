@@ -2,9 +2,9 @@ import { randomBytes } from "node:crypto";
 import fs from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import path from "node:path";
-import { createChain, startAnvil, type Anvil } from "@skynet/contracts";
+import { ChainError, createChain, DEVELOPMENT_CHAIN_ID, startAnvil, type Anvil, type Chain } from "@skynet/contracts";
 import type { Hex } from "@skynet/protocol";
-import { createPublicClient, http, parseEther } from "viem";
+import { createPublicClient, http, numberToHex, parseEther } from "viem";
 import type { Ui } from "../cli/ui.ts";
 import { startChild, type SkyNetChild } from "../runtime/children.ts";
 import { readFileIfThere, writeFileAtomic } from "../runtime/files.ts";
@@ -146,12 +146,23 @@ async function rpc(url: string, method: string, params: readonly unknown[]): Pro
 async function deployAndFund(anvil: Anvil, addresses: readonly Hex[]): Promise<void> {
   const faucet = await createChain({ rpcUrl: anvil.rpcUrl, privateKey: FAUCET_KEY });
   await faucet.deploy();
-  const token = faucet.addresses.testToken;
-  await Promise.all(
-    addresses.map(async (address) => {
-      if ((await faucet.gasBalance(address)) < ETH_EACH / 2n) await anvil.setBalance(address, ETH_EACH);
-      const { wallet, ledger, freeStake, lockedStake } = await faucet.balances(token, address);
-      if (wallet + ledger + freeStake + lockedStake < TOKENS_EACH / 2n) await faucet.mint(TOKENS_EACH, address);
-    }),
-  );
+  await Promise.all(addresses.map((address) => fundFrom(faucet, address)));
+}
+
+/**
+ * Gives an account of a development chain ether for gas and test tokens, unless it has them.
+ * @throws ChainError `OnlyDevelopmentChain`
+ */
+export async function fundAccount(rpcUrl: string, address: Hex): Promise<void> {
+  const faucet = await createChain({ rpcUrl, privateKey: FAUCET_KEY });
+  if (faucet.chainId !== DEVELOPMENT_CHAIN_ID) throw new ChainError("OnlyDevelopmentChain");
+  await faucet.assertDeployed();
+  await fundFrom(faucet, address);
+}
+
+async function fundFrom(faucet: Chain, address: Hex): Promise<void> {
+  if ((await faucet.gasBalance(address)) < ETH_EACH / 2n)
+    await rpc(faucet.rpcUrl, "anvil_setBalance", [address, numberToHex(ETH_EACH)]);
+  const { wallet, ledger, freeStake, lockedStake } = await faucet.balances(faucet.addresses.testToken, address);
+  if (wallet + ledger + freeStake + lockedStake < TOKENS_EACH / 2n) await faucet.mint(TOKENS_EACH, address);
 }

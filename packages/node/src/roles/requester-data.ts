@@ -21,16 +21,17 @@ export interface TestSet {
   readonly y: Uint8Array;
 }
 
-/** Images and labels of one part of the data, with matching counts. */
-async function readPart(images: string, labels: string) {
+/** Images and labels of one part of the data, with matching counts; `shape` is that of one sample. */
+export async function readPart(images: string, labels: string) {
   const [pictures, classes] = await Promise.all([readIdx(images), readIdx(labels)]);
   if (pictures.shape[0] !== classes.shape[0] || classes.shape.length !== 1)
     throw new SkyNetError(
       "DataMismatch",
       `${images} has ${pictures.shape[0]} samples, ${labels} has ${classes.shape[0]} labels`,
     );
-  const features = pictures.shape.slice(1).reduce((product, size) => product * size, 1);
-  return { images: pictures.data, labels: classes.data, features, count: pictures.shape[0]! };
+  const shape = pictures.shape.slice(1);
+  const features = shape.reduce((product, size) => product * size, 1);
+  return { images: pictures.data, labels: classes.data, features, shape, count: pictures.shape[0]! };
 }
 
 /**

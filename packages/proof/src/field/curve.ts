@@ -1,5 +1,5 @@
-// The groups of BN254 (EIP-196, EIP-197) in BigInt: for single points, not for many. Not constant-time: nothing here is
-// secret.
+// The groups of BN254 (EIP-196, EIP-197) in BigInt: for single points, not for many. Not constant-time, except
+// `multiplySecret`: nothing else here is secret.
 import { bn254 } from "@noble/curves/bn254.js";
 import { ProofError } from "../errors.ts";
 import { inverse, mod, P, Q } from "./fr.ts";
@@ -50,6 +50,11 @@ export function multiply(point: Point, k: bigint): Point {
   const scalar = mod(k);
   if (scalar === 0n || isInfinity(point)) return INFINITY;
   return bn254.G1.Point.fromAffine(point).multiplyUnsafe(scalar).toAffine();
+}
+
+/** k point in constant time, for a secret k from 1 to p - 1. */
+export function multiplySecret(point: Point, k: bigint): Point {
+  return bn254.G1.Point.fromAffine(point).multiply(k).toAffine();
 }
 
 /** x then y, 32 bytes each, big-endian: the form of the EVM's precompiled contracts. */

@@ -72,6 +72,8 @@ export interface InferenceWitness {
   readonly weights: readonly Int32Array[];
   readonly commitment: Commitment;
   readonly x: Inputs;
+  /** Of `x`, where somebody else committed to the input; a new one is made otherwise. */
+  readonly input?: Commitment | undefined;
   readonly trace: StepTrace;
 }
 
@@ -194,6 +196,13 @@ export class ProofSystem {
     return { points: blindAll(points, blinders), blinders };
   }
 
+  /** Commits to the input of an inference with fresh blinders. @throws SkyNetError `WrongCircuit` */
+  async commitInput(x: Inputs): Promise<Commitment> {
+    if (this.circuit.statement !== "inference" || this.circuit.settings.input !== "committed")
+      throw new SkyNetError("WrongCircuit", "this circuit has no committed input");
+    return this.commitBatch(x, undefined, this.#freshBlinders("batch", layOutBatch(this.circuit, x)));
+  }
+
   async #commit(name: TensorName, cells: Int32Array): Promise<CurvePoint[]> {
     return this.#committer.commit(blocksOf(this.circuit, name, cells));
   }
@@ -271,14 +280,14 @@ export class ProofSystem {
     const logits = logitsOf(circuit, columns);
     const tensors = new Map<TensorName, readonly CurvePoint[]>([["weights", points]]);
     const blinders = new Map<TensorName, Blinders>([["weights", commitment.blinders]]);
-    const commit = async (name: "batch" | "output", own: Int32Array) => {
-      const committed = this.#blinded(await this.#commit(name, own), this.#freshBlinders(name, own));
+    const commit = async (name: "batch" | "output", own: Int32Array, made?: Commitment) => {
+      const committed = made ?? this.#blinded(await this.#commit(name, own), this.#freshBlinders(name, own));
       cells.set(name, own);
       tensors.set(name, committed.points);
       blinders.set(name, committed.blinders);
     };
     const publicInput = Int8Array.from(x);
-    if (circuit.settings.input === "committed") await commit("batch", layOutBatch(circuit, x));
+    if (circuit.settings.input === "committed") await commit("batch", layOutBatch(circuit, x), witness.input);
     else cells.set("batch", layOutInput(circuit, x));
     if (circuit.settings.output === "committed") await commit("output", logitCells(circuit, logits));
     const statement: Statement = {

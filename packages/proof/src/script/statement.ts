@@ -55,8 +55,12 @@ export function outputId(
   logits: Int32Array,
 ): Hex {
   if (circuit.settings.output === "committed") return pointsId(outputTag, points.get("output")!);
-  return toHex(keccak256(outputTag, ...[...logits].map((value) => word(mod(BigInt(value))))));
+  return toHex(keccak256(outputTag, encodeLogits(logits)));
 }
+
+/** Public logits as the proof and the contract hold them: one field element of 32 bytes each. */
+export const encodeLogits = (logits: Int32Array): Uint8Array<ArrayBuffer> =>
+  concatBytes(...[...logits].map((value) => word(mod(BigInt(value)))));
 
 /** Tensors of the statement that are in the proof as points, in their order. */
 export function statementTensors({ tensors }: Circuit): TensorName[] {
@@ -89,8 +93,8 @@ export function encodePublicPart(
   const points = statementTensors(circuit).flatMap((name) => statement.points.get(name)!.map(encodePoint));
   const input = new Uint8Array(inputBytes(circuit));
   if (input.length > 0) input.set(new Uint8Array(Int8Array.from(statement.publicInput!).buffer));
-  const output = outputBytes(circuit) > 0 ? [...statement.publicOutput!].map((value) => word(mod(BigInt(value)))) : [];
-  return concatBytes(...points, input, ...output);
+  const output = outputBytes(circuit) > 0 ? encodeLogits(statement.publicOutput!) : new Uint8Array();
+  return concatBytes(...points, input, output);
 }
 
 /**
@@ -135,7 +139,7 @@ export function decodePublicPart(
     ...header,
     points,
     ...(input.length > 0 ? { publicInput: new Int8Array(input.slice(0, count).buffer) } : {}),
-    ...(output.length > 0 ? { publicOutput: readLogits(output) } : {}),
+    ...(output.length > 0 ? { publicOutput: decodeLogits(output) } : {}),
   };
 }
 
@@ -156,7 +160,9 @@ export function readPoint(bytes: Uint8Array, omitted: ReadonlySet<string> = new 
   }
 }
 
-function readLogits(bytes: Uint8Array): Int32Array {
+/** @throws Rejection `scalar range` for a field element that is no 32-bit integer, `length` for a part of one */
+export function decodeLogits(bytes: Uint8Array): Int32Array {
+  if (bytes.length % 32 !== 0) throw new Rejection("length");
   return Int32Array.from({ length: bytes.length / 32 }, (_, i) => {
     const value = unword(bytes.subarray(32 * i, 32 * (i + 1)));
     if (value >= P) throw new Rejection("scalar range");

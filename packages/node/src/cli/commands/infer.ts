@@ -2,38 +2,39 @@ import path from "node:path";
 import { type Command, Option } from "commander";
 import {
   type Circuit,
-  type Commitment,
   compileVerifier,
   createExecutor,
   createProofSystem,
-  deriveBlinders,
   generateVerifier,
   type InferenceModel,
   inferenceCircuit,
-  noBlinders,
   type ProofSystem,
-  quantiseBytes,
   readInferenceModel,
   type StatementHeader,
 } from "@skynet/proof";
 import { fromHex, InvalidInputError, keccak256, toHex, type Hex } from "@skynet/protocol";
-import { readIdx } from "@skynet/storage";
 import { z } from "zod";
+import { commitToModel } from "../../market/answers.ts";
+import { parseJson, readSample } from "../../market/sample.ts";
 import { readInputFile, writeFileAtomic } from "../../runtime/files.ts";
 import { loadReferenceString } from "../../trainer/reference-string.ts";
-import { integer, jsonOption, withUi, type JsonOption } from "../options.ts";
+import { runAnswerOrder, type Answer } from "../../roles/order-answer.ts";
+import { integer, withUi } from "../options.ts";
+import { addBuyerOptions, buyerNode, type BuyerOptions } from "../shop.ts";
+import { openReader } from "./job.ts";
+import { findSale } from "./listing-actions.ts";
 import { toJson, type Ui } from "../ui.ts";
 
-interface InferOptions extends JsonOption {
+interface InferOptions extends BuyerOptions {
   readonly input?: string;
   readonly index: number;
   readonly inputMode: "public" | "committed";
   readonly outputMode: "public" | "committed";
   readonly out?: string;
   readonly check?: string;
-  readonly srs?: string;
-  readonly threads: number;
 }
+
+const DEFAULT_THREADS = 2;
 
 /** Proofs that are checked on this machine are about no chain; the string of development chains will do. */
 const LOCAL_CHAIN = 31337;
@@ -60,59 +61,58 @@ const proofSchema = z.strictObject({
   proof: z.string().regex(/^0x([0-9a-f]{2})+$/),
 });
 
-/** `skynet infer`: runs a model on one sample and proves the result, or checks such a proof. */
+/** `skynet infer`: runs a model on one sample and proves the result, checks such a proof, or buys a proven answer. */
 export function addInfer(program: Command): void {
   const mode = (flags: string, what: string, fallback: string) =>
     new Option(flags, `${what} in the proof, or behind a commitment`)
       .choices(["public", "committed"])
       .default(fallback);
-  program
+  const command = program
     .command("infer")
-    .description("run a model on one sample, prove the result and check the proof")
-    .argument("<model>", "model that a job trained, or an ONNX file of a multi-layer perceptron with its weights")
+    .description("run a model on one sample, prove the result and check the proof; or buy the answer of a host")
+    .argument("<model>", "ONNX file with its weights, or the id of an offer: see model list --answers")
     .option("--input <file>", "sample: JSON array of numbers as the model takes them, or an IDX file of images")
     .option("--index <n>", "which image of an IDX file", integer(0, 2 ** 31 - 1), 0)
     .addOption(mode("--input-mode <mode>", "the input", "committed"))
     .addOption(mode("--output-mode <mode>", "the logits", "public"))
     .option("--out <file>", "where the proof goes, as JSON")
-    .option("--check <file>", "check this proof instead of making one")
-    .option("--srs <file>", "reference string (default: the insecure one of development chains)")
-    .option("--threads <n>", "threads that prove", integer(1, 64), 2)
-    .addOption(jsonOption())
+    .option("--check <file>", "check this proof instead of making one");
+  addBuyerOptions(command)
     .addHelpText(
       "after",
       `
 Example:
   $ npx skynet infer model.onnx --input examples/fashion-mnist/t10k-images-idx3-ubyte.gz --index 7 --out proof.json
-  $ npx skynet infer model.onnx --check proof.json`,
+  $ npx skynet infer model.onnx --check proof.json
+  $ npx skynet infer 0x3f2a --input sample.json --max-price 0.1   # of a host, paid when its proof is right`,
     )
     .action((file: string, options: InferOptions) =>
       withUi(options, async (ui) => {
+        if (/^0x[0-9a-f]+$/i.test(file)) return buyAnswer(file, options, ui);
         const model = readInferenceModel(await readInputFile(file, "the model"));
         return options.check === undefined ? infer(model, options, ui) : check(model, options, options.check, ui);
       }),
     );
 }
 
-async function open(circuit: Circuit, options: InferOptions): Promise<ProofSystem> {
-  const srs = await loadReferenceString(options.srs, circuit.settings.blockBits, LOCAL_CHAIN);
-  return createProofSystem(circuit, srs, { threads: options.threads });
+async function buyAnswer(prefix: string, options: InferOptions, ui: Ui): Promise<Answer> {
+  if (options.input === undefined)
+    throw new InvalidInputError("NoInput", "no sample is given", { hint: "Name it with --input FILE." });
+  const { listing, offer } = await findSale(await openReader(options), "model", prefix);
+  if (offer === undefined)
+    throw new InvalidInputError("WrongKind", `"${listing!.name}" sells the model itself, not its answers`, {
+      hint: `use npx skynet model buy ${prefix}`,
+    });
+  const { input, index } = options;
+  const answer = await runAnswerOrder({ ...(await buyerNode(options)), offerId: offer.offerId, input, index, ui });
+  ui.line(`class ${answer.class}, logits ${answer.logits.map((value) => value.toFixed(2)).join(" ")}`);
+  ui.line("the contract has verified the proof and paid the host");
+  return answer;
 }
 
-/**
- * Whoever holds the model can compute its id, so blinders follow from the weights; nobody else learns more than whether a
- * guess of all weights is right.
- */
-async function commitTo(system: ProofSystem, weights: readonly Int32Array[]): Promise<Commitment> {
-  const blocks = system.blocks.weights;
-  if (!system.circuit.settings.hiding) return system.commitWeights(weights, noBlinders(blocks));
-  const content = weights.map((tensor) => {
-    const view = new DataView(new ArrayBuffer(tensor.byteLength));
-    tensor.forEach((value, i) => view.setInt32(4 * i, value, true));
-    return new Uint8Array(view.buffer);
-  });
-  const secret = keccak256(keccak256(new TextEncoder().encode("skynet/1/model")), ...content);
-  return system.commitWeights(weights, deriveBlinders(secret, ["weights", toHex(system.key.weightsTag)], blocks));
+async function open(circuit: Circuit, options: InferOptions): Promise<ProofSystem> {
+  const srs = await loadReferenceString(options.srs, circuit.settings.blockBits, LOCAL_CHAIN);
+  return createProofSystem(circuit, srs, { threads: options.threads ?? DEFAULT_THREADS });
 }
 
 async function infer(model: InferenceModel, options: InferOptions, ui: Ui): Promise<Record<string, unknown>> {
@@ -121,7 +121,7 @@ async function infer(model: InferenceModel, options: InferOptions, ui: Ui): Prom
     throw new InvalidInputError("NoInput", "no sample is given", {
       hint: "Name it with --input FILE, or a proof with --check.",
     });
-  const x = await readSample(model, options.input, options.index);
+  const x = await readSample(program, options.input, options.index);
   const circuit = inferenceCircuit(program, 1, { input: options.inputMode, output: options.outputMode });
   const steps = 4;
   ui.progress("Preparing", 0, steps);
@@ -130,7 +130,7 @@ async function infer(model: InferenceModel, options: InferOptions, ui: Ui): Prom
     ui.progress("Committing to the weights", 1, steps);
     const executor = await createExecutor(program);
     executor.load(weights);
-    const commitment = await commitTo(system, weights);
+    const commitment = await commitToModel(system, weights);
     const startedMs = performance.now();
     const header = { chainId: LOCAL_CHAIN, verifier: NO_VERIFIER, context: LOCAL_CONTEXT };
     const { statement, proof, logits } = await system.proveInference(
@@ -176,7 +176,7 @@ async function check(
   const { statement, inputMode, outputMode, proof } = parsed.data;
   const system = await open(inferenceCircuit(model.program, 1, { input: inputMode, output: outputMode }), options);
   try {
-    const modelId = system.weightsId((await commitTo(system, model.weights)).points);
+    const modelId = system.weightsId((await commitToModel(system, model.weights)).points);
     if (modelId !== statement.idIn)
       throw new InvalidInputError("WrongModel", "the proof is about another model", {
         hint: "Check it with the model that it was made with.",
@@ -192,42 +192,4 @@ async function check(
   } finally {
     await system.close();
   }
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return undefined;
-  }
-}
-
-/** One sample as the integers that the model takes. */
-async function readSample({ program }: InferenceModel, file: string, index: number): Promise<Int8Array> {
-  const { features, normalisation } = program.input;
-  const bytes = await readInputFile(file, "the sample");
-  const numbers = file.endsWith(".json") ? z.array(z.number()).safeParse(parseJson(bytes)).data : undefined;
-  if (file.endsWith(".json")) {
-    if (numbers === undefined || numbers.length !== features)
-      throw new InvalidInputError("BadSample", `${file} is not an array of ${features} numbers`);
-    if (normalisation !== null) return quantiseBytes(program, Uint8Array.from(numbers));
-    return Int8Array.from(numbers, (value) => quantise(value, program.scales.input, file));
-  }
-  const { shape, data } = await readIdx(bytes);
-  const size = shape.slice(1).reduce((a, b) => a * b, 1);
-  if (size !== features)
-    throw new InvalidInputError("BadSample", `the images of ${file} have ${size} values; the model takes ${features}`);
-  if (index >= shape[0]!)
-    throw new InvalidInputError("BadSample", `${file} has ${shape[0]} images; there is no number ${index}`);
-  return quantiseBytes(program, data.slice(index * size, (index + 1) * size));
-}
-
-function quantise(value: number, scale: number, file: string): number {
-  const rounded = Math.floor(value * 2 ** scale + 0.5);
-  if (!(rounded >= -128 && rounded <= 127))
-    throw new InvalidInputError(
-      "BadSample",
-      `${file} holds ${value}, outside the ${scale} fraction bits of 8-bit inputs`,
-    );
-  return rounded;
 }

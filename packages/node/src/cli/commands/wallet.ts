@@ -5,6 +5,7 @@ import { ChainError, createChain, type Chain } from "@skynet/contracts";
 import { fromHex, toHex, type Hex } from "@skynet/protocol";
 import { generatePrivateKey } from "viem/accounts";
 import { createIdentity } from "@skynet/network";
+import { fundAccount } from "../../devnet/devnet.ts";
 import { tokenInfo } from "../../roles/token.ts";
 import { readInputFile } from "../../runtime/files.ts";
 import { createKeystore, keystoreAddress, openKeystore, WalletError } from "../../wallet/keystore.ts";
@@ -39,6 +40,7 @@ export function addWallet(program: Command): void {
     .command("wallet")
     .description("create, show or import the key of a node; see and withdraw its money");
   addMoney(wallet);
+  addFund(wallet);
   const sub = (name: string, description: string, example: string) =>
     wallet
       .command(name)
@@ -94,6 +96,21 @@ function addMoney(wallet: Command): void {
         return { address: chain.address, token, ...info, withdrawn: ledger };
       }),
   );
+}
+
+/** Test money of development chains. */
+function addFund(wallet: Command): void {
+  addWalletOptions(addChainOptions(wallet.command("fund").description("development chains only: get test money")))
+    .addHelpText("after", "\nExample:\n  $ npx skynet wallet fund --keystore seller.json")
+    .action((options: MoneyOptions) =>
+      withUi(options, async (ui) => {
+        const rpcUrl = resolveRpc(options);
+        const address = await keystoreAddress(resolveWallet(options).keystore);
+        await fundAccount(rpcUrl, address);
+        ui.line(`${address} has test tokens, and ether for gas`);
+        return { address };
+      }),
+    );
 }
 
 /** Free stake leaves in two steps; on public chains seven days lie between them. */

@@ -1,0 +1,244 @@
+// Subcommands that data and models have in common.
+import path from "node:path";
+import type { Command } from "commander";
+import type { Chain } from "@skynet/contracts";
+import { cleanText, InvalidInputError, type Hex } from "@skynet/protocol";
+import {
+  onlyMatch,
+  readListing,
+  readListings,
+  readOffer,
+  readOffers,
+  type ContentKind,
+  type MarketListing,
+  type MarketOffer,
+} from "../../market/listings.ts";
+import { runPurchase } from "../../roles/purchase.ts";
+import { unitsOf } from "../../roles/token.ts";
+import { formatAmount, formatBytes, formatSeconds, shortId } from "../format.ts";
+import { addChainOptions, tokens, withUi } from "../options.ts";
+import { addBuyerOptions, addOwnerOptions, buyerNode, createTokens, openAccount, type BuyerOptions } from "../shop.ts";
+import { tableText } from "../table.ts";
+import type { ConnectionOptions, JsonOption } from "../options.ts";
+import { openReader } from "./job.ts";
+
+type ReadOptions = ConnectionOptions & JsonOption;
+type ListOptions = ReadOptions & { readonly own?: true; readonly inactive?: true; readonly answers?: true };
+
+const article = { data: "datasets", model: "models" } as const;
+
+/** What a listing shows with `list`. */
+export async function listingRow(listing: MarketListing, amount: (token: Hex, value: bigint) => Promise<string>) {
+  const { listingId, name, metadata, price, token, licence, active } = listing;
+  return [
+    shortId(listingId),
+    active ? name : `${name} (ended)`,
+    sizeText(metadata),
+    price === 0n ? "free" : await amount(token, price),
+    licence,
+  ];
+}
+
+function sizeText(metadata: MarketListing["metadata"]): string {
+  if (metadata === undefined) return "";
+  if (metadata.kind === "data")
+    return `${metadata.samples.toLocaleString("en")} x ${metadata.shape.join(" x ")}, ${metadata.classes} classes`;
+  return metadata.architecture.sizes.join("-");
+}
+
+const amounts = (chain: Chain) => {
+  const infoOf = createTokens(chain.rpcUrl);
+  return async (token: Hex, value: bigint) => formatAmount(value, await infoOf(token));
+};
+
+/** A listing or an offer by the first digits of its id. @throws InvalidInputError `NoSuchListing` */
+export async function findSale(
+  chain: Chain,
+  kind: ContentKind,
+  prefix: string,
+): Promise<{ listing?: MarketListing; offer?: MarketOffer }> {
+  const listings = (await chain.catalog.listings()).map(({ listingId }) => listingId);
+  const offers = kind === "model" ? (await chain.inference.offers()).map(({ offerId }) => offerId) : [];
+  const id = onlyMatch(
+    [...listings, ...offers],
+    prefix,
+    kind === "data" ? "dataset" : "model",
+    `npx skynet ${kind} list`,
+  );
+  if (offers.includes(id)) return { offer: await readOffer(chain, id) };
+  const listing = await readListing(chain, id);
+  if (listing.kind !== kind)
+    throw new InvalidInputError("WrongKind", `${shortId(id)} is a ${listing.kind === "data" ? "dataset" : "model"}`, {
+      hint: `use npx skynet ${listing.kind}`,
+    });
+  return { listing };
+}
+
+export function addList(parent: Command, kind: ContentKind): void {
+  const command = addChainOptions(parent.command("list").description(`${article[kind]} for sale`))
+    .option("--own", "only those of the wallet's account")
+    .option("--inactive", "also those whose sale has ended");
+  if (kind === "model") command.option("--answers", "models whose answers are for sale, instead of models");
+  addOwn(command)
+    .addHelpText("after", `\nExample:\n  $ npx skynet ${kind} list`)
+    .action((options: ListOptions) =>
+      withUi(options, async (ui) => {
+        const chain = await (options.own ? openAccount(options) : openReader(options));
+        const filter = {
+          ...(options.own ? { seller: chain.address, host: chain.address } : {}),
+          inactive: options.inactive === true,
+        };
+        const amount = amounts(chain);
+        if (options.answers) {
+          const offers = await readOffers(chain, filter);
+          if (offers.length === 0) ui.line("no answers are for sale on this chain yet: npx skynet model offer");
+          else
+            ui.line(
+              tableText(
+                ["offer", "model", "size", "an answer", "within"],
+                await Promise.all(offers.map((offer) => offerRow(offer, amount))),
+                [3, 4],
+              ),
+            );
+          return { offers };
+        }
+        const listings = await readListings(chain, { ...filter, kind });
+        if (listings.length === 0)
+          ui.line(`no ${article[kind]} are for sale on this chain yet: npx skynet ${kind} add`);
+        else
+          ui.line(
+            tableText(
+              ["listing", "name", "size", "price", "licence"],
+              await Promise.all(listings.map((listing) => listingRow(listing, amount))),
+              [3],
+            ),
+          );
+        return { listings };
+      }),
+    );
+}
+
+const addOwn = (command: Command): Command =>
+  command
+    .option("--keystore <file>", "wallet, for --own")
+    .option("--passphrase-file <file>", "file with the wallet's passphrase, for --own");
+
+async function offerRow(offer: MarketOffer, amount: (token: Hex, value: bigint) => Promise<string>): Promise<string[]> {
+  const { offerId, name, metadata, price, token, maxLatency, active } = offer;
+  return [
+    shortId(offerId),
+    active ? name : `${name} (ended)`,
+    metadata?.architecture.sizes.join("-") ?? "",
+    price === 0n ? "free" : await amount(token, price),
+    formatSeconds(maxLatency),
+  ];
+}
+
+export function addShow(parent: Command, kind: ContentKind): void {
+  addChainOptions(parent.command("show").description("everything the chain says about one listing"))
+    .argument("<id>", "id, or its first digits")
+    .addHelpText("after", `\nExample:\n  $ npx skynet ${kind} show 0x3f2a`)
+    .action((prefix: string, options: ReadOptions) =>
+      withUi(options, async (ui) => {
+        const chain = await openReader(options);
+        const { listing, offer } = await findSale(chain, kind, prefix);
+        const amount = amounts(chain);
+        const show = (fields: Record<string, string>) => {
+          for (const [name, value] of Object.entries(fields)) if (value !== "") ui.line(`${name.padEnd(13)} ${value}`);
+        };
+        if (offer) {
+          const { metadata, active, price, token, maxLatency, ...rest } = offer;
+          const architecture = metadata?.architecture.sizes.join("-") ?? "";
+          show({
+            ...rest,
+            architecture,
+            price: await amount(token, price),
+            within: formatSeconds(maxLatency),
+            state: stateText(active),
+          });
+          return offer;
+        }
+        const { metadata, active, price, bond, token, ...rest } = listing!;
+        show({
+          ...rest,
+          size: sizeText(metadata),
+          encrypted: metadata ? formatBytes(metadata.bytes) : "",
+          price: price === 0n ? "free" : await amount(token, price),
+          bond: bond === 0n ? "" : await amount(token, bond),
+          state: stateText(active),
+        });
+        return listing!;
+      }),
+    );
+}
+
+const stateText = (active: boolean) => (active ? "for sale" : "the sale has ended");
+
+export function addPrice(parent: Command, kind: ContentKind): void {
+  addOwnerOptions(parent.command("price").description("change the price of an own listing; open orders keep theirs"))
+    .argument("<id>", "id, or its first digits")
+    .argument("<tokens>", "new price", tokens)
+    .addHelpText("after", `\nExample:\n  $ npx skynet ${kind} price 0x3f2a 12.5`)
+    .action((prefix: string, text: string, options: ReadOptions) =>
+      withUi(options, async (ui) => {
+        const chain = await openAccount(options);
+        const { listing, offer } = await findSale(chain, kind, prefix);
+        const sale = (offer ?? listing)!;
+        const info = await createTokens(chain.rpcUrl)(sale.token);
+        const price = unitsOf(text, info);
+        if (offer) await chain.inference.setPrice(offer.offerId, price);
+        else await chain.catalog.setPrice(listing!.listingId, price);
+        ui.line(`"${sale.name}" costs ${formatAmount(price, info)} from now on`);
+        return { id: offer?.offerId ?? listing!.listingId, price };
+      }),
+    );
+}
+
+export function addRemove(parent: Command, kind: ContentKind): void {
+  addOwnerOptions(parent.command("remove").description("end the sale of an own listing for ever; open orders go on"))
+    .argument("<id>", "id, or its first digits")
+    .addHelpText("after", `\nExample:\n  $ npx skynet ${kind} remove 0x3f2a`)
+    .action((prefix: string, options: ReadOptions) =>
+      withUi(options, async (ui) => {
+        const chain = await openAccount(options);
+        const { listing, offer } = await findSale(chain, kind, prefix);
+        if (offer) await chain.inference.close(offer.offerId);
+        else await chain.catalog.deactivate(listing!.listingId);
+        ui.line(`"${(offer ?? listing)!.name}" is no longer for sale; keep npx skynet host running for open orders`);
+        return { id: offer?.offerId ?? listing!.listingId, removed: true };
+      }),
+    );
+}
+
+export function addBuy(parent: Command, kind: ContentKind): void {
+  addBuyerOptions(
+    parent
+      .command("buy")
+      .description(`buy a ${kind === "data" ? "dataset" : "model"}, check and write it; run again to resume`),
+  )
+    .argument("<id>", "id of the listing, or its first digits")
+    .option("--out <folder>", "folder for the content (default: a folder named after the listing)")
+    .addHelpText(
+      "after",
+      `\nExample:\n  $ npx skynet ${kind} buy 0x3f2a --out ${kind === "data" ? "digits" : "classifier"}`,
+    )
+    .action((prefix: string, options: BuyerOptions & { out?: string }) =>
+      withUi(options, async (ui) => {
+        const { listing } = await findSale(await openReader(options), kind, prefix);
+        if (listing === undefined)
+          throw new InvalidInputError("WrongKind", `${cleanText(prefix, 70)} sells answers, not the model`, {
+            hint: `use npx skynet infer ${cleanText(prefix, 70)} --input FILE`,
+          });
+        const outDir = path.resolve(options.out ?? shortId(listing.listingId).replace("…", "-"));
+        const bought = await runPurchase({
+          ...(await buyerNode(options)),
+          kind,
+          listingId: listing.listingId,
+          outDir,
+          ui,
+        });
+        for (const file of bought.files) ui.line(`checked and written: ${file}`);
+        return bought;
+      }),
+    );
+}

@@ -1,0 +1,143 @@
+// What the commands of sellers and buyers share.
+import path from "node:path";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { createChain, type Chain } from "@skynet/contracts";
+import { LICENCES, toHex, type Hex, type Licence } from "@skynet/protocol";
+import { openShop, type Shop } from "../roles/selling.ts";
+import { tokenInfo, type TokenInfo } from "../roles/token.ts";
+import { shutdownSignal } from "../runtime/shutdown.ts";
+import { openKeystore } from "../wallet/keystore.ts";
+import { readPassphrase } from "../wallet/passphrase.ts";
+import {
+  addChainOptions,
+  addConnectionOptions,
+  addProofOptions,
+  addWalletOptions,
+  homeDir,
+  resolveConnection,
+  resolveRpc,
+  resolveWallet,
+  tokens,
+  type ConnectionOptions,
+  type JsonOption,
+  type ProofOptions,
+} from "./options.ts";
+import type { Ui } from "./ui.ts";
+
+export interface ShopOptions extends ConnectionOptions, JsonOption, ProofOptions {
+  readonly data: string;
+}
+
+export const hostFolder = (): string => path.join(homeDir(), "host");
+const DEFAULT_THREADS = 2;
+
+const hostDataOption = (): Option =>
+  new Option("--data <folder>", "folder that skynet host serves from").default(hostFolder());
+
+/** Options of commands that publish something. */
+export function addShopOptions(command: Command): Command {
+  return addProofOptions(addWalletOptions(addChainOptions(command))).addOption(hostDataOption());
+}
+
+/** Options of commands that only change what is published. */
+export const addOwnerOptions = (command: Command): Command => addWalletOptions(addChainOptions(command));
+
+export interface BuyerOptions extends ConnectionOptions, JsonOption, ProofOptions {
+  readonly data: string;
+  readonly listen: string;
+  readonly maxPrice?: string;
+}
+
+export function addBuyerOptions(command: Command): Command {
+  return addProofOptions(addConnectionOptions(command))
+    .option("--max-price <tokens>", "pay at most this; default: the price that is listed now", tokens)
+    .option("--data <folder>", "folder for blocks, keys and orders", path.join(homeDir(), "buyer"))
+    .option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0");
+}
+
+export interface SaleOptions {
+  readonly name?: string;
+  readonly description: string;
+  readonly licence: Licence;
+  readonly price: string;
+  readonly bond: string;
+  readonly token?: Hex;
+}
+
+export const tokenOption = (): Option =>
+  new Option("--token <address>", "ERC-20 to be paid in (default: the test token of development chains)").argParser(
+    (text) => {
+      if (!/^0x[0-9a-fA-F]{40}$/.test(text)) throw new InvalidArgumentError("an address is needed: 0x and 40 digits");
+      return text.toLowerCase();
+    },
+  );
+
+export function addSaleOptions(command: Command): Command {
+  return command
+    .option("--name <text>", "name in the marketplace (default: the file's name)")
+    .option("--description <text>", "what buyers should know", "")
+    .addOption(new Option("--licence <name>", "licence of the content").choices(LICENCES).default("unspecified"))
+    .option("--price <tokens>", "price; 0 is free for everybody", tokens, "0")
+    .option("--bond <tokens>", "deposit that a buyer gets a share of if a delivered key is wrong", tokens, "0")
+    .addOption(tokenOption());
+}
+
+/** The wallet's key. */
+export async function openWallet(options: ConnectionOptions): Promise<Uint8Array> {
+  const wallet = resolveWallet(options);
+  return openKeystore(wallet.keystore, await readPassphrase(wallet, "Passphrase"));
+}
+
+/** The chain with the wallet's account. @throws ChainError, NotDeployedError, WalletError */
+export async function openAccount(options: ConnectionOptions): Promise<Chain> {
+  const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: toHex(await openWallet(options)) });
+  await chain.assertDeployed();
+  return chain;
+}
+
+export async function openOwnShop(options: ShopOptions, ui: Ui): Promise<Shop> {
+  const privateKey = await openWallet(options);
+  const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: toHex(privateKey) });
+  await chain.assertDeployed();
+  return openShop({
+    chain,
+    privateKey,
+    dataDir: path.resolve(options.data),
+    threads: options.threads ?? DEFAULT_THREADS,
+    referenceString: options.srs,
+    ui,
+    signal: shutdownSignal(),
+  });
+}
+
+/** Options of a node that buys. */
+export async function buyerNode(options: BuyerOptions) {
+  const connection = resolveConnection(options);
+  return {
+    rpcUrl: connection.rpcUrl,
+    relays: connection.relays,
+    privateKey: await openKeystore(
+      connection.keystore,
+      await readPassphrase(connection, "Passphrase of the buyer's wallet"),
+    ),
+    dataDir: path.resolve(options.data),
+    listen: [options.listen],
+    threads: options.threads,
+    referenceString: options.srs,
+    maxPrice: options.maxPrice,
+    signal: shutdownSignal(),
+  };
+}
+
+/** Symbols and decimals of tokens; a token that answers nonsense is shown in its units. */
+export function createTokens(rpcUrl: string): (token: Hex) => Promise<TokenInfo> {
+  const known = new Map<Hex, Promise<TokenInfo>>();
+  return (token) => {
+    let info = known.get(token);
+    if (info === undefined) {
+      info = tokenInfo(rpcUrl, token).catch(() => ({ decimals: 0, symbol: `units of ${token}` }));
+      known.set(token, info);
+    }
+    return info;
+  };
+}

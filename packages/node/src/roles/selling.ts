@@ -1,0 +1,209 @@
+// What sellers and hosts publish. The content is stored first, so that a running `skynet host` can serve it at once.
+import path from "node:path";
+import { keyCommitOf, ListingKind, type Chain } from "@skynet/contracts";
+import { createIdentity, deriveSecret, type Identity } from "@skynet/network";
+import { readInferenceModel } from "@skynet/proof";
+import {
+  encodeMarketMetadata,
+  InvalidInputError,
+  LICENCES,
+  SkyNetError,
+  toHex,
+  type DataMetadata,
+  type Hex,
+  type Licence,
+  type ModelMetadata,
+} from "@skynet/protocol";
+import { openBlockStore, type BlockStore } from "@skynet/storage";
+import { formatAmount, formatGas, shortId } from "../cli/format.ts";
+import type { Ui } from "../cli/ui.ts";
+import { answerVerifier, identifyModel, openAnswers, type ProofPlace } from "../market/answers.ts";
+import { storeBatches, storeFile, type StoredContent } from "../market/content.ts";
+import { prepareDataset } from "../market/datasets.ts";
+import { readListings } from "../market/listings.ts";
+import { readInputFile, writeFileAtomic } from "../runtime/files.ts";
+import { fundLedger, tokenInfo, tokenOrDefault, unitsOf } from "./token.ts";
+
+/** Chain and files of a seller. The folder is the one that `skynet host` serves from. */
+export interface Shop {
+  readonly chain: Chain;
+  readonly identity: Identity;
+  readonly blocks: BlockStore;
+  readonly dataDir: string;
+  readonly place: ProofPlace;
+  readonly ui: Ui;
+  readonly signal: AbortSignal;
+}
+
+export const blocksFolder = (dataDir: string): string => path.join(dataDir, "blocks");
+export const modelFile = (dataDir: string, modelId: Hex): string => path.join(dataDir, "models", `${modelId}.onnx`);
+
+export async function openShop(
+  options: Omit<Shop, "blocks" | "identity" | "place"> & {
+    privateKey: Uint8Array;
+    threads: number;
+    referenceString?: string | undefined;
+  },
+): Promise<Shop> {
+  const { chain, dataDir, ui, signal, privateKey, threads, referenceString } = options;
+  const blocks = await openBlockStore(blocksFolder(dataDir));
+  const place = { chainId: chain.chainId, threads, referenceString };
+  return { chain, identity: createIdentity(privateKey), blocks, dataDir, place, ui, signal };
+}
+
+/**
+ * The key of a content: follows from the seller's own key, so that losing the folder does not lose it. Whoever has bought
+ * one listing of a content can open the others.
+ */
+export const contentKey = (identity: Identity, kind: "data" | "model", contentRoot: Hex): Uint8Array =>
+  deriveSecret(identity, `listing/${kind}/${contentRoot}`);
+
+export interface Sale {
+  readonly name: string;
+  readonly description: string;
+  readonly licence: Licence;
+  /** Decimal number of tokens; 0 is free. */
+  readonly price: string;
+  readonly bond: string;
+  readonly token?: Hex | undefined;
+}
+
+export interface DataSale extends Sale {
+  readonly images: string;
+  readonly labels: string;
+  readonly batchSize: number;
+}
+
+export interface Listed {
+  readonly listingId: Hex;
+  readonly contentRoot: Hex;
+  readonly cid: string;
+  readonly bytes: number;
+}
+
+interface Content {
+  readonly kind: "data" | "model";
+  readonly contentRoot: Hex;
+  readonly aux: Hex;
+  store(key: Uint8Array): Promise<StoredContent>;
+  metadata(common: {
+    version: 1;
+    name: string;
+    description: string;
+    bytes: number;
+    key?: Uint8Array;
+  }): DataMetadata | ModelMetadata;
+}
+
+/** Lists a dataset. @throws StorageError, SkyNetError `DataMismatch`, `AlreadyListed`, `InsufficientBalance` */
+export async function sellDataset(shop: Shop, sale: DataSale): Promise<Listed> {
+  shop.ui.status("reading the dataset");
+  const prepared = await prepareDataset(sale.images, sale.labels, sale.batchSize);
+  const { batches, contentRoot, aux, samples, shape, classes, batchSize } = prepared;
+  const onProgress = (done: number, total: number) => shop.ui.progress("Encrypting the batches", done, total);
+  return publish(shop, sale, {
+    kind: "data",
+    contentRoot,
+    aux,
+    store: (key) =>
+      storeBatches(batches, { name: sale.name, classes }, key, shop.blocks, { onProgress, signal: shop.signal }),
+    metadata: (common) => ({ ...common, kind: "data", samples, shape: [...shape], classes, batchSize }),
+  });
+}
+
+/** Lists a model with its weights. @throws OnnxError, CompileError; SkyNetError as `sellDataset` */
+export async function sellModel(shop: Shop, sale: Sale & { readonly file: string }): Promise<Listed> {
+  const bytes = await readInputFile(sale.file, "the model");
+  shop.ui.status("committing to the weights");
+  const { architecture, modelId, circuitHash } = await identifyModel(readInferenceModel(bytes), shop.place);
+  return publish(shop, sale, {
+    kind: "model",
+    contentRoot: modelId,
+    aux: circuitHash,
+    store: (key) =>
+      storeFile(bytes, key, shop.blocks, (done, total) => shop.ui.progress("Encrypting the model", done, total)),
+    metadata: (common) => ({ ...common, kind: "model", architecture }),
+  });
+}
+
+async function publish(shop: Shop, sale: Sale, content: Content): Promise<Listed> {
+  const { chain, ui, signal } = shop;
+  const { kind, contentRoot, aux } = content;
+  const token = tokenOrDefault(chain, sale.token);
+  const info = await tokenInfo(chain.rpcUrl, token);
+  const [price, bond] = [unitsOf(sale.price, info), unitsOf(sale.bond, info)];
+  const free = price === 0n;
+  if (free && bond > 0n) throw new InvalidInputError("BadBond", "a free listing has no bond: nobody can lose by it");
+  const own = await readListings(chain, { kind, seller: chain.address });
+  const same = own.find((listing) => listing.contentRoot === contentRoot);
+  if (same)
+    throw new SkyNetError("AlreadyListed", `this ${kind} is for sale already, as ${same.listingId}`, {
+      hint: `npx skynet ${kind} price changes its price, npx skynet ${kind} remove ends the sale`,
+    });
+  const key = contentKey(shop.identity, kind, contentRoot);
+  const { cid, bytes } = await content.store(key);
+  const common = {
+    version: 1,
+    name: sale.name,
+    description: sale.description,
+    bytes,
+    ...(free ? { key } : {}),
+  } as const;
+  const meta = toHex(encodeMarketMetadata(content.metadata(common)));
+  await fundLedger(chain, token, bond, signal);
+  const keyCommit = free ? (`0x${"00".repeat(32)}` as const) : keyCommitOf(key);
+  const licence = LICENCES.indexOf(sale.licence);
+  const terms = { kind: kind === "data" ? ListingKind.DATA : ListingKind.MODEL, licence, token, price, bond };
+  const { listingId } = await chain.catalog.list({ ...terms, contentRoot, keyCommit, aux, cid, meta }, { signal });
+  ui.line(`listed "${sale.name}" for ${free ? "nothing" : formatAmount(price, info)} as ${listingId}`);
+  ui.line("npx skynet host serves it and delivers its key to buyers");
+  return { listingId, contentRoot, cid, bytes };
+}
+
+export interface AnswerSale extends Omit<Sale, "bond" | "licence"> {
+  readonly file: string;
+  /** Seconds. */
+  readonly maxLatency: number;
+}
+
+/**
+ * Offers to run a model for money: its verifier is put on the chain if it is not there.
+ * @throws OnnxError, CompileError; SkyNetError `AlreadyListed`
+ */
+export async function offerAnswers(shop: Shop, sale: AnswerSale): Promise<{ offerId: Hex; modelId: Hex }> {
+  const { chain, ui, signal } = shop;
+  const bytes = await readInputFile(sale.file, "the model");
+  const token = tokenOrDefault(chain, sale.token);
+  const info = await tokenInfo(chain.rpcUrl, token);
+  const price = unitsOf(sale.price, info);
+  ui.status("committing to the weights");
+  const { architecture, modelId } = await identifyModel(readInferenceModel(bytes), shop.place);
+  const { name, description, maxLatency } = sale;
+  const meta = toHex(encodeMarketMetadata({ version: 1, kind: "answers", name, description, architecture }));
+  ui.status("generating the verifier of its answers");
+  const system = await openAnswers(architecture, shop.place);
+  try {
+    const { description: circuit, verifierId, initcode } = await answerVerifier(system);
+    const outputTag = toHex(system.key.outputTag);
+    for (const { offerId, terms } of await chain.inference.offers({ host: chain.address, modelId }))
+      if (terms.verifierId === verifierId && (await chain.inference.offerOf(offerId)).active)
+        throw new SkyNetError("AlreadyListed", `answers of this model are for sale already, as ${offerId}`, {
+          hint: "npx skynet model price changes the price, npx skynet model remove ends the sale",
+        });
+    // before the offer: from then on requests can come
+    await writeFileAtomic(modelFile(shop.dataDir, modelId), bytes, 0o600);
+    const { at, receipt } = await chain.deployVerifier(circuit, initcode, { source: modelId }, { signal });
+    ui.line(
+      receipt
+        ? `deployed the verifier of its answers at ${shortId(at)} (${formatGas(receipt.gasUsed)} gas)`
+        : `the verifier of its answers is on chain at ${shortId(at)}`,
+    );
+    const terms = { modelId, verifierId, outputTag, token, price, maxLatency, meta };
+    const { offerId } = await chain.inference.offer(terms, { signal });
+    ui.line(`answers of "${name}" are for sale at ${formatAmount(price, info)} each, as ${offerId}`);
+    ui.line("npx skynet host answers");
+    return { offerId, modelId };
+  } finally {
+    await system.close();
+  }
+}

@@ -1,0 +1,168 @@
+// The marketplace as its users meet it: commands as processes, a real chain, real sockets, real proofs.
+import fs from "node:fs/promises";
+import path from "node:path";
+import type { SkyNetChild } from "@skynet/node";
+import type { Hex } from "@skynet/protocol";
+import { readIdx } from "@skynet/storage";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startTestMarket, tinyModel, writeImages, type Account, type TestMarket } from "./support/market.ts";
+
+const UNIT = 1_000_000n;
+const MINUTES = 240_000;
+let market: TestMarket;
+let seller: Account;
+let buyer: Account;
+let host: SkyNetChild;
+
+beforeAll(async () => {
+  market = await startTestMarket();
+  [seller, buyer] = [await market.account("seller"), await market.account("buyer")];
+  host = seller.start("host");
+  await host.event("ready", MINUTES);
+}, MINUTES);
+afterAll(() => market.close(), MINUTES);
+
+const file = (account: Account, name: string) => path.join(account.home, name);
+const ok = async (run: ReturnType<Account["run"]>) => {
+  const done = await run;
+  expect(done.stderr).toBe("");
+  expect(done.code).toBe(0);
+  return done.result;
+};
+
+/** Rows of the samples, each with its class, in a fixed order: listings shuffle. */
+async function rowsOf(images: string | Uint8Array, labels: string | Uint8Array): Promise<string[]> {
+  const [x, y] = [await readIdx(images), await readIdx(labels)];
+  const size = x.data.length / y.data.length;
+  return Array.from(y.data, (label, i) => `${x.data.subarray(i * size, (i + 1) * size).join(",")}:${label}`).toSorted();
+}
+
+describe("datasets", () => {
+  let listingId: Hex;
+  let sold: Awaited<ReturnType<typeof writeImages>>;
+
+  it(
+    "are listed, found, bought and checked: the same samples arrive, and the seller is paid",
+    async () => {
+      sold = await writeImages(seller.home, 100);
+      const add = ["data", "add", "--images", sold.images, "--labels", sold.labels, "--batch", "16"];
+      const listed = await ok(
+        seller.run(...add, "--name", "Patterns", "--price", "5", "--bond", "3", "--licence", "MIT"),
+      );
+      listingId = listed.listingId as Hex;
+      const { listings } = (await ok(buyer.run("data", "list"))) as { listings: Record<string, unknown>[] };
+      expect(listings).toMatchObject([{ listingId, name: "Patterns", price: "5000000", licence: "MIT" }]);
+      const before = { seller: await seller.money(), buyer: await buyer.money() };
+      const bought = await ok(buyer.run("data", "buy", listingId.slice(0, 12), "--out", file(buyer, "bought")));
+      expect(bought).toMatchObject({ listingId, paid: "5000000" });
+      expect(await buyer.money()).toBe(before.buyer - 5n * UNIT);
+      const [images, labels] = bought.files as [string, string];
+      expect(await rowsOf(images, labels)).toEqual(await rowsOf(sold.imageBytes, sold.labelBytes));
+      await market.pass(11);
+      expect(await host.event("paid", MINUTES)).toMatchObject({ orderId: bought.orderId, price: "5000000" });
+      expect(await seller.money()).toBe(before.seller + 5n * UNIT);
+    },
+    MINUTES,
+  );
+
+  it(
+    "bought once need not be paid again",
+    async () => {
+      const before = await buyer.money();
+      const again = await ok(buyer.run("data", "buy", listingId, "--out", file(buyer, "again")));
+      expect(again.paid).toBe("0");
+      expect(await buyer.money()).toBe(before);
+    },
+    MINUTES,
+  );
+
+  it(
+    "that are free need no purchase",
+    async () => {
+      const free = await writeImages(path.join(seller.home), 20);
+      const listed = await ok(seller.run("data", "add", "--images", free.images, "--labels", free.labels));
+      const other = await market.account("reader");
+      const before = await other.money();
+      const got = await ok(other.run("data", "buy", listed.listingId as string, "--out", file(other, "free")));
+      expect(await rowsOf(...(got.files as [string, string]))).toEqual(await rowsOf(free.imageBytes, free.labelBytes));
+      expect(await other.money()).toBe(before);
+    },
+    MINUTES,
+  );
+
+  it(
+    "cannot be listed twice, change their price, and end",
+    async () => {
+      const again = await seller.run("data", "add", "--images", sold.images, "--labels", sold.labels, "--price", "1");
+      expect(again.result).toMatchObject({ event: "error", code: "AlreadyListed" });
+      await ok(seller.run("data", "price", listingId, "7.5"));
+      const stranger = await buyer.run("data", "price", listingId, "1");
+      expect(stranger.result.code).toBe("NotSeller");
+      const late = await market.account("late");
+      const dear = await late.run("data", "buy", listingId, "--max-price", "7");
+      expect(dear.result.code).toBe("PriceTooHigh");
+      expect(dear.stderr).toContain("7.5");
+      await ok(seller.run("data", "remove", listingId));
+      expect((await late.run("data", "buy", listingId)).result.code).toBe("NotForSale");
+      expect((await ok(late.run("data", "list"))).listings).toMatchObject([{ price: "0" }]);
+    },
+    MINUTES,
+  );
+});
+
+describe("models and their answers", () => {
+  let offerId: Hex;
+
+  it(
+    "are bought, and are what the listing commits to",
+    async () => {
+      const model = file(seller, "tiny.onnx");
+      await fs.writeFile(model, tinyModel());
+      const listed = await ok(seller.run("model", "add", model, "--price", "2", "--description", "three classes"));
+      const bought = await ok(buyer.run("model", "buy", listed.listingId as string, "--out", file(buyer, "model")));
+      const [copy] = bought.files as [string];
+      expect(await fs.readFile(copy)).toEqual(await fs.readFile(model));
+    },
+    MINUTES,
+  );
+
+  it(
+    "are answered by their host with a proof, and the contract pays",
+    async () => {
+      const model = file(seller, "secret.onnx");
+      await fs.writeFile(model, tinyModel(2));
+      offerId = (await ok(seller.run("model", "offer", model, "--price", "0.25"))).offerId as Hex;
+      const sample = file(buyer, "sample.json");
+      await fs.writeFile(sample, JSON.stringify([0.5, -0.25, 1, 0, 0.75, -1]));
+      const before = await buyer.money();
+      const answer = await ok(buyer.run("infer", offerId, "--input", sample));
+      expect(await buyer.money()).toBe(before - UNIT / 4n);
+      expect(await host.event("answered", MINUTES)).toMatchObject({ orderId: answer.orderId });
+      const own = await ok(seller.run("infer", model, "--input", sample));
+      expect(answer.logits).toEqual(own.logits);
+      expect(answer.class).toBe(own.class);
+      const { offers } = (await ok(buyer.run("model", "list", "--answers"))) as { offers: { offerId: string }[] };
+      expect(offers.map((offer) => offer.offerId)).toContain(offerId);
+    },
+    MINUTES,
+  );
+
+  it(
+    "say what is wrong with an input, a price and an id",
+    async () => {
+      const sample = file(buyer, "short.json");
+      await fs.writeFile(sample, "[1, 2]");
+      expect((await buyer.run("infer", offerId, "--input", sample)).stderr).toContain("not an array of 6 numbers");
+      const right = file(buyer, "sample.json");
+      const cheap = await buyer.run("infer", offerId, "--input", right, "--index", "1", "--max-price", "0.1");
+      expect(cheap.code === 0 || cheap.result.code === "PriceTooHigh").toBe(true);
+      expect((await buyer.run("infer", "0xdeadbeef", "--input", right)).result.code).toBe("NoSuchListing");
+      expect((await buyer.run("model", "buy", offerId)).stderr).toContain("sells answers");
+      const poor = await market.account("poor", { funded: false });
+      const none = await poor.run("infer", offerId, "--input", right);
+      expect(none.result.code).toBe("InsufficientBalance");
+      expect(none.stderr).toContain("0.25");
+    },
+    MINUTES,
+  );
+});
