@@ -130,9 +130,11 @@ export function addShow(parent: Command, kind: ContentKind): void {
           for (const [name, value] of Object.entries(fields)) if (value !== "") ui.line(`${name.padEnd(13)} ${value}`);
         };
         if (offer) {
-          const { metadata, active, price, token, maxLatency, ...rest } = offer;
+          const { offerId, name, metadata, active, price, token, maxLatency, ...rest } = offer;
           const architecture = metadata?.architecture.sizes.join("-") ?? "";
           show({
+            offerId,
+            name,
             ...rest,
             architecture,
             price: await amount(token, price),
@@ -141,8 +143,10 @@ export function addShow(parent: Command, kind: ContentKind): void {
           });
           return offer;
         }
-        const { metadata, active, price, bond, token, ...rest } = listing!;
+        const { listingId, name, metadata, active, price, bond, token, ...rest } = listing!;
         show({
+          listingId,
+          name,
           ...rest,
           size: sizeText(metadata),
           encrypted: metadata ? formatBytes(metadata.bytes) : "",
