@@ -43,6 +43,12 @@ const join = async ({ chain }: Party, job: Hex): Promise<Call> =>
     functionName: "join",
     args: [job, 0n, { expiry: 0n, signature: "0x" }],
   }))!;
+const registry = ({ chain }: Party, functionName: string, args: readonly unknown[]): Call => ({
+  address: chain.addresses.workerRegistry,
+  abi: workerRegistryAbi,
+  functionName,
+  args,
+});
 const code = (answer: Awaited<ReturnType<typeof askSponsor>>) => (answer.t === "sent" ? "sent" : answer.code);
 const transactionsOf = async ({ chain }: Party) => {
   const client = createTestClient({ mode: "anvil", transport: http(chain.rpcUrl) });
@@ -113,12 +119,6 @@ describe("a sponsor", () => {
     expect(code(await askSponsor(worker, payer, mine, await join(worker, other)))).toBe("Malformed");
     expect(code(await askSponsor(stranger, payer, mine, good))).toBe("NotEntitled");
 
-    const registry = (functionName: string, args: readonly unknown[]): Call => ({
-      address: worker.chain.addresses.workerRegistry,
-      abi: workerRegistryAbi,
-      functionName,
-      args,
-    });
     // a made-up key without the job's stake gets nothing
     const poor = stranger.chain.routed(async (call) => {
       const form = (await stranger.chain.signedForm(call))!;
@@ -126,10 +126,12 @@ describe("a sponsor", () => {
     });
     await expect(poor.register()).rejects.toMatchObject({ answer: "NotEntitled" });
     const foreign = await worker.chain.signedForm(
-      registry("addStake", [worker.chain.address, worker.chain.address, 5n]),
+      registry(worker, "addStake", [worker.chain.address, worker.chain.address, 5n]),
     );
     expect(code(await askSponsor(worker, payer, mine, foreign!))).toBe("NotEntitled");
-    const unstake = await worker.chain.signedForm(registry("beginUnstake", [scene.token, worker.chain.address, 5n]));
+    const unstake = await worker.chain.signedForm(
+      registry(worker, "beginUnstake", [scene.token, worker.chain.address, 5n]),
+    );
     expect(code(await askSponsor(worker, payer, mine, unstake!)), "without a seat").toBe("NotEntitled");
     expect(await transactionsOf(payer)).toBe(0);
 
@@ -229,20 +231,22 @@ describe("a sponsor", () => {
     const limits = { workerGas: 200_000n };
     const poor = await scene.sponsor(key(), { file, limits });
     const worker = await scene.newcomer(key(), true);
-    const jobs = [await scene.postJob(2), await scene.postJob(2)] as const;
+    const job = await scene.postJob(2);
     await hasHeard(worker, [poor]);
-    expect(code(await askSponsor(worker, poor, jobs[0], await join(worker, jobs[0])))).toBe("sent");
+    const capabilities = (text: string) => worker.chain.signedForm(registry(worker, "setCapabilities", [toHex(text)]));
+    expect(code(await askSponsor(worker, poor, job, (await capabilities("fast"))!))).toBe("sent");
+    expect(code(await askSponsor(worker, poor, job, (await capabilities("faster"))!))).toBe("sent");
     const spent = JSON.parse(await fs.readFile(file, "utf8")) as { workers: Record<Hex, string> };
-    expect(Number(spent.workers[worker.chain.address])).toBeGreaterThan(100_000);
+    expect(Number(spent.workers[`${worker.chain.address}/${job}`])).toBeGreaterThan(80_000);
     await poor.sponsor.stop();
 
     const again = await scene.sponsor(key(), { file, limits });
     await hasHeard(worker, [again]);
-    expect(code(await askSponsor(worker, again, jobs[1], await join(worker, jobs[1])))).toBe("BudgetSpent");
+    expect(code(await askSponsor(worker, again, job, await join(worker, job)))).toBe("BudgetSpent");
     const rich = await scene.sponsor(key());
     await hasHeard(worker, [rich]);
     const { chain, paid } = sponsoredChain(worker);
-    await chain.join(jobs[1]);
+    await chain.join(job);
     expect(paid.map(({ sponsor }) => sponsor)).toEqual([rich.chain.address]);
 
     await fs.writeFile(file, "{");

@@ -4,12 +4,13 @@ import path from "node:path";
 import { createChain, type Chain } from "@skynet/contracts";
 import { createKeystore, startChild, type SkyNetChild } from "@skynet/node";
 import { toHex, type Hex } from "@skynet/protocol";
-import { createPublicClient, createWalletClient, http } from "viem";
+import { createPublicClient, createTestClient, createWalletClient, http } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { foundry } from "viem/chains";
 import { afterEach, describe, expect, it } from "vitest";
 import * as Delegate from "../packages/contracts/generated/Delegate.ts";
 import { startTestNetwork, type TestNetwork } from "./support/network.ts";
+import { writeSmallJob } from "./support/small-job.ts";
 import { writeTinyJob } from "./support/tiny-job.ts";
 
 /** First account of anvil's public test mnemonic. */
@@ -34,6 +35,15 @@ interface Newcomer {
 
 const addressOf = (key: Hex) => privateKeyToAccount(key).address.toLowerCase() as Hex;
 
+/** A wallet file; its options for the command line. */
+async function walletOf(net: TestNetwork, name: string, key: Hex): Promise<string[]> {
+  const keystore = path.join(net.folder, `${name}.json`);
+  const passphraseFile = path.join(net.folder, `${name}.passphrase`);
+  await fs.writeFile(passphraseFile, "newcomer\n");
+  await createKeystore(keystore, Buffer.from(key.slice(2), "hex"), "newcomer");
+  return ["--keystore", keystore, "--passphrase-file", passphraseFile];
+}
+
 /** A worker process whose wallet never had any ether. */
 async function startNewcomer(
   net: TestNetwork,
@@ -41,11 +51,7 @@ async function startNewcomer(
   key: Hex,
   args: readonly string[] = [],
 ): Promise<Newcomer> {
-  const keystore = path.join(net.folder, `${name}.json`);
-  const passphraseFile = path.join(net.folder, `${name}.passphrase`);
-  await fs.writeFile(passphraseFile, "newcomer\n");
-  await createKeystore(keystore, Buffer.from(key.slice(2), "hex"), "newcomer");
-  const wallet = ["--keystore", keystore, "--passphrase-file", passphraseFile];
+  const wallet = await walletOf(net, name, key);
   const place = ["--data", path.join(net.folder, name), "--rpc", net.rpcUrl, "--relay", net.relay];
   const child = startChild(["worker", ...wallet, ...place, "--threads", "1", "--withdraw", ...args]);
   children.push(child);
@@ -55,6 +61,11 @@ async function startNewcomer(
   });
   await child.event("ready");
   return { key, address: addressOf(key), child, sponsored };
+}
+
+async function setBalance(rpcUrl: string, address: Hex): Promise<void> {
+  const client = createTestClient({ mode: "anvil", transport: http(rpcUrl) });
+  await client.setBalance({ address, value: 10n ** 19n });
 }
 
 /** Makes an account one with code (EIP-7702); the faucet sends its authorization. */
@@ -117,4 +128,52 @@ describe("workers without ether", () => {
       expect(transactions.size).toBeLessThan(calls.length);
     },
   );
+
+  it("work through relays that sponsor; when one dies the other pays on", { timeout: 240_000 }, async () => {
+    network = await startTestNetwork(2);
+    const net = network;
+    const faucet: Chain = await createChain({ rpcUrl: net.rpcUrl, privateKey: FAUCET_KEY });
+    const relays = new Map<Hex, SkyNetChild>();
+    const multiaddrs: string[] = [];
+    for (const name of ["sponsor-a", "sponsor-b"]) {
+      const key = toHex(randomBytes(32));
+      await setBalance(net.rpcUrl, addressOf(key));
+      const wallet = await walletOf(net, name, key);
+      const sponsoring = ["--sponsor", "--rpc", net.rpcUrl, "--sponsor-budget", "100"];
+      const relay = startChild(["relay", ...wallet, "--data", path.join(net.folder, name), ...sponsoring]);
+      children.push(relay);
+      relays.set(addressOf(key), relay);
+      multiaddrs.push(((await relay.event("listening")).multiaddrs as string[])[0]!);
+    }
+    const key = toHex(randomBytes(32));
+    await faucet.mint(100n * TOKEN, addressOf(key));
+    const more = multiaddrs.flatMap((address) => ["--relay", address]);
+    const newcomer = await startNewcomer(net, "newcomer", key, more);
+    let killed: Hex | undefined;
+    newcomer.child.onEvent((event) => {
+      if (event.event !== "sponsored" || event.call !== "joinFor" || killed) return;
+      killed = event.sponsor as Hex;
+      relays.get(killed)!.process.kill("SIGKILL");
+    });
+    const requester = net.train(await writeSmallJob(path.join(net.folder, "job"), { rounds: 1 }));
+    const summary = await requester.event("summary", 150_000);
+    expect(summary).toMatchObject({ outcome: "COMPLETED", rounds: 1 });
+    expect(BigInt(summary.paid as string)).toBe(30n * TOKEN + TOKEN / 2n);
+    await newcomer.child.event("withdrawn", 30_000);
+    const commit = newcomer.sponsored.find(({ call }) => call === "commitFor")!;
+    expect(relays.has(commit.sponsor)).toBe(true);
+    expect(commit.sponsor).not.toBe(killed);
+    expect(await faucet.gasBalance(newcomer.address)).toBe(0n);
+    const owned = await faucet.balances(faucet.addresses.testToken, newcomer.address);
+    expect(owned.wallet + owned.freeStake).toBeGreaterThanOrEqual(110n * TOKEN);
+  });
+
+  it("are told what to do when nobody pays", { timeout: 120_000 }, async () => {
+    network = await startTestNetwork(0);
+    const net = network;
+    const newcomer = await startNewcomer(net, "newcomer", toHex(randomBytes(32)));
+    net.train(await writeSmallJob(path.join(net.folder, "job"), { workers: 1, rounds: 1 }));
+    const { reason } = await newcomer.child.event("refused", 60_000);
+    expect(reason).toContain("too little ether");
+  });
 });

@@ -75,26 +75,31 @@ function readMetadata<Kind extends MarketMetadata["kind"]>(
 
 const kindOf = (kind: number): ContentKind => (kind === ListingKind.DATA ? "data" : "model");
 
-function toListing({ terms, ...published }: PublishedListing, now: ChainListing): MarketListing {
-  const kind = kindOf(now.kind);
-  const metadata = readMetadata(terms.meta, kind);
-  return {
-    listingId: published.listingId,
-    kind,
-    name: cleanText(metadata?.name ?? UNREADABLE, 100),
-    description: cleanText(metadata?.description ?? "", 2000),
-    licence: licenceName(now.licence),
-    seller: now.seller,
-    active: now.active,
-    token: now.token,
-    price: now.price,
-    bond: now.bond,
-    cid: terms.cid,
-    contentRoot: now.contentRoot,
-    keyCommit: now.keyCommit,
-    aux: now.aux,
-    metadata,
-  };
+type Described = "name" | "description" | "metadata";
+
+/** A listing with what its metadata say. */
+export function describeListing(
+  { licence, ...listing }: Omit<MarketListing, Described | "licence"> & { licence: number },
+  meta: Hex,
+): MarketListing {
+  const metadata = readMetadata(meta, listing.kind);
+  return { ...listing, licence: licenceName(licence), ...texts(metadata), metadata };
+}
+
+/** An offer with what its metadata say. */
+export function describeOffer(offer: Omit<MarketOffer, Described>, meta: Hex): MarketOffer {
+  const metadata = readMetadata(meta, "answers");
+  return { ...offer, ...texts(metadata), metadata };
+}
+
+const texts = (metadata: MarketMetadata | undefined) => ({
+  name: cleanText(metadata?.name ?? UNREADABLE, 100),
+  description: cleanText(metadata?.description ?? "", 2000),
+});
+
+function toListing({ terms }: PublishedListing, now: ChainListing): MarketListing {
+  const { since: _since, cidHash: _hash, kind, ...listing } = now;
+  return describeListing({ ...listing, kind: kindOf(kind), cid: terms.cid }, terms.meta);
 }
 
 /** @throws ChainError `UnknownListing` */
@@ -119,14 +124,8 @@ export async function readListings(
 }
 
 async function toOffer(chain: Chain, { offerId, terms }: PublishedOffer): Promise<MarketOffer> {
-  const { since: _since, ...now } = await chain.inference.offerOf(offerId);
-  const metadata = readMetadata(terms.meta, "answers");
-  return {
-    ...now,
-    name: cleanText(metadata?.name ?? UNREADABLE, 100),
-    description: cleanText(metadata?.description ?? "", 2000),
-    metadata,
-  };
+  const { since: _since, ...offer } = await chain.inference.offerOf(offerId);
+  return describeOffer(offer, terms.meta);
 }
 
 /** @throws ChainError `UnknownOffer` */

@@ -33,6 +33,7 @@ import type { JobFile } from "../job-file.ts";
 import type { Summary } from "../report/summary.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { readInputFile } from "../runtime/files.ts";
+import { limitsForJob } from "../sponsor/limits.ts";
 import { startSponsor, type Sponsor } from "../sponsor/sponsor.ts";
 import { startTrainer } from "../trainer/trainer.ts";
 import { createJobChain } from "./job-chain.ts";
@@ -81,7 +82,7 @@ export async function runRequester(options: RequesterOptions): Promise<Summary> 
   let sponsor: Sponsor | undefined;
   try {
     const prepared = await prepareModel(node, trainer, options);
-    if (options.job.gas === "sponsored") sponsor = await sponsorOwnJobs(node, options);
+    if (options.job.gas === "sponsored") sponsor = await sponsorOwnJobs(node, prepared, options);
     const test = await readTestSet(options.job, trainer, prepared.shape);
     const posted = await findOrPost(node, trainer, prepared, options);
     await admitWorkers(node, posted.jobId, options.job);
@@ -120,9 +121,14 @@ async function admitWorkers({ host, chain, log }: LocalNode, jobId: Hex, job: Jo
 }
 
 /** The workers of this requester's jobs need no ether; ready before a job is posted. */
-function sponsorOwnJobs({ host, chain, log }: LocalNode, { dataDir, signal }: RequesterOptions): Promise<Sponsor> {
+function sponsorOwnJobs(
+  { host, chain, log }: LocalNode,
+  { shape }: PreparedModel,
+  { dataDir, job, signal }: RequesterOptions,
+): Promise<Sponsor> {
   const chooses = (_: Hex, { requester }: JobSpec) => requester === chain.address;
-  return startSponsor({ host, chain, log, signal, file: path.join(dataDir, "sponsor.json"), chooses });
+  const limits = limitsForJob(job, shape.proof);
+  return startSponsor({ host, chain, log, signal, file: path.join(dataDir, "sponsor.json"), chooses, limits });
 }
 
 const powerOfTwoAbove = (value: number): number => 2 ** Math.ceil(Math.log2(value));

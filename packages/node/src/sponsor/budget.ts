@@ -9,7 +9,7 @@ export interface BudgetLimits {
   readonly dayGas: bigint;
   /** For one job, from its beginning to its end. */
   readonly jobGas: bigint;
-  /** For one worker in one day. */
+  /** For one worker in one job and day. */
   readonly workerGas: bigint;
 }
 
@@ -71,17 +71,18 @@ export class Budget {
   reserve(worker: Hex, job: Hex, gas: bigint): (used: bigint) => void {
     this.#turnDay();
     const { dayGas, jobGas, workerGas } = this.#limits;
+    const part = `${worker}/${job}`;
     if (this.spentToday + gas > dayGas) throw spent("of this day");
     if ((this.#jobs.get(job) ?? 0n) + gas > jobGas) throw spent("of the job");
-    if ((this.#workers.get(worker) ?? 0n) + gas > workerGas) throw spent("of the worker for this day");
-    this.#add(worker, job, gas);
+    if ((this.#workers.get(part) ?? 0n) + gas > workerGas) throw spent("of the worker for this job and day");
+    this.#add(part, job, gas);
     const day = this.#day;
     let settled = false;
     return (used) => {
       if (settled) return;
       settled = true;
       this.#turnDay();
-      if (this.#day === day) this.#add(worker, job, used - gas);
+      if (this.#day === day) this.#add(part, job, used - gas);
       else this.#addTo(this.#jobs, job, used - gas);
     };
   }
@@ -104,8 +105,8 @@ export class Budget {
     this.#workers.clear();
   }
 
-  #add(worker: Hex, job: Hex, gas: bigint): void {
-    this.#addTo(this.#workers, worker, gas);
+  #add(part: string, job: Hex, gas: bigint): void {
+    this.#addTo(this.#workers, part, gas);
     this.#addTo(this.#jobs, job, gas);
     if (this.#jobs.size > MAX_JOBS) this.#jobs.delete(this.#jobs.keys().next().value!);
   }

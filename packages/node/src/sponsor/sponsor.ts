@@ -35,7 +35,7 @@ export interface SponsorLimits extends BudgetLimits {
   readonly maxOpenEach: number;
 }
 
-/** Gas for some 150 proofs a day, of which one worker can have a fifth. */
+/** Gas for some 150 proofs a day, of which one worker can have a fifth in one job. */
 export const SPONSOR_LIMITS: SponsorLimits = {
   dayGas: 200_000_000n,
   jobGas: 200_000_000n,
@@ -144,7 +144,7 @@ class SponsorService {
       }
     } catch (error) {
       const { code, reason } = refusalOf(error);
-      this.#o.log.info({ from, code, reason }, "not sponsored");
+      this.#o.log.debug({ from, code, reason }, "not sponsored");
       return { t: "refused", code, reason };
     }
   }

@@ -54,7 +54,12 @@ export function addRelay(program: Command): void {
         .default([], "all"),
     )
     .option("--sponsor-budget <Mgas>", "most gas to pay in a day, in millions", integer(1, 1_000_000), 200)
-    .option("--sponsor-worker-budget <Mgas>", "most gas to pay for one worker in a day", integer(1, 1_000_000), 40)
+    .option(
+      "--sponsor-worker-budget <Mgas>",
+      "most gas to pay for one worker in one job and day",
+      integer(1, 1_000_000),
+      40,
+    )
     .addOption(jsonOption())
     .addHelpText("after", "\nExample:\n  $ npx skynet relay --listen /ip4/127.0.0.1/tcp/60000 --keystore relay.json")
     .action((options: RelayOptions) =>
