@@ -29,11 +29,9 @@ async function startWorker(name: string, ...flags: readonly string[]): Promise<W
   await fs.writeFile(passphrase!, "pass\n");
   await createTestClient({ mode: "anvil", transport: http(network.rpcUrl) }).setBalance({ address, value: 10n ** 18n });
   await chain.mint(1_000n * SKY, address);
-  const child = startChild([
-    "worker",
-    ...["--rpc", network.rpcUrl, "--relay", network.relay, "--data", path.join(network.folder, name)],
-    ...["--keystore", keystore!, "--passphrase-file", passphrase!, ...flags],
-  ]);
+  const connection = ["--rpc", network.rpcUrl, "--relay", network.relay, "--data", path.join(network.folder, name)];
+  const wallet = ["--keystore", keystore!, "--passphrase-file", passphrase!];
+  const child = startChild(["worker", ...connection, ...wallet, ...flags]);
   workers.push(child);
   const told: Worker["told"] = (kind, jobId) =>
     new Promise((resolve) => {
