@@ -1,8 +1,9 @@
 import {
   type Chain,
   type ChainListing,
+  type ChainOffer,
   ListingKind,
-  type PublishedListing,
+  type ListingTerms,
   type PublishedOffer,
 } from "@skynet/contracts";
 import {
@@ -75,11 +76,15 @@ function readMetadata<Kind extends MarketMetadata["kind"]>(
 
 const kindOf = (kind: number): ContentKind => (kind === ListingKind.DATA ? "data" : "model");
 
-function toListing({ terms, ...published }: PublishedListing, now: ChainListing): MarketListing {
+/** A listing in words, from its present state and what was published with it. */
+export function toListing(
+  { cid, meta }: Pick<ListingTerms, "cid" | "meta">,
+  now: Omit<ChainListing, "since" | "cidHash">,
+): MarketListing {
   const kind = kindOf(now.kind);
-  const metadata = readMetadata(terms.meta, kind);
+  const metadata = readMetadata(meta, kind);
   return {
-    listingId: published.listingId,
+    listingId: now.listingId,
     kind,
     name: cleanText(metadata?.name ?? UNREADABLE, 100),
     description: cleanText(metadata?.description ?? "", 2000),
@@ -89,7 +94,7 @@ function toListing({ terms, ...published }: PublishedListing, now: ChainListing)
     token: now.token,
     price: now.price,
     bond: now.bond,
-    cid: terms.cid,
+    cid,
     contentRoot: now.contentRoot,
     keyCommit: now.keyCommit,
     aux: now.aux,
@@ -100,7 +105,7 @@ function toListing({ terms, ...published }: PublishedListing, now: ChainListing)
 /** @throws ChainError `UnknownListing` */
 export async function readListing(chain: Chain, listingId: Hex): Promise<MarketListing> {
   const [published, now] = await Promise.all([chain.catalog.published(listingId), chain.catalog.listing(listingId)]);
-  return toListing(published, now);
+  return toListing(published.terms, now);
 }
 
 /** Listings in the order of publication. */
@@ -113,14 +118,14 @@ export async function readListings(
     ...(filter.seller ? { seller: filter.seller } : {}),
   });
   const all = await Promise.all(
-    published.map(async (listing) => toListing(listing, await chain.catalog.listing(listing.listingId))),
+    published.map(async ({ listingId, terms }) => toListing(terms, await chain.catalog.listing(listingId))),
   );
   return filter.inactive ? all : all.filter(({ active }) => active);
 }
 
-async function toOffer(chain: Chain, { offerId, terms }: PublishedOffer): Promise<MarketOffer> {
-  const { since: _since, ...now } = await chain.inference.offerOf(offerId);
-  const metadata = readMetadata(terms.meta, "answers");
+/** An offer in words, from its present state and the metadata that were published with it. */
+export function toOffer(meta: Hex, now: Omit<ChainOffer, "since">): MarketOffer {
+  const metadata = readMetadata(meta, "answers");
   return {
     ...now,
     name: cleanText(metadata?.name ?? UNREADABLE, 100),
@@ -131,14 +136,19 @@ async function toOffer(chain: Chain, { offerId, terms }: PublishedOffer): Promis
 
 /** @throws ChainError `UnknownOffer` */
 export const readOffer = async (chain: Chain, offerId: Hex): Promise<MarketOffer> =>
-  toOffer(chain, await chain.inference.published(offerId));
+  offerNow(chain, await chain.inference.published(offerId));
+
+async function offerNow(chain: Chain, { offerId, terms }: PublishedOffer): Promise<MarketOffer> {
+  const { since: _since, ...now } = await chain.inference.offerOf(offerId);
+  return toOffer(terms.meta, now);
+}
 
 export async function readOffers(
   chain: Chain,
   filter: { host?: Hex; inactive?: boolean } = {},
 ): Promise<MarketOffer[]> {
   const published = await chain.inference.offers(filter.host ? { host: filter.host } : {});
-  const all = await Promise.all(published.map((offer) => toOffer(chain, offer)));
+  const all = await Promise.all(published.map((offer) => offerNow(chain, offer)));
   return filter.inactive ? all : all.filter(({ active }) => active);
 }
 

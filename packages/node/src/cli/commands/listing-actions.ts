@@ -6,9 +6,7 @@ import { cleanText, InvalidInputError, type Hex } from "@skynet/protocol";
 import {
   onlyMatch,
   readListing,
-  readListings,
   readOffer,
-  readOffers,
   type ContentKind,
   type MarketListing,
   type MarketOffer,
@@ -18,12 +16,19 @@ import { unitsOf } from "../../roles/token.ts";
 import { formatAmount, formatBytes, formatSeconds, shortId } from "../format.ts";
 import { addChainOptions, tokens, withUi } from "../options.ts";
 import { addBuyerOptions, addOwnerOptions, buyerNode, createTokens, openAccount, type BuyerOptions } from "../shop.ts";
+import { addIndexOptions, chooseIndex, type IndexChoice } from "../index-choice.ts";
+import { chainSales, indexSales } from "../sale-source.ts";
 import { tableText } from "../table.ts";
 import type { ConnectionOptions, JsonOption } from "../options.ts";
 import { openReader } from "./job.ts";
 
 type ReadOptions = ConnectionOptions & JsonOption;
-type ListOptions = ReadOptions & { readonly own?: true; readonly inactive?: true; readonly answers?: true };
+interface ListOptions extends ReadOptions, IndexChoice {
+  readonly own?: true;
+  readonly inactive?: true;
+  readonly answers?: true;
+  readonly search?: string;
+}
 
 const article = { data: "datasets", model: "models" } as const;
 
@@ -75,7 +80,8 @@ export async function findSale(
 }
 
 export function addList(parent: Command, kind: ContentKind): void {
-  const command = addChainOptions(parent.command("list").description(`${article[kind]} for sale`))
+  const command = addIndexOptions(addChainOptions(parent.command("list").description(`${article[kind]} for sale`)))
+    .option("--search <text>", "only those in which all these words occur, or begin")
     .option("--own", "only those of the wallet's account")
     .option("--inactive", "also those whose sale has ended");
   if (kind === "model") command.option("--answers", "models whose answers are for sale, instead of models");
@@ -83,14 +89,13 @@ export function addList(parent: Command, kind: ContentKind): void {
     .addHelpText("after", `\nExample:\n  $ npx skynet ${kind} list`)
     .action((options: ListOptions) =>
       withUi(options, async (ui) => {
-        const chain = await (options.own ? openAccount(options) : openReader(options));
-        const filter = {
-          ...(options.own ? { seller: chain.address, host: chain.address } : {}),
-          inactive: options.inactive === true,
-        };
-        const amount = amounts(chain);
+        const owner = options.own ? (await openAccount(options)).address : undefined;
+        const index = await chooseIndex(options, ui);
+        const source = index === undefined ? chainSales(await openReader(options)) : indexSales(index);
+        const filter = { owner, search: options.search, inactive: options.inactive === true };
+        const { amount } = source;
         if (options.answers) {
-          const offers = await readOffers(chain, filter);
+          const offers = await source.offers(filter);
           if (offers.length === 0) ui.line("no answers are for sale on this chain yet: npx skynet model offer");
           else
             ui.line(
@@ -102,7 +107,7 @@ export function addList(parent: Command, kind: ContentKind): void {
             );
           return { offers };
         }
-        const listings = await readListings(chain, { ...filter, kind });
+        const listings = await source.listings(kind, filter);
         if (listings.length === 0)
           ui.line(`no ${article[kind]} are for sale on this chain yet: npx skynet ${kind} add`);
         else
