@@ -166,7 +166,8 @@ export function createFollower(options: FollowerOptions): Follower {
         if (signal.aborted) return;
         if (error instanceof IndexError && error.code === "WrongChain") throw error;
         pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS);
-        const trouble = (error as Error).message.split("\n", 1)[0]!;
+        // the address of an endpoint may hold a key, and everybody can read the status
+        const trouble = (error as Error).message.split("\n", 1)[0]!.replaceAll(chain.rpcUrl, "its endpoint");
         if (trouble !== state.trouble) onNotice(`the chain cannot be read: ${trouble}; trying again`);
         set({ trouble });
       }
