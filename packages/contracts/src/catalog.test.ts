@@ -354,7 +354,7 @@ describe("the bond", () => {
     expect(await changes(() => buyer.catalog.complain(orderId, buyerSecret))).toEqual([0n, 200n]);
     await chain.advance(10);
     expect(await changes(() => buyer.catalog.tick(second.orderId))).toEqual([200n, 0n]);
-    await chain.advance(20);
+    await chain.advance(25);
     expect(await changes(() => buyer.catalog.cancel(third.orderId))).toEqual([50n, 100n]);
     const returned = (await buyer.catalog.events({ listingId })).filter(({ name }) => name === "BondReturned");
     expect(returned.map(({ args }) => "amount" in args && args.amount)).toEqual([100n, 50n]);
