@@ -2,6 +2,7 @@ import { JobPhase, listSeats, phaseEnd } from "@skynet/protocol";
 import type { Hex, JobSpec, Random } from "@skynet/protocol";
 import type { BoardJob } from "./board-state.ts";
 import { JobMoves } from "./job-moves.ts";
+import { MarketMoves } from "./market-moves.ts";
 import { MoneyMoves } from "./money-moves.ts";
 import { messageDigest } from "./signing.ts";
 import type { MessageKind } from "./signing.ts";
@@ -36,6 +37,7 @@ export class Agent {
   readonly world: World;
   readonly #jobs: JobMoves;
   readonly #money: MoneyMoves;
+  readonly #market: MarketMoves;
   readonly #moods = new Map<Hex, Mood>();
   #known = 0;
   #live: Hex[] = [];
@@ -49,6 +51,7 @@ export class Agent {
     this.world = world;
     this.#jobs = new JobMoves(this);
     this.#money = new MoneyMoves(this);
+    this.#market = new MarketMoves(this);
   }
 
   get now(): number {
@@ -127,6 +130,8 @@ export class Agent {
     const { random, now } = this;
     const jobs = this.liveJobs();
     const stuck = jobs.filter((job) => this.#isStuck(job) || !random.chance(job.mood.diligence));
+    const edges = this.#market.edges().filter((time) => time > now);
+    if (edges.length > 0 && random.chance(0.2)) return Math.min(...edges) + random.pick([-1, 0, 0]);
     if (stuck.length === 0 || !random.chance(0.3)) return now + (random.chance(0.5) ? 0 : random.below(3));
     const end = Math.min(...stuck.map(({ spec, state }) => phaseEnd(spec, state)));
     return Math.max(now, end + random.pick([-1, 0, 0, 1]));
@@ -173,13 +178,14 @@ export class Agent {
       const old = random.pick(this.#sent);
       return random.chance(0.5) ? old : { ...old, from: this.anybody() };
     }
-    if (roll < 0.18) return this.#money.next();
-    if (roll < 0.26 && this.#settled.length > 0) return this.#jobs.collect(this.job(random.pick(this.#settled)));
+    if (roll < 0.12) return this.#money.next();
+    if (roll < 0.3) return this.#market.next();
+    if (roll < 0.37 && this.#settled.length > 0) return this.#jobs.collect(this.job(random.pick(this.#settled)));
     const movable = live.filter((job) => this.#canMove(job));
     const few = live.length < MAX_LIVE && random.chance(movable.length === 0 ? 0.3 : 0.06);
     if (live.length === 0 || few) return this.#jobs.post();
     if (random.chance(0.06)) return this.#jobs.stray(random.pick(live));
-    if (movable.length === 0 && random.chance(0.8)) return this.#money.next();
+    if (movable.length === 0 && random.chance(0.8)) return random.pick([this.#money, this.#market]).next();
     return this.#jobs.expected(random.pick(movable.length === 0 ? live : movable));
   }
 

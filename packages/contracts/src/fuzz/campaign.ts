@@ -1,9 +1,11 @@
 import { createRandom, JobOutcome, JobPhase } from "@skynet/protocol";
 import { Agent } from "./agent.ts";
+import { Purchase } from "./catalog-model.ts";
 import { Duel, opening } from "./duel.ts";
 import type { TraceBlock } from "./duel.ts";
 import { startEvm } from "./evm.ts";
 import type { Evm } from "./evm.ts";
+import { Request } from "./inference-model.ts";
 import { describeFailure, shrink } from "./shrink.ts";
 import { furnish } from "./world.ts";
 import type { Call, World } from "./world.ts";
@@ -28,6 +30,9 @@ export interface CampaignReport {
   readonly phases: Readonly<Record<string, number>>;
   /** Jobs by how they ended. */
   readonly outcomes: Readonly<Record<string, number>>;
+  /** Purchases and requests of answers by their states at the end. */
+  readonly purchases: Readonly<Record<string, number>>;
+  readonly requests: Readonly<Record<string, number>>;
 }
 
 /** The chain and the model disagree, or an invariant does not hold. The message has the shortest trace that was found. */
@@ -54,6 +59,8 @@ class Counters {
   readonly refusals: Record<string, number> = {};
   readonly phases: Record<string, number> = {};
   readonly outcomes: Record<string, number> = {};
+  readonly purchases: Record<string, number> = {};
+  readonly requests: Record<string, number> = {};
 
   call({ contract, name }: Call, error?: string): void {
     const entry = (this.functions[`${contract}.${name}`] ??= { succeeded: 0, refused: 0 });
@@ -62,11 +69,13 @@ class Counters {
   }
 
   chapter({ trace, questions, world }: Duel): void {
+    const { board, catalog, inference } = world;
     this.blocks += trace.length;
     this.questions += questions;
-    this.jobs += world.board.posted.length;
-    for (const id of world.board.posted)
-      add(this.outcomes, nameOf(JobOutcome, world.board.state.get(id)!.state.outcome));
+    this.jobs += board.posted.length;
+    for (const id of board.posted) add(this.outcomes, nameOf(JobOutcome, board.state.get(id)!.state.outcome));
+    for (const id of catalog.bought) add(this.purchases, nameOf(Purchase, catalog.orders.get(id).state));
+    for (const id of inference.requested) add(this.requests, nameOf(Request, inference.orders.get(id).state));
   }
 }
 

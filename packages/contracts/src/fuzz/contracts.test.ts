@@ -54,6 +54,12 @@ describe("all contracts against a model of their rules", () => {
     for (const outcome of Object.keys(JobOutcome)) expect(report.outcomes[outcome], outcome).toBeGreaterThan(10);
   });
 
+  test("purchases and requests of answers end in every way", () => {
+    for (const state of ["NEW", "DELIVERED", "PAID", "REFUNDED"])
+      expect(report.purchases[state], state).toBeGreaterThan(10);
+    for (const state of ["OPEN", "PAID", "REFUNDED"]) expect(report.requests[state], state).toBeGreaterThan(10);
+  });
+
   test("every function succeeds often, but those that only contracts may call", () => {
     for (const [name, { succeeded }] of Object.entries(report.functions)) {
       if (internal.test(name)) expect(succeeded, name).toBe(0);

@@ -10,20 +10,30 @@ import { hashText, words } from "./words.ts";
 export type Weights = readonly bigint[];
 
 const known = new Map<bigint, string>();
+const factors = new Map<string, bigint>();
 
 /** 64 bytes of the point as digits. */
-function pointWords(factor: bigint): string {
+export function pointWords(factor: bigint): string {
   let point = known.get(factor);
   if (point !== undefined) return point;
   if (factor === 0n) point = words(0, 0);
   else {
     const { x, y } = bn254.G1.Point.BASE.multiply(factor).toAffine();
     point = words(x, y);
+    factors.set(point, factor);
   }
-  if (known.size > 20_000) known.clear();
   known.set(factor, point);
   return point;
 }
+
+/** Coordinates of a point. */
+export function pointOf(factor: bigint): readonly [bigint, bigint] {
+  const digits = pointWords(factor);
+  return [BigInt(`0x${digits.slice(0, 64)}`), BigInt(`0x${digits.slice(64)}`)];
+}
+
+/** Factor of a point that was made here; undefined for infinity and for what is no point. */
+export const factorOf = (x: bigint, y: bigint): bigint | undefined => factors.get(words(x, y));
 
 export const pointsOf = (weights: Weights): Hex => `0x${weights.map(pointWords).join("")}`;
 

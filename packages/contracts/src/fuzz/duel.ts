@@ -1,4 +1,4 @@
-import { stepVerifiers } from "./job-terms.ts";
+import { verifiers } from "./job-terms.ts";
 import type { Evm, ExpectedCall } from "./evm.ts";
 import { Invariants } from "./invariants.ts";
 import { everybody, people } from "./world.ts";
@@ -32,7 +32,7 @@ export function* opening(world: World): Generator<Call, undefined> {
       yield world.call(address, "workerRegistry", "addStake", token, address, RICH / 8n);
   }
   const someone = people.strangers[0]!.address;
-  for (const description of stepVerifiers)
+  for (const description of verifiers)
     yield world.call(someone, "verifierRegistry", "register", description, world.verifiers.plain, "");
   return undefined;
 }

@@ -5,6 +5,9 @@ import { DEVELOPMENT_CHAIN_ID } from "../deployment/deploy.ts";
 
 const NATIVE_HASHES = 256;
 
+/** Contracts that have escrows in the Ledger. */
+export type Module = "jobBoard" | "workerRegistry" | "catalog" | "inferenceBoard";
+
 /** What a contract sees of the chain besides storage. */
 export class Environment {
   readonly addresses: SkyNetAddresses;
@@ -47,7 +50,7 @@ export class Environment {
   }
 
   /** Account of a module's escrow in the Ledger. */
-  escrow(module: "jobBoard" | "workerRegistry", localId: Hex): Hex {
+  escrow(module: Module, localId: Hex): Hex {
     return hashWords(this.addresses[module], localId);
   }
 }

@@ -2,6 +2,8 @@
 import { assertFinal, assertStep, JobPhase } from "@skynet/protocol";
 import type { Hex, JobState } from "@skynet/protocol";
 import type { BoardJob } from "./board-state.ts";
+import { Purchase } from "./catalog-model.ts";
+import { Request } from "./inference-model.ts";
 import { BURN } from "./ledger-model.ts";
 import type { World } from "./world.ts";
 
@@ -47,10 +49,38 @@ export class Invariants {
     must(old === undefined || old === modelId || after.merged > 0, "I9 model", { jobId, phase: before.phase });
   }
 
-  /** I1, I6, I10 and I15, over all tokens, workers and jobs. */
+  /** I1, I6, I10 and I15, over all tokens, workers, jobs and orders. */
   checkMoney(): void {
     const { tokens } = this.#world;
     for (const token of tokens) this.#checkToken(token);
+    this.#checkCatalog();
+    this.#checkInference();
+  }
+
+  /** I1: an order has its price until it ends, a listing its bond and what orders have reserved of it. */
+  #checkCatalog(): void {
+    const { catalog, ledger, env } = this.#world;
+    const reserved = new Map<Hex, bigint>();
+    for (const [[id], { state, price, share, listingId }] of catalog.orders.entries()) {
+      const open = state === Purchase.NEW || state === Purchase.DELIVERED;
+      const { token } = catalog.listings.get(listingId);
+      const held = ledger.balances.get(token, env.escrow("catalog", id as Hex));
+      must(held === (open ? price : 0n) && (open || share === 0n), "I1 order", { id, state, held });
+      reserved.set(listingId, (reserved.get(listingId) ?? 0n) + share);
+    }
+    for (const [[id], { token, bond }] of catalog.listings.entries()) {
+      const held = ledger.balances.get(token, env.escrow("catalog", id as Hex));
+      must(held === bond + (reserved.get(id as Hex) ?? 0n), "I1 bond", { id, bond, held });
+    }
+  }
+
+  #checkInference(): void {
+    const { inference, ledger, env } = this.#world;
+    for (const [[id], { state, price, offerId }] of inference.orders.entries()) {
+      const { token } = inference.offers.get(offerId);
+      const held = ledger.balances.get(token, env.escrow("inferenceBoard", id as Hex));
+      must(held === (state === Request.OPEN ? price : 0n), "I1 request", { id, state, held });
+    }
   }
 
   #checkToken(token: Hex): void {

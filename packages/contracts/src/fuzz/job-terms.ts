@@ -24,7 +24,8 @@ const batches = Array.from({ length: 8 }, (_, index) => fromHex(hashText(`batch 
 /** Ids of the batches of a job with `count` of them. */
 export const batchesOf = (count: number): Uint8Array[] => batches.slice(0, count);
 
-const descriptionOf = (weightBlocks: number, kind: number = VerifierKind.STEP): VerifierDescription => ({
+/** Description of a verifier of the tests. */
+export const verifierDescription = (weightBlocks: number, kind: number = VerifierKind.STEP): VerifierDescription => ({
   kind,
   circuitHash: hashText("circuit 0"),
   srsHash: hashText("reference string"),
@@ -32,8 +33,13 @@ const descriptionOf = (weightBlocks: number, kind: number = VerifierKind.STEP): 
   weightBlocks,
 });
 
-/** Descriptions of the verifiers that jobs name. */
-export const stepVerifiers = [descriptionOf(1), descriptionOf(2)] as const;
+/** Verifiers that jobs and offers name. */
+export const verifiers = [
+  verifierDescription(1),
+  verifierDescription(2),
+  verifierDescription(400),
+  verifierDescription(1, VerifierKind.INFER),
+] as const;
 
 export interface CommittedWeights {
   readonly points: Hex;
@@ -72,8 +78,10 @@ function proofTerms(agent: Agent, spec: JobSpec): JobSpec {
   const segment = random.pick([1, 1, 2]);
   const steps = auditSteps * segment * random.pick([1, 2, 3]);
   const nBatches = 1 + random.below(5);
-  const right = verifierIdOf(stepVerifiers[blocks - 1]!, codehash);
-  const others = [descriptionOf(1, VerifierKind.INFER), descriptionOf(400)].map((one) => verifierIdOf(one, codehash));
+  const right = verifierIdOf(verifierDescription(blocks), codehash);
+  const others = [verifierDescription(1, VerifierKind.INFER), verifierDescription(400)].map((one) =>
+    verifierIdOf(one, codehash),
+  );
   const wrong = () => random.pick([hashText("nobody"), ...others]);
   return {
     ...spec,

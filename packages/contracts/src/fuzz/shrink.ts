@@ -78,7 +78,7 @@ const names = new Map<Hex, string>(
 function describeCall({ from, contract, name, args }: Call): string {
   const text = JSON.stringify(args, (_, value) => (typeof value === "bigint" ? `${value}n` : value));
   const named = [...names].reduce((all, [address, person]) => all.replaceAll(address, person), text.slice(1, -1));
-  return `${names.get(from)}: ${contract}.${name}(${named})`;
+  return `${names.get(from) ?? from}: ${contract}.${name}(${named})`;
 }
 
 /** What went wrong, and the trace that leads there. */

@@ -3,11 +3,22 @@ import { encodeErrorResult, encodeFunctionData, keccak256 } from "viem";
 import type { Abi } from "viem";
 import * as TestToken from "../../generated/TestToken.ts";
 import * as TestVerifier from "../../generated/TestVerifier.ts";
-import { errorsAbi, jobBoardAbi, ledgerAbi, tokenAbi, verifierRegistryAbi, workerRegistryAbi } from "../chain/abi.ts";
+import {
+  catalogAbi,
+  errorsAbi,
+  inferenceBoardAbi,
+  jobBoardAbi,
+  ledgerAbi,
+  tokenAbi,
+  verifierRegistryAbi,
+  workerRegistryAbi,
+} from "../chain/abi.ts";
 import { skynetAddresses } from "../deployment/addresses.ts";
 import { BoardModel } from "./board-model.ts";
+import { CatalogModel } from "./catalog-model.ts";
 import { Environment } from "./environment.ts";
 import type { Evm, ExpectedCall } from "./evm.ts";
+import { InferenceModel } from "./inference-model.ts";
 import { Journal, Table } from "./journal.ts";
 import type { Query, Refusal } from "./journal.ts";
 import { LedgerModel, TokenModel } from "./ledger-model.ts";
@@ -25,7 +36,14 @@ export interface Call {
   readonly args: readonly unknown[];
 }
 
-export type ContractName = "token" | "ledger" | "workerRegistry" | "verifierRegistry" | "jobBoard";
+export type ContractName =
+  | "token"
+  | "ledger"
+  | "workerRegistry"
+  | "verifierRegistry"
+  | "jobBoard"
+  | "catalog"
+  | "inferenceBoard";
 
 type Handlers = Readonly<Record<string, (from: Hex, ...args: never[]) => void>>;
 
@@ -35,6 +53,8 @@ const abis: Readonly<Record<ContractName, Abi>> = {
   workerRegistry: workerRegistryAbi,
   verifierRegistry: verifierRegistryAbi,
   jobBoard: jobBoardAbi,
+  catalog: catalogAbi,
+  inferenceBoard: inferenceBoardAbi,
 };
 
 /** One account of the fuzz tests. Workers have the bytes that their address is the hash of. */
@@ -81,6 +101,8 @@ export class World {
   readonly registry: RegistryModel;
   readonly verifierRegistry: VerifierModel;
   readonly board: BoardModel;
+  readonly catalog: CatalogModel;
+  readonly inference: InferenceModel;
 
   constructor(env: Environment, tokens: readonly [Hex, Hex], verifiers: TestVerifiers) {
     this.env = env;
@@ -93,6 +115,8 @@ export class World {
     this.verifierRegistry = new VerifierModel(env, journal);
     const modules = { env, journal, ledger: this.ledger, registry: this.registry, verifiers: this.verifierRegistry };
     this.board = new BoardModel(modules);
+    this.catalog = new CatalogModel(env, journal, this.ledger);
+    this.inference = new InferenceModel(env, journal, this.ledger, this.verifierRegistry);
   }
 
   call(from: Hex, contract: Exclude<ContractName, "token">, name: string, ...args: readonly unknown[]): Call {
@@ -116,6 +140,8 @@ export class World {
       workerRegistry: this.registry.calls,
       verifierRegistry: this.verifierRegistry.calls,
       jobBoard: this.board.calls,
+      catalog: this.catalog.calls,
+      inferenceBoard: this.inference.calls,
     };
     return all[contract];
   }
@@ -142,8 +168,8 @@ export class World {
 
   /** Questions about all cells of the model. */
   allChecks(): ExpectedCall[] {
-    const { token, ledger, registry, verifierRegistry, board } = this;
-    const models = [token, ledger, registry, verifierRegistry, board.state];
+    const { token, ledger, registry, verifierRegistry, board, catalog, inference } = this;
+    const models = [token, ledger, registry, verifierRegistry, board.state, catalog, inference];
     const tables = models.flatMap((model) => Object.values(model)).filter((field) => field instanceof Table);
     return tables.flatMap((table: Table<unknown>) => table.allQueries()).map(ask);
   }
