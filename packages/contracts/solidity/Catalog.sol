@@ -149,8 +149,8 @@ contract Catalog {
             keyCommit: terms.keyCommit,
             aux: terms.aux
         });
-        if (terms.bond > 0) ledger.pull(terms.token, msg.sender, listingId, terms.bond);
         emit Listed(listingId, msg.sender, terms.kind, terms);
+        if (terms.bond > 0) ledger.pull(terms.token, msg.sender, listingId, terms.bond);
     }
 
     /// @notice Orders keep the price at which they were bought.
@@ -169,7 +169,7 @@ contract Catalog {
         listing_.active = false;
         listing_.bond = 0;
         emit Deactivated(listingId);
-        returnBond(listing_, listingId, bond);
+        if (bond > 0) returnBond(listing_, listingId, bond);
     }
 
     /// @notice R = r·G for a fresh r, and the key XOR keccak256(abi.encode(r·B)).
@@ -216,8 +216,8 @@ contract Catalog {
         order_.share = share;
         order_.Bx = Bx;
         order_.By = By;
-        ledger.pull(listing_.token, msg.sender, orderId, price);
         emit Bought(orderId, listingId, msg.sender, price, share, Bx, By);
+        ledger.pull(listing_.token, msg.sender, orderId, price);
     }
 
     /// @notice Shows that the delivered key is not the committed one. The buyer gets the price back, and the reserved
@@ -232,13 +232,14 @@ contract Catalog {
         require(own.x == order_.Bx && own.y == order_.By, WrongSecret());
         Curve.Point memory shared = Curve.multiply(Curve.Point(order_.Rx, order_.Ry), b);
         bytes32 key = order_.sealedKey ^ keccak256(abi.encode(shared.x, shared.y));
-        Listing storage listing_ = listings[order_.listingId];
+        bytes32 listingId = order_.listingId;
+        Listing storage listing_ = listings[listingId];
         require(keccak256(abi.encode(key)) != listing_.keyCommit, KeyIsRight());
         uint256 share = order_.share;
         order_.share = 0;
-        emit Complained(orderId, order_.listingId, share);
-        if (share > 0) ledger.move(listing_.token, order_.listingId, Accounts.user(msg.sender), share);
-        refund(order_, listing_, orderId);
+        emit Complained(orderId, listingId, share);
+        finish(orderId, REFUNDED);
+        if (share > 0) ledger.move(listing_.token, listingId, Accounts.user(msg.sender), share);
     }
 
     function cancel(bytes32 orderId) external {
@@ -248,7 +249,7 @@ contract Catalog {
         require(block.timestamp < order_.at + deliveryWindow, TooLate());
         require(msg.sender == order_.buyer, NotBuyer());
         emit Cancelled(orderId, order_.listingId);
-        refund(order_, listings[order_.listingId], orderId);
+        finish(orderId, REFUNDED);
     }
 
     // ---- Anybody.
@@ -256,17 +257,11 @@ contract Catalog {
     /// @notice What time decides: a late seller loses the sale, a silent buyer has accepted the key.
     function tick(bytes32 orderId) external {
         Order storage order_ = orders[orderId];
-        Listing storage listing_ = listings[order_.listingId];
         uint8 state = order_.state;
         require(state == NEW || state == DELIVERED, WrongState(state));
         uint256 window = state == NEW ? deliveryWindow : complaintWindow;
         require(block.timestamp >= order_.at + window, TooEarly());
-        if (state == NEW) return refund(order_, listing_, orderId);
-        address seller = listing_.seller;
-        order_.state = PAID;
-        emit Paid(orderId, order_.listingId, seller, order_.price);
-        ledger.move(listing_.token, orderId, Accounts.user(seller), order_.price);
-        freeShare(order_, listing_);
+        finish(orderId, state == NEW ? REFUNDED : PAID);
     }
 
     function listing(bytes32 listingId) external view returns (Listing memory) {
@@ -279,23 +274,24 @@ contract Catalog {
 
     // ---- Money.
 
-    function refund(Order storage order_, Listing storage listing_, bytes32 orderId) private {
-        order_.state = REFUNDED;
-        emit Refunded(orderId, order_.listingId, order_.buyer, order_.price);
-        ledger.move(listing_.token, orderId, Accounts.user(order_.buyer), order_.price);
-        freeShare(order_, listing_);
-    }
-
-    /// @dev What an order had reserved backs the next one, or returns to a seller who sells no more.
-    function freeShare(Order storage order_, Listing storage listing_) private {
+    /// @dev What the order had reserved of the bond backs the next one, or returns to a seller who sells no more.
+    function finish(bytes32 orderId, uint8 state) private {
+        Order storage order_ = orders[orderId];
+        bytes32 listingId = order_.listingId;
+        Listing storage listing_ = listings[listingId];
+        (address buyer, address seller, uint256 price) = (order_.buyer, listing_.seller, order_.price);
         uint128 share = order_.share;
+        order_.state = state;
         order_.share = 0;
-        if (listing_.active) listing_.bond += share;
-        else returnBond(listing_, order_.listingId, share);
+        bool kept = listing_.active;
+        if (kept) listing_.bond += share;
+        if (state == PAID) emit Paid(orderId, listingId, seller, price);
+        else emit Refunded(orderId, listingId, buyer, price);
+        ledger.move(listing_.token, orderId, Accounts.user(state == PAID ? seller : buyer), price);
+        if (!kept && share > 0) returnBond(listing_, listingId, share);
     }
 
     function returnBond(Listing storage listing_, bytes32 listingId, uint256 amount) private {
-        if (amount == 0) return;
         emit BondReturned(listingId, amount);
         ledger.move(listing_.token, listingId, Accounts.user(listing_.seller), amount);
     }

@@ -181,8 +181,8 @@ contract InferenceBoard {
             price: price,
             xId: xId
         });
-        if (price > 0) ledger.pull(offered.token, msg.sender, orderId, price);
         emit Requested(orderId, offerId, msg.sender, price, xId, xRef);
+        if (price > 0) ledger.pull(offered.token, msg.sender, orderId, price);
     }
 
     // ---- Anybody.

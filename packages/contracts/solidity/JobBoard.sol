@@ -180,14 +180,15 @@ contract JobBoard is EIP712 {
         record(jobId, seatOf(jobId, msg.sender), idEnd, stepsRoot);
     }
 
+    /// @notice All or nothing: one signature that does not count, or counted before, reverts the whole batch. A
+    /// signature counts for the round that it names only: a commit of the batch may end the round and begin the next.
     function commitFor(bytes32 jobId, Commitment[] calldata commitments, bytes[] calldata signatures) external {
         require(commitments.length == signatures.length, BadLength());
         Job storage job = jobs[jobId];
-        uint16 round = job.round;
         for (uint256 i = 0; i < commitments.length; ++i) {
             Commitment calldata c = commitments[i];
             JobMachine.requirePhase(job, specs[jobId], JobMachine.COMMIT, block.timestamp);
-            bytes32 hash = JobHashes.commitment(jobId, round, c.idEnd, c.stepsRoot);
+            bytes32 hash = JobHashes.commitment(jobId, job.round, c.idEnd, c.stepsRoot);
             checkSeat(job, c.seat, _hashTypedDataV4(hash), signatures[i]);
             record(jobId, c.seat, c.idEnd, c.stepsRoot);
         }
@@ -198,7 +199,9 @@ contract JobBoard is EIP712 {
     }
 
     function abstainFor(bytes32 jobId, uint16 round, uint256 seat, bytes calldata signature) external {
-        checkSeat(jobs[jobId], seat, _hashTypedDataV4(JobHashes.abstention(jobId, round)), signature);
+        Job storage job = jobs[jobId];
+        JobMachine.requirePhase(job, specs[jobId], JobMachine.COMMIT, block.timestamp);
+        checkSeat(job, seat, _hashTypedDataV4(JobHashes.abstention(jobId, round)), signature);
         skip(jobId, round, seat);
     }
 
@@ -208,8 +211,9 @@ contract JobBoard is EIP712 {
 
     /// @notice The signature names the round, so it cannot be used in a later one.
     function leaveFor(bytes32 jobId, uint256 seat, bytes calldata signature) external {
-        bytes32 hash = JobHashes.departure(jobId, jobs[jobId].round);
-        checkSeat(jobs[jobId], seat, _hashTypedDataV4(hash), signature);
+        Job storage job = jobs[jobId];
+        JobMachine.requirePhase(job, specs[jobId], JobMachine.COMMIT, block.timestamp);
+        checkSeat(job, seat, _hashTypedDataV4(JobHashes.departure(jobId, job.round)), signature);
         quit(jobId, seat);
     }
 
@@ -238,11 +242,11 @@ contract JobBoard is EIP712 {
     /// fee goes to the sender.
     function merge(bytes32 jobId, bytes32 idNext, uint256[] calldata seats, bytes[] calldata signatures) external {
         require(seats.length == signatures.length, BadLength());
-        require(idNext != bytes32(0), ZeroId());
         Job storage job = jobs[jobId];
         Spec storage spec = specs[jobId];
         JobMachine.requirePhase(job, spec, JobMachine.MERGE, block.timestamp);
         require(spec.mode == JobRules.QUORUM_MODE, WrongMode());
+        require(idNext != bytes32(0), ZeroId());
         uint16 round = job.round;
         uint256 included = JobMachine.includedSeats(job);
         bytes32 digest = _hashTypedDataV4(JobHashes.attestation(jobId, round, included, idNext));

@@ -304,6 +304,81 @@ describe("signatures", () => {
     await expect(first.requester.commitFor(first.jobId, [old])).rejects.toMatchObject({ code: "BadSignature" });
   });
 
+  test("a commit counts for its round only, also behind the commit of a batch that ends the round", async () => {
+    const job = await postTestJob(parties, { rounds: 3, maxFails: 3 });
+    await job.join();
+    await job.ready();
+    const { jobId } = job;
+    const signed = async (seat: number, round: number) => {
+      const commit = { jobId, round, idEnd: modelAfter(seat), stepsRoot: zeroHash };
+      return { ...commit, seat, signature: await job.workers[seat]!.signCommit(commit) };
+    };
+    for (const seat of [1, 2]) await job.workers[seat]!.abstain(jobId, 0);
+    const before = await job.view();
+    // the first commit leaves too few, which ends round 0 in the middle of the batch
+    const stale = job.requester.commitFor(jobId, [await signed(0, 0), await signed(1, 0)]);
+    await expect(stale).rejects.toMatchObject({ code: "BadSignature" });
+    expect(await job.view()).toEqual(before);
+    await job.requester.commitFor(jobId, [await signed(0, 0), await signed(1, 1)]);
+    expect((await job.view()).state).toMatchObject({ phase: JobPhase.COMMIT, round: 1, fails: 1, committed: 2n });
+  });
+
+  test("one signature that does not count refuses a whole batch, which changes nothing", async () => {
+    const job = await postTestJob(parties, { rounds: 3, maxFails: 3 });
+    await job.join();
+    await job.ready();
+    const { jobId } = job;
+    const signed = async (seat: number, change: { round?: number; signer?: number } = {}) => {
+      const { round = 0, signer = seat } = change;
+      const commit = { jobId, round, idEnd: modelAfter(seat), stepsRoot: zeroHash };
+      return { ...commit, seat, signature: await job.workers[signer]!.signCommit(commit) };
+    };
+    const good = [await signed(0), await signed(1)];
+    const before = await job.view();
+    const refused: readonly (readonly [string, Awaited<ReturnType<typeof signed>>])[] = [
+      ["BadSignature", await signed(2, { round: 1 })],
+      ["BadSignature", await signed(2, { signer: 0 })],
+      ["AlreadyCommitted", good[0]!],
+      ["NotSeat", { ...good[0]!, seat: 3 }],
+    ];
+    for (const [code, bad] of refused)
+      await expect(job.requester.commitFor(jobId, [...good, bad]), code).rejects.toMatchObject({ code });
+    expect(await job.view()).toEqual(before);
+    await job.requester.commitFor(jobId, good);
+    expect((await job.view()).state.committed).toBe(3n);
+  });
+
+  test("abstentions, departures and attestations of another round count for nothing", async () => {
+    const job = await postTestJob(parties, { rounds: 3, maxFails: 3 });
+    await job.join();
+    await job.ready();
+    const { jobId, requester } = job;
+    const worker = job.workers[0]!;
+    const abstain = { seat: 0, signature: await worker.signAbstain({ jobId, round: 0 }) };
+    const leave = { seat: 0, signature: await worker.signLeave({ jobId, round: 0 }) };
+    const attest = async (round: number) =>
+      Promise.all(
+        job.workers.map(async (one, seat) => {
+          const message = { jobId, round, received: 7n, idNext: zeroHash };
+          return { seat, received: 7n, signature: await one.signAttest(message) };
+        }),
+      );
+    const old = await attest(0);
+    await job.round();
+    await expect(requester.abstainFor(jobId, 0, abstain)).rejects.toMatchObject({ code: "WrongRound" });
+    await expect(requester.abstainFor(jobId, 1, abstain)).rejects.toMatchObject({ code: "BadSignature" });
+    await expect(requester.leaveFor(jobId, leave)).rejects.toMatchObject({ code: "BadSignature" });
+    await job.commit();
+    await expect(requester.attest(jobId, old)).rejects.toMatchObject({ code: "BadSignature" });
+    // the phase comes before the signature
+    await expect(requester.abstainFor(jobId, 1, abstain)).rejects.toMatchObject({ code: "WrongState" });
+    await expect(requester.leaveFor(jobId, leave)).rejects.toMatchObject({ code: "WrongState" });
+    const mixed = [...(await attest(1)).slice(0, 2), old[2]!];
+    await expect(requester.attest(jobId, mixed)).rejects.toMatchObject({ code: "BadSignature" });
+    await requester.attest(jobId, await attest(1));
+    expect((await job.view()).state.phase).toBe(JobPhase.MERGE);
+  });
+
   test("an attestation is no signature of a merge, and the reverse", async () => {
     const job = await postTestJob(parties, { rounds: 1 });
     await job.join();

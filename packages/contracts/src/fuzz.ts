@@ -1,7 +1,9 @@
 import { createRandom, playJob, randomSpec } from "@skynet/protocol";
 import type { Fuzzer, FuzzOptions, JobSpec, TraceStep } from "@skynet/protocol";
+import { runCampaign } from "./fuzz/campaign.ts";
 import { createHarness } from "./harness.ts";
 import type { HarnessRun } from "./harness.ts";
+import { fuzzMarket } from "./market-fuzz.ts";
 import { startTestChain, testKey } from "./test-chain.ts";
 
 /** The two machines disagree about a step. */
@@ -58,4 +60,9 @@ async function jobMachine({ count, seed, onProgress }: FuzzOptions): Promise<Rec
   return { traces: count, events };
 }
 
-export const fuzzers: Record<string, Fuzzer> = { "job-machine": jobMachine };
+/** Random calls of all contracts at once against a model of their rules; `count` are calls. */
+async function contracts({ count, seed, onProgress }: FuzzOptions): Promise<Record<string, unknown>> {
+  return { ...(await runCampaign({ calls: count, seed, onProgress })) };
+}
+
+export const fuzzers: Record<string, Fuzzer> = { "job-machine": jobMachine, contracts, market: fuzzMarket };

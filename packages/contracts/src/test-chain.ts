@@ -22,6 +22,8 @@ export interface TestChain {
   readonly parties: readonly Chain[];
   /** Lets seconds pass and mines a block. */
   advance(seconds: number): Promise<void>;
+  /** Mines a block with this timestamp; the next transaction gets the same one. */
+  jumpTo(timestamp: number): Promise<void>;
   /** From here on everything can be undone by the function that this returns. */
   checkpoint(): Promise<() => Promise<void>>;
   stop(): Promise<void>;
@@ -50,6 +52,11 @@ export async function startTestChain(count: number): Promise<TestChain> {
     advance: async (seconds) => {
       await rpc.increaseTime({ seconds });
       await rpc.mine({ blocks: 1 });
+    },
+    jumpTo: async (timestamp) => {
+      await rpc.setNextBlockTimestamp({ timestamp: BigInt(timestamp) });
+      await rpc.mine({ blocks: 1 });
+      await rpc.setNextBlockTimestamp({ timestamp: BigInt(timestamp) });
     },
     checkpoint: async () => {
       const id = await rpc.snapshot();

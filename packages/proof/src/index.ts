@@ -58,7 +58,7 @@ export {
 } from "./prove/system.ts";
 export type { ProofKey } from "./script/key.ts";
 export { CHECKS, Rejection } from "./script/rejection.ts";
-export { decodeLogits, encodeLogits, type StatementHeader } from "./script/statement.ts";
+export { decodeLogits, encodeLogits, inputId, type StatementHeader } from "./script/statement.ts";
 export { type CompiledVerifier, compileVerifier } from "./solidity/compile.ts";
 export { generateVerifier } from "./solidity/generate.ts";
 export { createDevelopmentString, type DevelopmentOptions } from "./srs/development.ts";

@@ -33,8 +33,7 @@ interface AbiError {
 
 const isError = (item: { readonly type: string }): item is AbiError => item.type === "error";
 
-/** Every custom error that a call may surface, whichever contract raised it. */
-export const errorsAbi: Abi = [
+const surfaces = [
   ...jobBoardAbi,
   ...jobMachineAbi,
   ...jobMergeAbi,
@@ -47,4 +46,10 @@ export const errorsAbi: Abi = [
   ...deployerAbi,
   ...tokenAbi,
   ...testBeaconAbi,
-].filter(isError);
+] as const;
+
+/** Names of the custom errors that a call may surface. */
+export type AbiErrorName = Extract<(typeof surfaces)[number], { readonly type: "error" }>["name"];
+
+/** Every custom error that a call may surface, whichever contract raised it. */
+export const errorsAbi: Abi = surfaces.filter(isError);

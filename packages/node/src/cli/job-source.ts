@@ -1,9 +1,10 @@
 import type { Chain } from "@skynet/contracts";
 import type { IndexClient, IndexedJob } from "@skynet/indexer";
 import { InvalidInputError } from "@skynet/protocol";
-import { describeJob, findJob, openReader } from "./commands/job.ts";
+import { describeJob } from "../roles/describe-job.ts";
+import { findJob, openReader } from "./account.ts";
 import { formatAmount } from "./format.ts";
-import { allEntries, chooseIndex, matches, type IndexChoice } from "./index-choice.ts";
+import { allEntries, chooseIndex, matches, tokenOf, type IndexChoice } from "./index-choice.ts";
 import type { Ui } from "./ui.ts";
 
 export type JobDetails = Awaited<ReturnType<typeof describeJob>>;
@@ -64,8 +65,7 @@ function indexSource(index: IndexClient): JobSource {
 
 /** An indexed job in the words of the chain's description. */
 function detailsOf(job: IndexedJob): JobDetails {
-  const { symbol, decimals, address } = job.token;
-  const token = { symbol: symbol ?? `units of ${address}`, decimals: decimals ?? 0 };
+  const token = tokenOf(job.token);
   const amount = (value: bigint) => formatAmount(value, token);
   const [from, to] = [amount(job.priceMin), amount(job.priceMax)];
   const details = {

@@ -1,9 +1,8 @@
 import {
   type Chain,
   type ChainListing,
-  type ChainOffer,
   ListingKind,
-  type ListingTerms,
+  type PublishedListing,
   type PublishedOffer,
 } from "@skynet/contracts";
 import {
@@ -76,36 +75,37 @@ function readMetadata<Kind extends MarketMetadata["kind"]>(
 
 const kindOf = (kind: number): ContentKind => (kind === ListingKind.DATA ? "data" : "model");
 
-/** A listing in words, from its present state and what was published with it. */
-export function toListing(
-  { cid, meta }: Pick<ListingTerms, "cid" | "meta">,
-  now: Omit<ChainListing, "since" | "cidHash">,
+type Described = "name" | "description" | "metadata";
+
+/** A listing with what its metadata say. */
+export function describeListing(
+  { licence, ...listing }: Omit<MarketListing, Described | "licence"> & { licence: number },
+  meta: Hex,
 ): MarketListing {
-  const kind = kindOf(now.kind);
-  const metadata = readMetadata(meta, kind);
-  return {
-    listingId: now.listingId,
-    kind,
-    name: cleanText(metadata?.name ?? UNREADABLE, 100),
-    description: cleanText(metadata?.description ?? "", 2000),
-    licence: licenceName(now.licence),
-    seller: now.seller,
-    active: now.active,
-    token: now.token,
-    price: now.price,
-    bond: now.bond,
-    cid,
-    contentRoot: now.contentRoot,
-    keyCommit: now.keyCommit,
-    aux: now.aux,
-    metadata,
-  };
+  const metadata = readMetadata(meta, listing.kind);
+  return { ...listing, licence: licenceName(licence), ...texts(metadata), metadata };
+}
+
+/** An offer with what its metadata say. */
+export function describeOffer(offer: Omit<MarketOffer, Described>, meta: Hex): MarketOffer {
+  const metadata = readMetadata(meta, "answers");
+  return { ...offer, ...texts(metadata), metadata };
+}
+
+const texts = (metadata: MarketMetadata | undefined) => ({
+  name: cleanText(metadata?.name ?? UNREADABLE, 100),
+  description: cleanText(metadata?.description ?? "", 2000),
+});
+
+function toListing({ terms }: PublishedListing, now: ChainListing): MarketListing {
+  const { since: _since, cidHash: _hash, kind, ...listing } = now;
+  return describeListing({ ...listing, kind: kindOf(kind), cid: terms.cid }, terms.meta);
 }
 
 /** @throws ChainError `UnknownListing` */
 export async function readListing(chain: Chain, listingId: Hex): Promise<MarketListing> {
   const [published, now] = await Promise.all([chain.catalog.published(listingId), chain.catalog.listing(listingId)]);
-  return toListing(published.terms, now);
+  return toListing(published, now);
 }
 
 /** Listings in the order of publication. */
@@ -118,37 +118,26 @@ export async function readListings(
     ...(filter.seller ? { seller: filter.seller } : {}),
   });
   const all = await Promise.all(
-    published.map(async ({ listingId, terms }) => toListing(terms, await chain.catalog.listing(listingId))),
+    published.map(async (listing) => toListing(listing, await chain.catalog.listing(listing.listingId))),
   );
   return filter.inactive ? all : all.filter(({ active }) => active);
 }
 
-/** An offer in words, from its present state and the metadata that were published with it. */
-export function toOffer(meta: Hex, now: Omit<ChainOffer, "since">): MarketOffer {
-  const metadata = readMetadata(meta, "answers");
-  return {
-    ...now,
-    name: cleanText(metadata?.name ?? UNREADABLE, 100),
-    description: cleanText(metadata?.description ?? "", 2000),
-    metadata,
-  };
+async function toOffer(chain: Chain, { offerId, terms }: PublishedOffer): Promise<MarketOffer> {
+  const { since: _since, ...offer } = await chain.inference.offerOf(offerId);
+  return describeOffer(offer, terms.meta);
 }
 
 /** @throws ChainError `UnknownOffer` */
 export const readOffer = async (chain: Chain, offerId: Hex): Promise<MarketOffer> =>
-  offerNow(chain, await chain.inference.published(offerId));
-
-async function offerNow(chain: Chain, { offerId, terms }: PublishedOffer): Promise<MarketOffer> {
-  const { since: _since, ...now } = await chain.inference.offerOf(offerId);
-  return toOffer(terms.meta, now);
-}
+  toOffer(chain, await chain.inference.published(offerId));
 
 export async function readOffers(
   chain: Chain,
   filter: { host?: Hex; inactive?: boolean } = {},
 ): Promise<MarketOffer[]> {
   const published = await chain.inference.offers(filter.host ? { host: filter.host } : {});
-  const all = await Promise.all(published.map((offer) => offerNow(chain, offer)));
+  const all = await Promise.all(published.map((offer) => toOffer(chain, offer)));
   return filter.inactive ? all : all.filter(({ active }) => active);
 }
 

@@ -84,11 +84,6 @@ export class JobRuleError extends SkyNetError {
   }
 }
 
-/** What the rule says, in words; undefined for other codes. */
-export function describeJobRule(code: string): string | undefined {
-  return Object.hasOwn(meaning, code) ? meaning[code as JobRule] : undefined;
-}
-
 /** @throws JobRuleError unless the condition holds. */
 export function assertRule(condition: boolean, rule: JobRule): asserts condition {
   if (!condition) throw new JobRuleError(rule);

@@ -1,5 +1,7 @@
 export * from "./bitmap.ts";
-export { describeJobRule, JobRuleError } from "./errors.ts";
+export { earningsOf, type SeatEarnings } from "./earnings.ts";
+
+export { JobRuleError } from "./errors.ts";
 export type { JobRule } from "./errors.ts";
 export * from "./events.ts";
 export * from "./machine.ts";
