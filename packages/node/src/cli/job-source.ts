@@ -4,7 +4,7 @@ import { InvalidInputError } from "@skynet/protocol";
 import { describeJob } from "../roles/describe-job.ts";
 import { findJob, openReader } from "./account.ts";
 import { formatAmount, isId } from "./format.ts";
-import { allEntries, chooseIndex, matches, type IndexChoice } from "./index-choice.ts";
+import { allEntries, chooseIndex, matches, tokenOf, type IndexChoice } from "./index-choice.ts";
 import type { Ui } from "./ui.ts";
 
 export type JobDetails = Awaited<ReturnType<typeof describeJob>>;
@@ -67,8 +67,7 @@ function indexSource(index: IndexClient): JobSource {
 
 /** An indexed job in the words of the chain's description. */
 function detailsOf(job: IndexedJob): JobDetails {
-  const { symbol, decimals, address } = job.token;
-  const token = { symbol: symbol ?? `units of ${address}`, decimals: decimals ?? 0 };
+  const token = tokenOf(job.token);
   const amount = (value: bigint) => formatAmount(value, token);
   const [from, to] = [amount(job.priceMin), amount(job.priceMax)];
   const details = {

@@ -17,14 +17,7 @@ import { formatAmount, formatBytes, formatSeconds, shortId } from "../format.ts"
 import { addIndexOptions, type IndexChoice } from "../index-choice.ts";
 import { openMarketSource, type MarketFilter } from "../market-source.ts";
 import { addChainOptions, tokens, withUi, type ConnectionOptions, type JsonOption } from "../options.ts";
-import {
-  addBuyerOptions,
-  addOwnerOptions,
-  buyerNode,
-  createTokens,
-  type BuyerOptions,
-  type TokenLookup,
-} from "../shop.ts";
+import { addBuyerOptions, addOwnerOptions, buyerNode, createTokens, type BuyerOptions } from "../shop.ts";
 import { addressArgument, openAccount, openReader } from "../account.ts";
 import { tableText } from "../table.ts";
 
@@ -52,8 +45,10 @@ function sizeText(metadata: MarketListing["metadata"]): string {
   return metadata.architecture.sizes.join("-");
 }
 
-const amounts = (tokenOf: TokenLookup) => async (token: Hex, value: bigint) =>
-  formatAmount(value, await tokenOf(token));
+const amounts = (rpcUrl: string) => {
+  const infoOf = createTokens(rpcUrl);
+  return async (token: Hex, value: bigint) => formatAmount(value, await infoOf(token));
+};
 
 /** A listing or an offer by the first digits of its id. @throws InvalidInputError `NoSuchListing` */
 export async function findSale(
@@ -89,7 +84,7 @@ export function addList(parent: Command, kind: ContentKind): void {
     .action((options: ListOptions) =>
       withUi(options, async (ui) => {
         const source = await openMarketSource(options, ui);
-        const amount = amounts(source.tokenOf);
+        const { amount } = source;
         if (options.answers) {
           const offers = await source.offers(options);
           if (offers.length === 0) ui.line("no such answers are for sale on this chain yet: npx skynet model offer");
@@ -130,7 +125,7 @@ export function addShow(parent: Command, kind: ContentKind): void {
       withUi(options, async (ui) => {
         const chain = await openReader(options);
         const { listing, offer } = await findSale(chain, kind, prefix);
-        const amount = amounts(createTokens(chain.rpcUrl));
+        const amount = amounts(chain.rpcUrl);
         const show = (fields: Record<string, string>) => {
           for (const [name, value] of Object.entries(fields)) if (value !== "") ui.line(`${name.padEnd(13)} ${value}`);
         };
