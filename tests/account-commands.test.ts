@@ -59,10 +59,15 @@ describe("worker's account", () => {
     const token = { address: hot.addresses.testToken, ...(await tokenInfo(hot.rpcUrl, hot.addresses.testToken)) };
     const worker = (...args: readonly string[]) => run("worker", ...args, ...wallet(4));
     await expect(addStake(hot, token, hot.address, 5n)).rejects.toMatchObject(refused("NotRegistered", /r register/));
-    expect(await worker("register", "--payout", cold.address)).toMatchObject({ exit: 0, payout: cold.address });
+    const place = ["--gpu", "H200", "--region", "eu"];
+    expect(await worker("register", "--payout", cold.address, "--region", "?")).toMatchObject({ exit: 1 });
+    expect(await worker("register", "--payout", cold.address, ...place)).toMatchObject({
+      exit: 0,
+      worker: hot.address,
+    });
     expect(await worker("register")).toMatchObject({ exit: 1, ...refused("AlreadyRegistered", /worker payout/) });
 
-    expect(() => unitsOf("0.1234567", token)).toThrow("6 digits after the point");
+    expect(() => unitsOf("0.1234567", token)).toThrow("TEST has 6");
     expect(() => unitsOf("0", token)).toThrow("zero");
     await expect(addStake(hot, token, hot.address, 5_000_000_000n)).rejects.toMatchObject(
       refused("InsufficientBalance", /send 4000 TEST to 0x/, /1000 TEST in its wallet and 0 TEST in the Ledger/),
@@ -74,6 +79,7 @@ describe("worker's account", () => {
     );
     expect(await worker("unstake", "10")).toMatchObject({ exit: 0, step: "begun", amount: "10000000" });
     const status = await run("worker", "status", hot.address);
+    expect(status).toMatchObject({ capabilities: { version: 1, gpu: "H200", region: "eu" }, payout: cold.address });
     expect(status).toMatchObject({ registered: true, leaving: { amount: "10000000" }, freeStake: "20500000" });
     expect(await worker("unstake")).toMatchObject({ exit: 0, step: "finished", payout: cold.address });
     expect(await hot.balances(token.address, cold.address)).toMatchObject({ ledger: 10_000_000n });
@@ -155,7 +161,7 @@ describe("a job that is posted first and led later", () => {
       expect(await ended).toBe(130);
 
       const watch = startChild(["job", "watch", jobId, "--rpc", network.rpcUrl]);
-      const result = watch.event("result", 60_000);
+      const result = watch.event("result", 110_000);
       const train = network.train(job, data);
       expect((await train.event("posted")).jobId).toBe(jobId);
       expect(await result).toMatchObject({ phase: "SETTLED", outcome: "COMPLETED" });

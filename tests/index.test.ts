@@ -2,8 +2,10 @@ import { once } from "node:events";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ListingKind } from "@skynet/contracts";
 import { startChild, type SkyNetChild } from "@skynet/node";
-import { encode, keccak256, toHex, type Hex } from "@skynet/protocol";
+import { encode, encodeMarketMetadata, keccak256, toHex, type Hex } from "@skynet/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startTestChain, testSpec, type TestChain } from "../packages/contracts/src/test-chain.ts";
 import { fundParties, postTestJob } from "../packages/contracts/src/test-job.ts";
@@ -57,6 +59,7 @@ async function caughtUp(url: string): Promise<void> {
   for (;;) {
     const status = (await (await fetch(`${url}/v1/status`)).json()) as { block: { number: number } | null };
     if ((status.block?.number ?? -1) >= head) return;
+    await sleep(50);
   }
 }
 
@@ -101,6 +104,57 @@ describe("commands with and without an index", () => {
     expect(fromEnvironment.stdout).not.toContain("reading the chain");
     const missing = await skynet(["job", "show", "0xfffffffffffffffff", "--index", url], env());
     expect([missing.code, missing.stderr]).toEqual([1, expect.stringContaining("the index has no job")]);
+  });
+
+  it("data and models for sale: the same list, the same search", async () => {
+    const seller = chain.parties[0]!;
+    const hash = (text: string) => toHex(keccak256(new TextEncoder().encode(text)));
+    const terms = { licence: 1, token: seller.addresses.testToken, bond: 0n, keyCommit: hash("k"), aux: hash("a") };
+    const digits = {
+      version: 1,
+      kind: "data",
+      description: "Zehn Ziffern",
+      bytes: 5_000,
+      samples: 100,
+      shape: [28, 28] as number[],
+    } as const;
+    for (const name of ["Digits of one hand", "Clothes"])
+      await seller.catalog.list({
+        ...terms,
+        kind: ListingKind.DATA,
+        price: 1_500_000n,
+        contentRoot: hash(name),
+        cid: "bafydata",
+        meta: toHex(encodeMarketMetadata({ ...digits, name, classes: 10, batchSize: 10 })),
+      });
+    const model = {
+      ...terms,
+      kind: ListingKind.MODEL,
+      price: 7n,
+      contentRoot: hash("m"),
+      cid: "bafymodel",
+      meta: "0xff",
+    } as const;
+    await seller.catalog.list(model);
+    await caughtUp(url);
+    const listed = async (kind: string, ...args: string[]) => {
+      const { code, stdout, stderr } = await skynet([kind, "list", "--json", ...args], env());
+      expect(code, stderr).toBe(0);
+      return eventsOf(stdout).find(({ event }) => event === "result")!.listings as { name: string }[];
+    };
+    const indexed = await listed("data", "--index", url);
+    expect(indexed).toMatchObject([{ name: "Digits of one hand", price: "1500000" }, { name: "Clothes" }]);
+    expect(indexed).toEqual(await listed("data", "--rpc", rpcUrl));
+    expect(await listed("model", "--index", url)).toEqual(await listed("model", "--rpc", rpcUrl));
+    for (const source of [
+      ["--index", url],
+      ["--rpc", rpcUrl],
+    ])
+      expect(await listed("data", ...source, "--search", "ziffern hand")).toMatchObject([
+        { name: "Digits of one hand" },
+      ]);
+    const table = await skynet(["data", "list", "--index", url], env());
+    expect(table.stdout).toContain("1.5 ");
   });
 
   it("without one the chain is read, and a line says so", async () => {

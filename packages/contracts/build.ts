@@ -29,12 +29,14 @@ const contracts = [
 ];
 const testContracts = [
   "BlacklistToken",
+  "CallBatch",
   "Delegate",
   "FalseReturnToken",
   "FeeToken",
   "JobMachineHarness",
   "NoReturnToken",
   "ProofHarness",
+  "Puppet",
   "ReentrantToken",
   "TestVerifier",
 ];

@@ -12,12 +12,14 @@ import { AnvilError } from "./errors.ts";
 import { DEVELOPMENT_CHAIN_ID } from "./deployment/deploy.ts";
 
 export interface AnvilOptions {
-  /** Folder of the chain's state; the chain goes on where it stopped. */
-  readonly dataDir: string;
+  /** Folder of the chain's state; the chain goes on where it stopped. Without it the chain lives in memory only. */
+  readonly dataDir?: string;
   /** Default: a free port. */
   readonly port?: number;
   /** Seconds between blocks, default 1; 0 makes a block for each transaction. */
   readonly blockTimeSeconds?: number;
+  /** Seconds between writes of the state, default 1; what came after the last one is lost in a crash. */
+  readonly stateIntervalSeconds?: number;
   /** Default 31337, the development chain. */
   readonly chainId?: number;
   /** Receives what anvil prints. */
@@ -114,7 +116,9 @@ async function waitUntilReady(child: ChildProcess, url: string, output: readonly
 function argumentsFor(options: AnvilOptions, port: number): string[] {
   const blockTime = options.blockTimeSeconds ?? 1;
   const network = `--host 127.0.0.1 --port ${port} --chain-id ${options.chainId ?? DEVELOPMENT_CHAIN_ID} --hardfork prague`;
-  const storage = ["--state", stateFile(options.dataDir), "--state-interval", "1", "--preserve-historical-states"];
+  const { dataDir, stateIntervalSeconds = 1 } = options;
+  const keep = ["--state-interval", String(stateIntervalSeconds), "--preserve-historical-states"];
+  const storage = dataDir === undefined ? [] : ["--state", stateFile(dataDir), ...keep];
   const mining = blockTime > 0 ? ["--block-time", String(blockTime)] : [];
   return [...network.split(" "), ...storage, ...mining, ...(options.extraArguments ?? [])];
 }
@@ -151,6 +155,12 @@ async function terminate(child: ChildProcess): Promise<void> {
   clearTimeout(force);
 }
 
+/** Makes the folder ready for a chain. */
+async function prepare(dataDir: string): Promise<void> {
+  fs.mkdirSync(dataDir, { recursive: true });
+  await endOrphan(dataDir);
+}
+
 /**
  * Starts a local development chain as a child process. Its state lies in `dataDir` and survives crashes (at most the
  * last second is lost). The process ends with its parent; if the
@@ -159,8 +169,8 @@ async function terminate(child: ChildProcess): Promise<void> {
  */
 export async function startAnvil(options: AnvilOptions): Promise<Anvil> {
   options.signal?.throwIfAborted();
-  fs.mkdirSync(options.dataDir, { recursive: true });
-  await endOrphan(options.dataDir);
+  const { dataDir } = options;
+  if (dataDir !== undefined) await prepare(dataDir);
   if (options.port !== undefined) await assertPortFree(options.port);
   const port = options.port ?? (await freePort());
   const child = spawn(binaryPath(), argumentsFor(options, port), { stdio: ["ignore", "pipe", "pipe"] });
@@ -175,7 +185,7 @@ export async function startAnvil(options: AnvilOptions): Promise<Anvil> {
   };
   child.stdout.on("data", listen);
   child.stderr.on("data", listen);
-  if (child.pid !== undefined) fs.writeFileSync(pidFile(options.dataDir), String(child.pid));
+  if (child.pid !== undefined && dataDir !== undefined) fs.writeFileSync(pidFile(dataDir), String(child.pid));
   const killWithParent = () => child.kill("SIGKILL");
   process.once("exit", killWithParent);
   child.once("exit", () => process.removeListener("exit", killWithParent));

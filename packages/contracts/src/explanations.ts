@@ -162,7 +162,7 @@ const market = {
     message: "the delivered key is the committed one",
     hint: "open the content with it; the complaint has changed nothing",
   },
-  MetaTooLong: { message: "the metadata of a listing exceeds 4 KiB", hint: "put the rest into the content" },
+  MetaTooLong: { message: "the metadata exceeds 4 KiB", hint: "shorten it, or put the rest into the content" },
   NotActive: {
     message: "the listing or offer has ended, or there is none",
     hint: "look for another one; open orders go on",

@@ -1,5 +1,6 @@
 import { createRandom, playJob, randomSpec } from "@skynet/protocol";
 import type { Fuzzer, FuzzOptions, JobSpec, TraceStep } from "@skynet/protocol";
+import { runCampaign } from "./fuzz/campaign.ts";
 import { createHarness } from "./harness.ts";
 import type { HarnessRun } from "./harness.ts";
 import { fuzzMarket } from "./market-fuzz.ts";
@@ -59,4 +60,9 @@ async function jobMachine({ count, seed, onProgress }: FuzzOptions): Promise<Rec
   return { traces: count, events };
 }
 
-export const fuzzers: Record<string, Fuzzer> = { "job-machine": jobMachine, market: fuzzMarket };
+/** Random calls of all contracts at once against a model of their rules; `count` are calls. */
+async function contracts({ count, seed, onProgress }: FuzzOptions): Promise<Record<string, unknown>> {
+  return { ...(await runCampaign({ calls: count, seed, onProgress })) };
+}
+
+export const fuzzers: Record<string, Fuzzer> = { "job-machine": jobMachine, contracts, market: fuzzMarket };

@@ -108,6 +108,7 @@ describe("tokens that do not behave, in a purchase", () => {
     await seller.catalog.deliver(first.orderId, rightDelivery());
     await chain.advance(30);
     await buyer.catalog.tick(first.orderId);
+    await chain.advance(20);
     await buyer.catalog.cancel(second.orderId);
     expect(await ledgers(token)).toEqual([600n, 900n]);
     await expect(seller.withdraw(token, 1n)).rejects.toMatchObject({ code: "Reverted" });

@@ -161,6 +161,18 @@ describe("beacons", () => {
     }
   });
 
+  test("have no value for the future, whatever the history contract of the chain answers", async () => {
+    const rpc = createTestClient({ mode: "anvil", transport: http(chain.anvil.rpcUrl) });
+    const address = "0x0000F90827F1C53a10cb7A02335B175320002935";
+    const honest = (await connection.publicClient.getCode({ address }))!;
+    // reverts with one word of 1, as a contract that explains itself does
+    await rpc.setCode({ address, bytecode: "0x600160005260206000fd" });
+    const now = await party.blockNumber();
+    for (const ticket of [now, now + 1n, now + 8n, 2n ** 64n - 1n])
+      expect(await party.beaconValue(party.addresses.blockhashBeacon, ticket)).toBeUndefined();
+    await rpc.setCode({ address, bytecode: honest });
+  });
+
   test("a chain whose contracts see other block hashes is refused", async () => {
     await party.assertDeployed();
     const rpc = createTestClient({ mode: "anvil", transport: http(chain.anvil.rpcUrl) });

@@ -5,7 +5,6 @@ import {IBeacon} from "../interfaces/IBeacon.sol";
 import {IVerifierRegistry} from "../interfaces/IVerifierRegistry.sol";
 import {Audit} from "./Audit.sol";
 import {Bitmap} from "./Bitmap.sol";
-import {JobRules} from "./JobRules.sol";
 import {Answer, Job, Spec, StepProof} from "./JobTypes.sol";
 import {Merkle} from "./Merkle.sol";
 

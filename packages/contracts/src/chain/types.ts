@@ -216,6 +216,8 @@ export interface Chain {
   balances(token: Hex, address?: Hex): Promise<ChainBalances>;
   /** What a worker last declared about itself, unparsed; undefined when it is not registered. */
   capabilities(worker?: Hex): Promise<Uint8Array | undefined>;
+  /** keccak256 of what a worker last declared; zero when it is not registered. */
+  capabilitiesHash(worker?: Hex): Promise<Hex>;
   leaving(token: Hex, worker?: Hex): Promise<LeavingStake>;
   /** Seconds between `beginUnstake` and `finishUnstake`. */
   unbonding(): Promise<number>;

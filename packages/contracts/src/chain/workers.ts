@@ -7,7 +7,7 @@ import { readLogs } from "./events.ts";
 import type { ReadContext } from "./reads.ts";
 import type { Chain } from "./types.ts";
 
-type WorkerReads = Pick<Chain, "capabilities" | "leaving" | "unbonding" | "jobsOf">;
+type WorkerReads = Pick<Chain, "capabilities" | "capabilitiesHash" | "leaving" | "unbonding" | "jobsOf">;
 
 type Topics = (Hex | null)[];
 
@@ -42,6 +42,8 @@ export function createWorkerReads(context: ReadContext): WorkerReads {
       }).map(({ args }) => fromHex(args.capabilities));
       return declared.findLast((bytes) => toHex(keccak256(bytes)) === hash);
     },
+    capabilitiesHash: (worker = address) =>
+      reach(() => publicClient.readContract({ ...registry, functionName: "capabilitiesHash", args: [worker] })),
     leaving: async (token, worker = address) => {
       const [amount, due] = await reach(() =>
         publicClient.readContract({ ...registry, functionName: "exits", args: [worker, token] }),

@@ -13,7 +13,7 @@ export interface Place {
 
 /** Rows of the index, and what sources tell it beside them. */
 export interface Writer extends Rows {
-  /** A token whose symbol and decimals are wanted. */
+  /** A token, in lower case, whose symbol and decimals are wanted. */
   token(address: string): void;
 }
 

@@ -39,7 +39,7 @@ function searchIndex(name: string): string {
   ];
   return `
 CREATE VIRTUAL TABLE ${name}_words USING fts5(search, content='${name}', content_rowid='position',
-  tokenize="unicode61 remove_diacritics 2", prefix='2 3 4');
+  tokenize="unicode61 remove_diacritics 2", prefix='2 3');
 CREATE TRIGGER ${name}_words_add AFTER INSERT ON ${name} BEGIN INSERT INTO ${columns} ${added} END;
 CREATE TRIGGER ${name}_words_remove AFTER DELETE ON ${name} BEGIN ${removed} END;
 CREATE TRIGGER ${name}_words_change AFTER UPDATE OF search ON ${name} BEGIN

@@ -20,6 +20,9 @@ export interface ChainReader {
   logs(addresses: readonly Hex[], from: number, to: number): Promise<Log[]>;
 }
 
+/** Bytes of one answer: more than the logs of any one block. */
+const MAX_ANSWER = 128 * 1024 * 1024;
+
 const hexNumber = (value: number): Hex => `0x${value.toString(16)}`;
 
 /** Whether nothing answered, as opposed to an answer that refuses. */
@@ -44,7 +47,7 @@ const asBlock = ({ number, hash, parentHash }: RpcBlock): Block => ({ number: Nu
 /** @throws ChainUnreachable from every call, when nothing answers */
 export function createChainReader(rpcUrl: string): ChainReader {
   const client = createPublicClient({
-    transport: http(rpcUrl, { timeout: 30_000, retryCount: 2, retryDelay: 200 }),
+    transport: http(rpcUrl, { timeout: 30_000, retryCount: 2, retryDelay: 200, maxResponseBodySize: MAX_ANSWER }),
     cacheTime: 0,
   }) as PublicClient;
   const request = async (method: string, params: readonly unknown[]): Promise<unknown> => {

@@ -5,9 +5,9 @@ import { IndexError } from "../errors.ts";
 import { sources } from "../sources/index.ts";
 import { lower, type Source, type Writer } from "../sources/source.ts";
 import type { Rows } from "../store/rows.ts";
-import type { Store } from "../store/store.ts";
+import type { IndexedBlock, Store } from "../store/store.ts";
 import type { Block, ChainReader } from "./chain.ts";
-import { createSpan, readBatch, type ReadBatch } from "./read-batch.ts";
+import { createSpan, readBatch, type Range, type ReadBatch } from "./read-batch.ts";
 import { describeTokens } from "./tokens.ts";
 
 /** Reorganisations up to this depth are undone block by block; deeper ones build the index again. */
@@ -103,31 +103,52 @@ export function createFollower(options: FollowerOptions): Follower {
   const writeBatch = (batch: ReadBatch) =>
     store.write(batch, (rows, enter) => applyLogs(createWriter(rows), enter, byAddress, batch.logs, signal));
 
-  /** Reads and writes one range. */
+  /** The next range to read after a block, up to the head. */
+  const plan = (after: IndexedBlock | undefined, head: Block): Range | undefined => {
+    const from = after === undefined ? firstBlock : after.number + 1;
+    const final = from <= head.number - UNDO_BLOCKS;
+    const to = Math.min(from + span.size - 1, final ? head.number - UNDO_BLOCKS : head.number);
+    return to < from ? undefined : { from, to, final, parent: after?.number === from - 1 ? after.hash : undefined };
+  };
+
+  const read = async (range: Range): Promise<ReadBatch> => {
+    const blocks = range.to - range.from + 1;
+    try {
+      const batch = await readBatch(chain, contracts, range);
+      span.succeeded(blocks, batch.logs.length);
+      return batch;
+    } catch (error) {
+      if (!span.failed(error, blocks)) throw error;
+      throw new IndexError("RangeTooLarge", `the endpoint refused ${blocks} blocks at once`, { cause: error });
+    }
+  };
+
+  /** Brings the index to the head. While one batch is written, the next one is read. */
   const step = async (): Promise<"more" | "again" | "idle"> => {
     const head = await chain.head();
     set({ head: head.number, trouble: null });
     if (!(await settle(head))) return "again";
-    const tip = store.tip();
-    const from = tip === undefined ? firstBlock : tip.number + 1;
-    started ??= from;
-    const final = from <= head.number - UNDO_BLOCKS;
-    const last = final ? head.number - UNDO_BLOCKS : head.number;
-    const to = Math.min(from + span.size - 1, last);
-    if (to < from) return "idle";
-    const parent = tip !== undefined && tip.number === from - 1 ? tip.hash : undefined;
+    const start = plan(store.tip(), head);
+    started ??= start?.from;
+    let reading = start && read(start);
     try {
-      const batch = await readBatch(chain, contracts, { from, to, final, parent });
-      await writeBatch(batch);
-      span.succeeded(to - from + 1, batch.logs.length);
+      while (reading !== undefined) {
+        const batch = await reading;
+        const following = plan(batch.hashes.at(-1), head);
+        reading = following && read(following);
+        // its error counts when it is awaited
+        reading?.catch(() => undefined);
+        await writeBatch(batch);
+        await describeTokens(chain, store);
+        if (!state.caughtUp) onProgress(batch.to - started! + 1, head.number - started! + 1);
+      }
     } catch (error) {
-      if (error instanceof IndexError && error.code === "ChainMoved") return "again";
-      if (!span.failed(error, to - from + 1)) throw error;
-      return "more";
+      const code = error instanceof IndexError ? error.code : "";
+      if (code === "RangeTooLarge") return "more";
+      if (code === "ChainMoved") return "again";
+      throw error;
     }
-    await describeTokens(chain, store);
-    if (!state.caughtUp) onProgress(to - started + 1, head.number - started + 1);
-    return to < head.number ? "more" : "idle";
+    return start === undefined ? "idle" : "more";
   };
 
   const run = async (): Promise<void> => {
@@ -145,7 +166,8 @@ export function createFollower(options: FollowerOptions): Follower {
         if (signal.aborted) return;
         if (error instanceof IndexError && error.code === "WrongChain") throw error;
         pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS);
-        const trouble = (error as Error).message.split("\n", 1)[0]!;
+        // the address of an endpoint may hold a key, and everybody can read the status
+        const trouble = (error as Error).message.split("\n", 1)[0]!.replaceAll(chain.rpcUrl, "its endpoint");
         if (trouble !== state.trouble) onNotice(`the chain cannot be read: ${trouble}; trying again`);
         set({ trouble });
       }
@@ -165,10 +187,14 @@ async function isOnChain(
 }
 
 function createWriter(rows: Rows): Writer {
+  const known = new Set<string>();
   return {
     ...rows,
-    token: (address) =>
-      rows.run("INSERT INTO tokens (address, asked) VALUES (?, 0) ON CONFLICT DO NOTHING", lower(address)),
+    token: (address) => {
+      if (known.has(address)) return;
+      known.add(address);
+      rows.run("INSERT INTO tokens (address, asked) VALUES (?, 0) ON CONFLICT DO NOTHING", address);
+    },
   };
 }
 

@@ -58,12 +58,15 @@ export async function readBatch(
   return { from, to, final, logs, hashes: headers.map(({ number, hash }) => ({ number, hash })) };
 }
 
-const FIRST_SPAN = 2_000;
+const FIRST_SPAN = 16;
 const MAX_SPAN = 100_000;
-/** A range with more logs than this is followed by a smaller one, so that transactions and answers stay small. */
-const MANY_LOGS = 2_000;
+const GROWTH = 4;
+/** Answers after which a range that was refused is tried again. */
+const PATIENCE = 200;
+/** Logs of a batch that are aimed at: transactions and answers stay small, requests few. */
+const AIM_LOGS = 1_000;
 
-/** How many blocks to ask for: more while the endpoint answers easily, fewer when it refuses. */
+/** How many blocks to ask for: more while they hold few logs, fewer when they hold many or the endpoint refuses. */
 export interface Span {
   readonly size: number;
   succeeded(blocks: number, logs: number): void;
@@ -73,17 +76,23 @@ export interface Span {
 
 export function createSpan(): Span {
   let size = FIRST_SPAN;
+  let ceiling = MAX_SPAN;
+  let successes = 0;
   return {
     get size() {
       return size;
     },
     succeeded: (blocks, logs) => {
-      if (logs > MANY_LOGS) size = Math.max(1, Math.floor(blocks / 2));
-      else if (blocks === size && logs < MANY_LOGS / 4) size = Math.min(MAX_SPAN, size * 2);
+      // what was refused once may have had another reason: try it again, but seldom
+      if (++successes % PATIENCE === 0) ceiling = Math.min(MAX_SPAN, ceiling * 2);
+      if (logs > AIM_LOGS) size = Math.max(1, Math.floor((blocks * AIM_LOGS) / logs));
+      else if (blocks >= size && logs < AIM_LOGS / GROWTH)
+        size = Math.min(size * GROWTH, ceiling === MAX_SPAN ? MAX_SPAN : Math.ceil((size + ceiling) / 2));
     },
     failed: (error, blocks) => {
       if (blocks <= 1 || !mayBeTooLarge(error)) return false;
-      size = Math.floor(blocks / 2);
+      ceiling = blocks - 1;
+      size = Math.ceil(blocks / 2);
       return true;
     },
   };

@@ -5,6 +5,7 @@ import { parseAmount, tokenInfo, tokenOrDefault, type TokenInfo } from "../roles
 import { deploymentBlock } from "../runtime/address-book.ts";
 import { openKeystore } from "../wallet/keystore.ts";
 import { readPassphrase } from "../wallet/passphrase.ts";
+import { isId } from "./format.ts";
 import { resolveRpc, resolveWallet, type ConnectionOptions } from "./options.ts";
 
 /** Any key can read; reading needs no wallet. */
@@ -35,7 +36,7 @@ export async function openAccount(options: ConnectionOptions): Promise<Chain> {
  * @throws InvalidInputError `NoSuchJob`
  */
 export async function findJob(chain: Chain, prefix: string): Promise<Hex> {
-  const matches = (await chain.jobIds()).filter((jobId) => jobId.startsWith(prefix.toLowerCase()));
+  const matches = (await chain.jobIds()).filter((jobId) => isId(jobId, prefix));
   if (matches.length === 1) return matches[0]!;
   throw new InvalidInputError(
     "NoSuchJob",

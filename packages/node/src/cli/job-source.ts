@@ -3,7 +3,7 @@ import type { IndexClient, IndexedJob } from "@skynet/indexer";
 import { InvalidInputError } from "@skynet/protocol";
 import { describeJob } from "../roles/describe-job.ts";
 import { findJob, openReader } from "./account.ts";
-import { formatAmount } from "./format.ts";
+import { formatAmount, isId } from "./format.ts";
 import { allEntries, chooseIndex, matches, type IndexChoice } from "./index-choice.ts";
 import type { Ui } from "./ui.ts";
 
@@ -54,8 +54,10 @@ function indexSource(index: IndexClient): JobSource {
       return jobs.map(detailsOf);
     },
     show: async (prefix) => {
-      const valid = /^0x[0-9a-f]{0,64}$/i.test(prefix);
-      const { items } = valid ? await index.jobs({ prefix, limit: 2 }) : { items: [] };
+      const [head = ""] = prefix.split("…");
+      const valid = /^0x[0-9a-f]{0,64}$/i.test(head);
+      const page = valid ? await index.jobs({ prefix: head, limit: 200 }) : { items: [] };
+      const items = page.items.filter(({ id }) => isId(id, prefix));
       if (items.length === 1) return detailsOf(items[0]!);
       const message = items.length === 0 ? `the index has no job ${prefix}` : `several jobs begin with ${prefix}`;
       throw new InvalidInputError("NoSuchJob", message, { hint: "npx skynet job list shows the ids" });

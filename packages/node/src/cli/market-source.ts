@@ -1,4 +1,4 @@
-import type { IndexClient } from "@skynet/indexer";
+import type { IndexClient, IndexedToken } from "@skynet/indexer";
 import type { Chain } from "@skynet/contracts";
 import type { Hex } from "@skynet/protocol";
 import {
@@ -12,6 +12,7 @@ import {
 } from "../market/listings.ts";
 import { openReader } from "./account.ts";
 import { allEntries, chooseIndex, matches, type IndexChoice } from "./index-choice.ts";
+import { createTokens, type TokenLookup } from "./shop.ts";
 import type { Ui } from "./ui.ts";
 
 export interface MarketFilter {
@@ -26,6 +27,8 @@ export interface MarketSource {
   /** Oldest first. */
   listings(kind: ContentKind, filter: MarketFilter): Promise<MarketListing[]>;
   offers(filter: MarketFilter): Promise<MarketOffer[]>;
+  /** Symbol and decimals of a token of these. */
+  readonly tokenOf: TokenLookup;
 }
 
 /** The index that is configured, else the chain. */
@@ -38,6 +41,7 @@ function chainSource(chain: Chain): MarketSource {
   const found = (search: string | undefined, { name, description }: MarketListing | MarketOffer) =>
     matches(search, name, description);
   return {
+    tokenOf: createTokens(chain.rpcUrl),
     listings: async (kind, { search, seller, inactive = false }) => {
       const listings = await readListings(chain, { kind, inactive, ...(seller ? { seller } : {}) });
       return listings.filter((listing) => found(search, listing));
@@ -54,12 +58,18 @@ function indexSource(index: IndexClient): MarketSource {
     ...(search === undefined ? {} : { q: search }),
     ...(inactive ? {} : { active: true }),
   });
+  const tokens = new Map<Hex, IndexedToken>();
   return {
+    tokenOf: async (address) => {
+      const { symbol = null, decimals = null } = tokens.get(address) ?? {};
+      return { symbol: symbol ?? `units of ${address}`, decimals: decimals ?? 0 };
+    },
     listings: async (kind, filter) => {
       const { seller } = filter;
       const found = await allEntries(index.listings, { ...queryOf(filter), kind, ...(seller ? { seller } : {}) });
       return found.map(({ id, meta, token, seller: by, active, price, bond, cid, ...rest }) => {
         const { contentRoot, keyCommit, aux, licence } = rest;
+        tokens.set(token.address, token);
         const identity = { listingId: id, kind, seller: by, cid, contentRoot, keyCommit, aux, licence };
         return describeListing({ ...identity, active, token: token.address, price, bond }, meta);
       });
@@ -68,6 +78,7 @@ function indexSource(index: IndexClient): MarketSource {
       const { seller } = filter;
       const found = await allEntries(index.offers, { ...queryOf(filter), ...(seller ? { host: seller } : {}) });
       return found.map(({ id, meta, token, host, active, price, maxLatency, modelId, verifierId, outputTag }) => {
+        tokens.set(token.address, token);
         const identity = { offerId: id, host, modelId, verifierId, outputTag };
         return describeOffer({ ...identity, active, token: token.address, price, maxLatency }, meta);
       });

@@ -17,6 +17,7 @@ import {
   type ModelMetadata,
   type Hex,
 } from "@skynet/protocol";
+import { isId } from "../cli/format.ts";
 
 export type ContentKind = "data" | "model";
 
@@ -146,13 +147,12 @@ export async function readOffers(
  * @throws InvalidInputError `NoSuchListing`
  */
 export function onlyMatch(ids: readonly Hex[], prefix: string, what: string, command: string): Hex {
-  const matches = ids.filter((id) => id.startsWith(prefix.toLowerCase()));
-  if (matches.length === 1 && /^0x[0-9a-f]+$/i.test(prefix)) return matches[0]!;
+  const matches = ids.filter((id) => isId(id, prefix));
+  if (matches.length === 1) return matches[0]!;
+  const text = cleanText(prefix, 70);
   throw new InvalidInputError(
     "NoSuchListing",
-    matches.length === 0 || !/^0x[0-9a-f]*$/i.test(prefix)
-      ? `there is no ${what} ${cleanText(prefix, 70)} on this chain`
-      : `${matches.length} of them begin with ${prefix}`,
+    matches.length === 0 ? `there is no ${what} ${text} on this chain` : `${matches.length} of them begin with ${text}`,
     { hint: `${command} shows the ids` },
   );
 }

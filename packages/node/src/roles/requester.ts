@@ -39,6 +39,7 @@ import { startTrainer } from "../trainer/trainer.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
 import { createJobNetwork, JOBS_TOPIC, updateBytes, type JobCircle } from "./job-network.ts";
+import { serveAdmission } from "./admission.ts";
 import { previewBudget } from "./budget.ts";
 import {
   amountText,
@@ -84,6 +85,7 @@ export async function runRequester(options: RequesterOptions): Promise<Summary> 
     if (options.job.gas === "sponsored") sponsor = await sponsorOwnJobs(node, prepared, options);
     const test = await readTestSet(options.job, trainer, prepared.shape);
     const posted = await findOrPost(node, trainer, prepared, options);
+    await admitWorkers(node, posted.jobId, options.job);
     const result = await lead(node, trainer, prepared, test, posted, options);
     const summary = await writeResults(node, trainer, posted, result, options);
     await savePostedJob(options.dataDir, { ...posted, done: true });
@@ -109,6 +111,13 @@ export async function postJob(options: RequesterOptions): Promise<PostedJob> {
     await trainer.close();
     await node.close();
   }
+}
+
+/** Until the node closes. */
+async function admitWorkers({ host, chain, log }: LocalNode, jobId: Hex, job: JobFile): Promise<void> {
+  const { requirements, workers } = job;
+  if (workers.admission === "requester")
+    await serveAdmission({ host, chain, log, jobId, allow: workers.allow, requirements });
 }
 
 /** The workers of this requester's jobs need no ether; ready before a job is posted. */

@@ -16,8 +16,15 @@ import { parseAmount } from "../../roles/token.ts";
 import { formatAmount, formatBytes, formatSeconds, shortId } from "../format.ts";
 import { addIndexOptions, type IndexChoice } from "../index-choice.ts";
 import { openMarketSource, type MarketFilter } from "../market-source.ts";
-import { addChainOptions, resolveRpc, tokens, withUi, type ConnectionOptions, type JsonOption } from "../options.ts";
-import { addBuyerOptions, addOwnerOptions, buyerNode, createTokens, type BuyerOptions } from "../shop.ts";
+import { addChainOptions, tokens, withUi, type ConnectionOptions, type JsonOption } from "../options.ts";
+import {
+  addBuyerOptions,
+  addOwnerOptions,
+  buyerNode,
+  createTokens,
+  type BuyerOptions,
+  type TokenLookup,
+} from "../shop.ts";
 import { addressArgument, openAccount, openReader } from "../account.ts";
 import { tableText } from "../table.ts";
 
@@ -45,10 +52,8 @@ function sizeText(metadata: MarketListing["metadata"]): string {
   return metadata.architecture.sizes.join("-");
 }
 
-const amounts = (rpcUrl: string) => {
-  const infoOf = createTokens(rpcUrl);
-  return async (token: Hex, value: bigint) => formatAmount(value, await infoOf(token));
-};
+const amounts = (tokenOf: TokenLookup) => async (token: Hex, value: bigint) =>
+  formatAmount(value, await tokenOf(token));
 
 /** A listing or an offer by the first digits of its id. @throws InvalidInputError `NoSuchListing` */
 export async function findSale(
@@ -84,7 +89,7 @@ export function addList(parent: Command, kind: ContentKind): void {
     .action((options: ListOptions) =>
       withUi(options, async (ui) => {
         const source = await openMarketSource(options, ui);
-        const amount = amounts(resolveRpc(options));
+        const amount = amounts(source.tokenOf);
         if (options.answers) {
           const offers = await source.offers(options);
           if (offers.length === 0) ui.line("no such answers are for sale on this chain yet: npx skynet model offer");
@@ -125,14 +130,16 @@ export function addShow(parent: Command, kind: ContentKind): void {
       withUi(options, async (ui) => {
         const chain = await openReader(options);
         const { listing, offer } = await findSale(chain, kind, prefix);
-        const amount = amounts(chain.rpcUrl);
+        const amount = amounts(createTokens(chain.rpcUrl));
         const show = (fields: Record<string, string>) => {
           for (const [name, value] of Object.entries(fields)) if (value !== "") ui.line(`${name.padEnd(13)} ${value}`);
         };
         if (offer) {
-          const { metadata, active, price, token, maxLatency, ...rest } = offer;
+          const { offerId, name, metadata, active, price, token, maxLatency, ...rest } = offer;
           const architecture = metadata?.architecture.sizes.join("-") ?? "";
           show({
+            offerId,
+            name,
             ...rest,
             architecture,
             price: await amount(token, price),
@@ -141,8 +148,10 @@ export function addShow(parent: Command, kind: ContentKind): void {
           });
           return offer;
         }
-        const { metadata, active, price, bond, token, ...rest } = listing!;
+        const { listingId, name, metadata, active, price, bond, token, ...rest } = listing!;
         show({
+          listingId,
+          name,
           ...rest,
           size: sizeText(metadata),
           encrypted: metadata ? formatBytes(metadata.bytes) : "",

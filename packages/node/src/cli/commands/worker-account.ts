@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { SkyNetError, type Hex } from "@skynet/protocol";
+import type { Capabilities } from "@skynet/swarm";
 import { readEarnings } from "../../roles/earnings.ts";
 import { addStake, changePayout, dateText, unstake } from "../../roles/worker-account.ts";
 import { keystoreAddress } from "../../wallet/keystore.ts";
@@ -19,6 +20,8 @@ import type { Ui } from "../ui.ts";
 interface AccountOptions extends ConnectionOptions, JsonOption {
   readonly token?: Hex;
   readonly payout?: Hex;
+  readonly gpu?: string;
+  readonly region?: string;
   readonly worker?: Hex;
 }
 
@@ -43,6 +46,8 @@ function addRegister(worker: Command): void {
   const description = "register this wallet as a worker; a node that takes jobs does it by itself";
   sub(worker, "register", description, "register --payout 0x7e5f... --keystore worker.json")
     .option("--payout <address>", "address that gets the worker's money (default: the worker itself)", addressArgument)
+    .option("--gpu <name>", "graphics processor that jobs may count on; published, as memory and cores are")
+    .option("--region <name>", "where the worker's machine is, such as eu; published")
     .action((options: AccountOptions) =>
       withUi(options, async (ui) => {
         const chain = await openAccount(options);
@@ -52,7 +57,8 @@ function addRegister(worker: Command): void {
             hint: "npx skynet worker payout changes the payout address",
           });
         const payout = options.payout ?? chain.address;
-        await chain.register({ payout });
+        const { ensureRegistered, measureCapabilities } = await import("../../roles/capabilities.ts");
+        await ensureRegistered(chain, measureCapabilities(options), payout);
         ui.line(`registered ${chain.address}; its money goes to ${payout}`);
         return { worker: chain.address, payout };
       }),
@@ -130,13 +136,16 @@ async function showStatus(ui: Ui, address: Hex | undefined, options: AccountOpti
   const worker = address ?? (await keystoreAddress(resolveWallet(options).keystore));
   const chain = await openReader(options);
   const token = await resolveToken(chain, options.token);
-  const [{ registered, payout }, score, balances, leaving, jobs] = await Promise.all([
+  const { decodeCapabilities } = await import("@skynet/swarm");
+  const [{ registered, payout }, score, balances, leaving, jobs, declared] = await Promise.all([
     chain.worker(worker),
     chain.reputation(worker),
     chain.balances(token.address, worker),
     chain.leaving(token.address, worker),
     readEarnings(chain, worker),
+    chain.capabilities(worker),
   ]);
+  const capabilities = declared && decodeCapabilities(declared);
   const running = jobs.filter(({ phase }) => phase !== "SETTLED").map(({ jobId }) => jobId);
   const amount = (value: bigint) => formatAmount(value, token);
   const leavingText =
@@ -145,11 +154,26 @@ async function showStatus(ui: Ui, address: Hex | undefined, options: AccountOpti
     ["worker", worker],
     ["registered", registered ? "yes" : "no (npx skynet worker register)"],
     ["payout", payout ?? "none"],
+    ["machine", capabilities ? machineText(capabilities) : "nothing is declared"],
     ["stake", `${amount(balances.freeStake)} free, ${amount(balances.lockedStake)} locked in jobs${leavingText}`],
     ["balance", `${amount(balances.wallet)} in the wallet, ${amount(balances.ledger)} in the Ledger`],
     ["rounds", `${score.roundsPaid} paid, ${score.roundsMissed} missed, ${score.slashes} slashes`],
     ["jobs", `${jobs.length}, of which ${running.length} run`],
   ];
   for (const [name, text] of rows) ui.line(`${name!.padEnd(11)} ${text}`);
-  return { worker, registered, payout, token: token.address, ...balances, leaving, score, jobs: jobs.length, running };
+  return {
+    worker,
+    registered,
+    payout,
+    capabilities,
+    token: token.address,
+    ...balances,
+    leaving,
+    score,
+    jobs: jobs.length,
+    running,
+  };
 }
+
+const machineText = ({ memoryGiB, cores, gpu, region }: Capabilities): string =>
+  `${memoryGiB} GiB, ${cores} cores${gpu === undefined ? "" : `, ${gpu}`}${region === undefined ? "" : `, in ${region}`}`;

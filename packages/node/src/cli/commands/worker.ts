@@ -21,6 +21,8 @@ interface WorkerOptions extends ConnectionOptions, JsonOption, ProofOptions {
   readonly listen: string;
   readonly minPrice: string;
   readonly maxStake: string;
+  readonly gpu?: string;
+  readonly region?: string;
   readonly once?: true;
   readonly sponsor?: boolean;
   readonly withdraw?: true;
@@ -37,6 +39,8 @@ export function addWorker(program: Command): void {
     .option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0")
     .option("--min-price <tokens>", "least pay for one round", tokens, "0")
     .option("--max-stake <tokens>", "most stake to lock in one job", tokens, "1000")
+    .option("--gpu <name>", "graphics processor that jobs may count on; published, as memory and cores are")
+    .option("--region <name>", "where this machine is, such as eu; published")
     .option("--once", "end after one job")
     .option(
       "--sponsor",
@@ -53,14 +57,16 @@ export function addWorker(program: Command): void {
     )
     .action((options: WorkerOptions) =>
       withUi(options, async (ui) => {
+        // Its modules are large; the subcommands do without them.
+        const { measureCapabilities } = await import("../../roles/capabilities.ts");
+        const { runWorker } = await import("../../roles/worker.ts");
+        const capabilities = measureCapabilities(options);
         const signal = shutdownSignal();
         const connection = resolveConnection(options);
         const privateKey = await openKeystore(
           connection.keystore,
           await readPassphrase(connection, "Passphrase of the worker's wallet"),
         );
-        // Its modules are large; the subcommands do without them.
-        const { runWorker } = await import("../../roles/worker.ts");
         await runWorker({
           rpcUrl: connection.rpcUrl,
           relays: connection.relays,
@@ -69,6 +75,7 @@ export function addWorker(program: Command): void {
           listen: [options.listen],
           threads: options.threads,
           referenceString: options.srs,
+          capabilities,
           minPrice: options.minPrice,
           maxStake: options.maxStake,
           once: options.once ?? false,
