@@ -6,7 +6,7 @@ import { fromHex, toHex, type Hex } from "@skynet/protocol";
 import { createTestClient, http } from "viem";
 import { generatePrivateKey, privateKeyToAddress } from "viem/accounts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { describeJob } from "../packages/node/src/roles/describe-job.ts";
+import { describeAccess, describeJob } from "../packages/node/src/roles/describe-job.ts";
 import { startTestNetwork, type TestNetwork } from "./support/network.ts";
 import { writeTinyJob } from "./support/tiny-job.ts";
 
@@ -93,10 +93,10 @@ describe("workers and jobs find each other", () => {
     expect(joined.proveMs).toBeGreaterThan(0);
     expect(await again.event("summary", 60_000)).toMatchObject({ outcome: "COMPLETED" });
     const { state, spec } = await chain.job(jobId);
-    expect(await describeJob(chain, jobId)).toMatchObject({
+    expect(await describeJob(chain, jobId)).toMatchObject({ offers: "2 TEST rising to 8 TEST" });
+    expect(describeAccess(spec.admitter, await chain.meta(jobId))).toEqual({
       requirements: "0.1 GiB, 1 cores, in eu",
       admission: `by ${spec.requester}`,
-      offers: "2 TEST rising to 8 TEST",
     });
     expect(state.workers).toEqual([near.address]);
     expect(state.price).toBeGreaterThanOrEqual(5n * SKY);

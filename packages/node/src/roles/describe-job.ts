@@ -10,7 +10,7 @@ export async function describeJob(chain: Chain, jobId: Hex) {
   const { spec, state, modelId } = await chain.job(jobId);
   const token = await tokenInfo(chain.rpcUrl, spec.token);
   const money = await chain.money(jobId);
-  const { name, zk, requirements } = await readMetadata(chain, jobId);
+  const { name, zk } = readMetadata(await chain.meta(jobId));
   const [from, to] = [formatAmount(spec.priceMin, token), formatAmount(spec.priceMax, token)];
   return {
     jobId,
@@ -25,8 +25,6 @@ export async function describeJob(chain: Chain, jobId: Hex) {
     offers: spec.priceMin === spec.priceMax ? to : `${from} rising to ${to}`,
     price: formatAmount(state.price, token),
     stake: formatAmount(spec.stake, token),
-    requirements: requirements === undefined ? "none" : requirementsText(requirements),
-    admission: spec.admitter === zeroAddress ? "open" : `by ${spec.admitter}`,
     budget: formatAmount(money.budget, token),
     paid: formatAmount(money.paid, token),
     refunded: formatAmount(money.refunded, token),
@@ -36,10 +34,19 @@ export async function describeJob(chain: Chain, jobId: Hex) {
   };
 }
 
+/** Whom a job takes, in words. */
+export function describeAccess(admitter: string, meta: Uint8Array): { requirements: string; admission: string } {
+  const { requirements } = readMetadata(meta);
+  return {
+    requirements: requirements === undefined ? "none" : requirementsText(requirements),
+    admission: admitter === zeroAddress ? "open" : `by ${admitter}`,
+  };
+}
+
 /** Metadata comes from strangers: a malformed one must not hide the job. */
-async function readMetadata(chain: Chain, jobId: Hex) {
+function readMetadata(meta: Uint8Array) {
   try {
-    const { name, circuit, requirements } = decodeMetadata(await chain.meta(jobId));
+    const { name, circuit, requirements } = decodeMetadata(meta);
     return { name, zk: circuit?.hiding !== false, requirements };
   } catch {
     return { name: "(metadata not readable)", zk: false, requirements: undefined };
