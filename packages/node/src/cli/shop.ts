@@ -120,10 +120,8 @@ export async function buyerNode(options: BuyerOptions) {
   };
 }
 
-export type TokenLookup = (token: Hex) => Promise<TokenInfo>;
-
 /** Symbols and decimals of tokens; a token that answers nonsense is shown in its units. */
-export function createTokens(rpcUrl: string): TokenLookup {
+export function createTokens(rpcUrl: string): (token: Hex) => Promise<TokenInfo> {
   const known = new Map<Hex, Promise<TokenInfo>>();
   return (token) => {
     let info = known.get(token);
