@@ -31,6 +31,7 @@ import { formatAmount, formatBytes, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import type { JobFile } from "../job-file.ts";
 import type { Summary } from "../report/summary.ts";
+import { serveAdmission } from "../admission/serve.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { readInputFile } from "../runtime/files.ts";
 import { limitsForJob } from "../sponsor/limits.ts";
@@ -39,7 +40,6 @@ import { startTrainer } from "../trainer/trainer.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
 import { createJobNetwork, JOBS_TOPIC, updateBytes, type JobCircle } from "./job-network.ts";
-import { serveAdmission } from "./admission.ts";
 import { previewBudget } from "./budget.ts";
 import {
   amountText,
@@ -85,7 +85,7 @@ export async function runRequester(options: RequesterOptions): Promise<Summary> 
     if (options.job.gas === "sponsored") sponsor = await sponsorOwnJobs(node, prepared, options);
     const test = await readTestSet(options.job, trainer, prepared.shape);
     const posted = await findOrPost(node, trainer, prepared, options);
-    await admitWorkers(node, posted.jobId, options.job);
+    await admitWorkers(node, trainer, prepared, posted.jobId, options.job);
     const result = await lead(node, trainer, prepared, test, posted, options);
     const summary = await writeResults(node, trainer, posted, result, options);
     await savePostedJob(options.dataDir, { ...posted, done: true });
@@ -114,10 +114,20 @@ export async function postJob(options: RequesterOptions): Promise<PostedJob> {
 }
 
 /** Until the node closes. */
-async function admitWorkers({ host, chain, log }: LocalNode, jobId: Hex, job: JobFile): Promise<void> {
-  const { requirements, workers } = job;
-  if (workers.admission === "requester")
-    await serveAdmission({ host, chain, log, jobId, allow: workers.allow, requirements });
+async function admitWorkers(
+  { host, chain, log }: LocalNode,
+  trainer: Trainer,
+  { shape }: PreparedModel,
+  jobId: Hex,
+  { requirements, workers, training }: JobFile,
+): Promise<void> {
+  if (workers.admission !== "requester") return;
+  const { proof } = shape;
+  const challenge =
+    workers.challenge === undefined || proof === undefined
+      ? undefined
+      : { seconds: workers.challenge, trainer, shape: { ...shape, proof }, batchSize: training.batchSize };
+  await serveAdmission({ host, chain, log, jobId, allow: workers.allow, requirements, challenge });
 }
 
 /** The workers of this requester's jobs need no ether; ready before a job is posted. */
