@@ -99,7 +99,7 @@ beforeAll(async () => {
   verifier = at;
   const modelId = system.weightsId((await commit(weights)).points);
   const token = host.addresses.testToken;
-  terms = { modelId, verifierId, outputTag: toHex(key.outputTag), token, price: 40n, maxLatency: 600 };
+  terms = { modelId, verifierId, outputTag: toHex(key.outputTag), token, price: 40n, maxLatency: 600, meta: "0x" };
   xId = inputId(key, new Map(), x);
 });
 afterAll(async () => {

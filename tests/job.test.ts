@@ -125,20 +125,6 @@ describe("a job on a local network of processes", () => {
     expect(summary).toMatchObject({ outcome: "EXPIRED", paid: "0", burned: "0" });
     expect(summary.refunded).toBe(summary.budget);
   });
-
-  it("goes on where it was when the requester is killed and started again", { timeout: 120_000 }, async () => {
-    network = await startTestNetwork(3);
-    const job = await writeSmallJob(path.join(network.folder, "job"), { rounds: 3 });
-    const first = network.train(job);
-    const { jobId } = await first.event("posted");
-    await first.event("round", 60_000);
-    first.process.kill("SIGKILL");
-    const second = network.train(job);
-    expect((await second.event("posted")).jobId).toBe(jobId);
-    const summary = await summaryOf(second);
-    expect(summary).toMatchObject({ outcome: "COMPLETED", rounds: 3, statesIdentical: true });
-    expectBalanced(summary);
-  });
 });
 
 /** CIDs of the encrypted batches in a requester's store: its largest blocks but the model. */

@@ -3,7 +3,7 @@ import path from "node:path";
 import { describe, expect, it } from "vitest";
 
 /** A package imports only packages before it in this list (docs/architecture.md). */
-const order = ["protocol", "onnx", "proof", "contracts", "network", "storage", "swarm", "node"];
+const order = ["protocol", "onnx", "proof", "contracts", "network", "storage", "indexer", "swarm", "node"];
 const packages = path.join(import.meta.dirname, "..", "packages");
 
 function sourcesOf(name: string): string[] {

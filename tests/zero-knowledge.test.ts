@@ -32,7 +32,7 @@ it("a job without zero knowledge is not posted on any chain but the development 
     const posting = runRequester({
       job,
       rpcUrl: anvil.rpcUrl,
-      relays: [relay.multiaddrs()[0]!],
+      relays: [relay.host.multiaddrs()[0]!],
       privateKey,
       dataDir: path.join(folder, "requester"),
       listen,

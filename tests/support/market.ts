@@ -56,12 +56,15 @@ export async function startTestMarket(): Promise<TestMarket> {
         privateKey,
         home,
         run: async (...args) => {
-          const done = await skynet([...args, ...wallet, "--json"], { env });
+          const reads = args[1] === "list" || args[1] === "show";
+          const done = await skynet([...args, ...(reads ? [] : wallet), "--json"], { env });
           const result = eventsOf(done.stdout).findLast(({ event }) => event === "result" || event === "error") ?? {};
           return { ...done, result };
         },
         start: (...args) => {
-          const child = startChild([...args, ...wallet], { env: { ...process.env, ...env } });
+          const child = startChild(args[0] === "index" ? args : [...args, ...wallet], {
+            env: { ...process.env, ...env },
+          });
           children.push(child);
           return child;
         },

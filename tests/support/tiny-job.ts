@@ -16,6 +16,7 @@ export interface TinyJob {
   readonly beacon?: "test" | "blockhash";
   readonly stake?: number;
   readonly maxFailedRounds?: number;
+  readonly gas?: "own" | "sponsored";
   readonly windows?: Partial<Record<"join" | "ready" | "commit" | "draw" | "prove" | "merge" | "deliver", number>>;
 }
 
@@ -81,6 +82,7 @@ payment: { pricePerRound: 10, stake: ${stake}, missPenalty: 1, mergeFee: 0.5 }
 verification: { segment: 2, auditPercent: ${auditPercent}, beacon: ${beacon}, circuit: ${JSON.stringify(tinyCircuit)} }
 windows: ${JSON.stringify(windows)}
 maxFailedRounds: ${maxFailedRounds}
+gas: ${options.gas ?? "own"}
 `,
   );
   return file;

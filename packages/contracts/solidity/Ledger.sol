@@ -5,16 +5,28 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ILedger} from "./interfaces/ILedger.sol";
 import {Accounts} from "./libraries/Accounts.sol";
 import {Siblings} from "./libraries/Siblings.sol";
+import {Authorization, SignedActions} from "./SignedActions.sol";
 
 /// @title The one contract that holds tokens.
 /// @notice Tokens enter by `deposit` and leave by `withdraw`; everything between is bookkeeping. No owner, no fee, no
 /// pause. Rebasing tokens are not supported; a token that takes a fee on transfer is refused.
-contract Ledger is ILedger, ReentrancyGuardTransient {
+contract Ledger is ILedger, SignedActions, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
+    /// @notice An EIP-2612 permit for the Ledger; all zero when the token has none and an approval is there.
+    struct Permit {
+        uint256 deadline;
+        uint8 v;
+        bytes32 r;
+        bytes32 s;
+    }
+
+    bytes32 private constant DEPOSIT_TYPEHASH =
+        keccak256("Deposit(address signer,address token,address to,uint256 amount,uint256 nonce,uint64 expiry)");
     uint256 private constant MAX_AMOUNT = 1 << 120;
 
     address public immutable workerRegistry;
@@ -36,7 +48,7 @@ contract Ledger is ILedger, ReentrancyGuardTransient {
     error ZeroAmount();
     error BadAmount();
 
-    constructor() {
+    constructor() EIP712("SkyNet", "1") {
         workerRegistry = Siblings.addressOf(msg.sender, Siblings.WORKER_REGISTRY);
         jobBoard = Siblings.addressOf(msg.sender, Siblings.JOB_BOARD);
         catalog = Siblings.addressOf(msg.sender, Siblings.CATALOG);
@@ -54,16 +66,8 @@ contract Ledger is ILedger, ReentrancyGuardTransient {
         return balance[token][Accounts.user(owner)];
     }
 
-    function deposit(address token, address to, uint256 amount) public nonReentrant {
-        require(amount > 0, ZeroAmount());
-        require(amount <= MAX_AMOUNT, BadAmount());
-        uint256 before = IERC20(token).balanceOf(address(this));
-        IERC20(token).safeTransferFrom(msg.sender, address(this), amount);
-        uint256 received = IERC20(token).balanceOf(address(this)) - before;
-        require(received == amount, FeeOnTransfer(amount, received));
-        balance[token][Accounts.user(to)] += amount;
-        total[token] += amount;
-        emit Deposited(token, msg.sender, to, amount);
+    function deposit(address token, address to, uint256 amount) external {
+        collect(token, msg.sender, to, amount);
     }
 
     /// @notice A permit that somebody else has sent first must not stop the deposit, so its failure is ignored.
@@ -76,8 +80,22 @@ contract Ledger is ILedger, ReentrancyGuardTransient {
         bytes32 r,
         bytes32 s
     ) external {
-        try IERC20Permit(token).permit(msg.sender, address(this), amount, deadline, v, r, s) {} catch {}
-        deposit(token, to, amount);
+        usePermit(token, msg.sender, amount, Permit(deadline, v, r, s));
+        collect(token, msg.sender, to, amount);
+    }
+
+    /// @notice The same for an owner without gas. The permit alone is no consent, because its failure is ignored: with
+    /// an older approval anybody could move the owner's tokens in. So the owner signs the deposit, too.
+    function depositFor(
+        address token,
+        address to,
+        uint256 amount,
+        Permit calldata permit,
+        Authorization calldata by
+    ) external {
+        consume(by, keccak256(abi.encode(DEPOSIT_TYPEHASH, by.signer, token, to, amount, by.nonce, by.expiry)));
+        usePermit(token, by.signer, amount, permit);
+        collect(token, by.signer, to, amount);
     }
 
     function withdraw(address token, address to, uint256 amount) external {
@@ -97,6 +115,25 @@ contract Ledger is ILedger, ReentrancyGuardTransient {
     /// @notice Moves a user's money into an escrow of the calling module, which has the user's consent.
     function pull(address token, address user, bytes32 localId, uint256 amount) external onlyModule {
         transfer(token, Accounts.user(user), Accounts.escrow(msg.sender, localId), amount);
+    }
+
+    function usePermit(address token, address owner, uint256 amount, Permit memory permit) private {
+        try IERC20Permit(token).permit(
+            owner, address(this), amount, permit.deadline, permit.v, permit.r, permit.s
+        ) {} catch {}
+    }
+
+    /// @dev `from` has sent or signed this.
+    function collect(address token, address from, address to, uint256 amount) private nonReentrant {
+        require(amount > 0, ZeroAmount());
+        require(amount <= MAX_AMOUNT, BadAmount());
+        uint256 before = IERC20(token).balanceOf(address(this));
+        IERC20(token).safeTransferFrom(from, address(this), amount);
+        uint256 received = IERC20(token).balanceOf(address(this)) - before;
+        require(received == amount, FeeOnTransfer(amount, received));
+        balance[token][Accounts.user(to)] += amount;
+        total[token] += amount;
+        emit Deposited(token, from, to, amount);
     }
 
     function pay(address token, address owner, address to, uint256 amount) private nonReentrant {

@@ -7,11 +7,12 @@ import {IWorkerRegistry} from "./interfaces/IWorkerRegistry.sol";
 import {Accounts} from "./libraries/Accounts.sol";
 import {Siblings} from "./libraries/Siblings.sol";
 import {Signatures} from "./libraries/Signatures.sol";
+import {Authorization, SignedActions} from "./SignedActions.sol";
 
 /// @title Workers, their stakes and their counters.
 /// @notice A worker is the address of its node's hot key; money leaves only to `payout`, which the hot key cannot
 /// change. Stakes are per token, because the stake rule compares them with prices in that token.
-contract WorkerRegistry is IWorkerRegistry, EIP712 {
+contract WorkerRegistry is IWorkerRegistry, SignedActions {
     struct Worker {
         address payout;
         uint40 since; // block of the registration, where the event with the public key is
@@ -39,6 +40,16 @@ contract WorkerRegistry is IWorkerRegistry, EIP712 {
     }
 
     bytes32 private constant REGISTER_TYPEHASH = keccak256("Register(address worker,address payout,bytes32 capsHash)");
+    bytes32 private constant CAPABILITIES_TYPEHASH =
+        keccak256("Capabilities(address worker,bytes32 capsHash,uint256 nonce,uint64 expiry)");
+    bytes32 private constant PAYOUT_TYPEHASH =
+        keccak256("Payout(address signer,address worker,address payout,uint256 nonce,uint64 expiry)");
+    bytes32 private constant STAKE_TYPEHASH =
+        keccak256("Stake(address signer,address token,address worker,uint128 amount,uint256 nonce,uint64 expiry)");
+    bytes32 private constant UNSTAKE_TYPEHASH =
+        keccak256("Unstake(address signer,address token,address worker,uint128 amount,uint256 nonce,uint64 expiry)");
+    bytes32 private constant EPOCH_TYPEHASH =
+        keccak256("Epoch(address signer,address worker,uint256 nonce,uint64 expiry)");
     uint256 private constant MAX_CAPABILITIES = 1024;
     /// @dev All stakes of a token sit in one escrow account of this contract.
     bytes32 private constant STAKES = bytes32(0);
@@ -108,37 +119,43 @@ contract WorkerRegistry is IWorkerRegistry, EIP712 {
     }
 
     function setCapabilities(bytes calldata capabilities) external {
-        requireRegistered(msg.sender);
-        storeCapabilities(msg.sender, capabilities);
-        emit CapabilitiesSet(msg.sender, capabilities);
+        describe(msg.sender, capabilities);
+    }
+
+    function setCapabilitiesFor(bytes calldata capabilities, Authorization calldata by) external {
+        consume(by, keccak256(abi.encode(CAPABILITIES_TYPEHASH, by.signer, keccak256(capabilities), by.nonce, by.expiry)));
+        describe(by.signer, capabilities);
     }
 
     /// @notice Only the present payout address may name the next one: a stolen hot key cannot redirect money.
     function setPayout(address worker, address payout) external {
-        require(msg.sender == workers[worker].payout, NotPayout());
-        require(payout != address(0), BadPayout());
-        workers[worker].payout = payout;
-        emit PayoutSet(worker, payout);
+        redirect(msg.sender, worker, payout);
+    }
+
+    function setPayoutFor(address worker, address payout, Authorization calldata by) external {
+        consume(by, keccak256(abi.encode(PAYOUT_TYPEHASH, by.signer, worker, payout, by.nonce, by.expiry)));
+        redirect(by.signer, worker, payout);
     }
 
     /// @notice Moves `amount` from the sender's Ledger balance into the free stake of a registered worker.
     function addStake(address token, address worker, uint128 amount) external {
-        requireRegistered(worker);
-        require(amount > 0, ZeroAmount());
-        ledger.pull(token, msg.sender, STAKES, amount);
-        stakes[worker][token].free += amount;
-        emit StakeAdded(worker, token, amount);
+        fund(msg.sender, token, worker, amount);
+    }
+
+    /// @notice The same from the Ledger balance of the signer, which is most often the worker itself.
+    function addStakeFor(address token, address worker, uint128 amount, Authorization calldata by) external {
+        consume(by, keccak256(abi.encode(STAKE_TYPEHASH, by.signer, token, worker, amount, by.nonce, by.expiry)));
+        fund(by.signer, token, worker, amount);
     }
 
     /// @notice A second call merges with the first and restarts the wait.
     function beginUnstake(address token, address worker, uint128 amount) external {
-        requireWorkerOrPayout(worker);
-        require(amount > 0, ZeroAmount());
-        takeFree(stakes[worker][token], amount);
-        Exit storage exit = exits[worker][token];
-        exit.amount += amount;
-        exit.due = uint40(block.timestamp + unbonding);
-        emit UnstakeBegun(worker, token, exit.amount, exit.due);
+        withdrawStake(msg.sender, token, worker, amount);
+    }
+
+    function beginUnstakeFor(address token, address worker, uint128 amount, Authorization calldata by) external {
+        consume(by, keccak256(abi.encode(UNSTAKE_TYPEHASH, by.signer, token, worker, amount, by.nonce, by.expiry)));
+        withdrawStake(by.signer, token, worker, amount);
     }
 
     function finishUnstake(address token, address worker) external {
@@ -152,9 +169,12 @@ contract WorkerRegistry is IWorkerRegistry, EIP712 {
 
     /// @notice Cancels every outstanding `Accept` signature of the worker.
     function bumpEpoch(address worker) external {
-        requireWorkerOrPayout(worker);
-        uint32 epoch = ++workers[worker].epoch;
-        emit EpochBumped(worker, epoch);
+        nextEpoch(msg.sender, worker);
+    }
+
+    function bumpEpochFor(address worker, Authorization calldata by) external {
+        consume(by, keccak256(abi.encode(EPOCH_TYPEHASH, by.signer, worker, by.nonce, by.expiry)));
+        nextEpoch(by.signer, worker);
     }
 
     function lock(bytes32 jobId, address worker, address token, uint128 amount)
@@ -211,6 +231,44 @@ contract WorkerRegistry is IWorkerRegistry, EIP712 {
         emit Registered(worker, payout, publicKey, capabilities);
     }
 
+    function describe(address worker, bytes calldata capabilities) private {
+        requireRegistered(worker);
+        storeCapabilities(worker, capabilities);
+        emit CapabilitiesSet(worker, capabilities);
+    }
+
+    function redirect(address by, address worker, address payout) private {
+        require(by == workers[worker].payout, NotPayout());
+        require(payout != address(0), BadPayout());
+        workers[worker].payout = payout;
+        emit PayoutSet(worker, payout);
+    }
+
+    /// @dev `from` has sent or signed this.
+    function fund(address from, address token, address worker, uint128 amount) private {
+        requireRegistered(worker);
+        require(amount > 0, ZeroAmount());
+        ledger.pull(token, from, STAKES, amount);
+        stakes[worker][token].free += amount;
+        emit StakeAdded(worker, token, amount);
+    }
+
+    function withdrawStake(address by, address token, address worker, uint128 amount) private {
+        requireWorkerOrPayout(by, worker);
+        require(amount > 0, ZeroAmount());
+        takeFree(stakes[worker][token], amount);
+        Exit storage exit = exits[worker][token];
+        exit.amount += amount;
+        exit.due = uint40(block.timestamp + unbonding);
+        emit UnstakeBegun(worker, token, exit.amount, exit.due);
+    }
+
+    function nextEpoch(address by, address worker) private {
+        requireWorkerOrPayout(by, worker);
+        uint32 epoch = ++workers[worker].epoch;
+        emit EpochBumped(worker, epoch);
+    }
+
     function storeCapabilities(address worker, bytes calldata capabilities) private {
         require(capabilities.length <= MAX_CAPABILITIES, CapabilitiesTooLong());
         capabilitiesHash[worker] = keccak256(capabilities);
@@ -231,8 +289,8 @@ contract WorkerRegistry is IWorkerRegistry, EIP712 {
         require(workers[worker].payout != address(0), NotRegistered());
     }
 
-    function requireWorkerOrPayout(address worker) private view {
+    function requireWorkerOrPayout(address by, address worker) private view {
         requireRegistered(worker);
-        require(msg.sender == worker || msg.sender == workers[worker].payout, NotPayout());
+        require(by == worker || by == workers[worker].payout, NotPayout());
     }
 }

@@ -18,6 +18,8 @@ export interface AnvilOptions {
   readonly port?: number;
   /** Seconds between blocks, default 1; 0 makes a block for each transaction. */
   readonly blockTimeSeconds?: number;
+  /** Seconds between writes of the state, default 1; what came after the last one is lost in a crash. */
+  readonly stateIntervalSeconds?: number;
   /** Default 31337, the development chain. */
   readonly chainId?: number;
   /** Receives what anvil prints. */
@@ -114,8 +116,8 @@ async function waitUntilReady(child: ChildProcess, url: string, output: readonly
 function argumentsFor(options: AnvilOptions, port: number): string[] {
   const blockTime = options.blockTimeSeconds ?? 1;
   const network = `--host 127.0.0.1 --port ${port} --chain-id ${options.chainId ?? DEVELOPMENT_CHAIN_ID} --hardfork prague`;
-  const { dataDir } = options;
-  const keep = ["--state-interval", "1", "--preserve-historical-states"];
+  const { dataDir, stateIntervalSeconds = 1 } = options;
+  const keep = ["--state-interval", String(stateIntervalSeconds), "--preserve-historical-states"];
   const storage = dataDir === undefined ? [] : ["--state", stateFile(dataDir), ...keep];
   const mining = blockTime > 0 ? ["--block-time", String(blockTime)] : [];
   return [...network.split(" "), ...storage, ...mining, ...(options.extraArguments ?? [])];

@@ -276,7 +276,7 @@ describe("times of a purchase", () => {
   };
 
   test("windows are short on a development chain", async () => {
-    expect(await buyer.catalog.windows()).toEqual({ delivery: 60, cancel: 10, complaint: 10 });
+    expect(await buyer.catalog.windows()).toEqual({ delivery: 60, cancel: 30, complaint: 10 });
   });
 
   test("the seller delivers until the last second, then only the refund is left", async () => {
@@ -295,19 +295,19 @@ describe("times of a purchase", () => {
     await expect(stranger.catalog.tick(orderId)).rejects.toMatchObject({ code: "WrongState" });
   });
 
-  test("the buyer cancels from the tenth second until delivery", async () => {
+  test("the buyer cancels from the thirtieth second until delivery", async () => {
     const { listingId, orderId, at } = await start();
-    await chain.jumpTo(at + 9);
+    await chain.jumpTo(at + 29);
     await expect(buyer.catalog.cancel(orderId)).rejects.toMatchObject({ code: "TooEarly" });
-    await chain.jumpTo(at + 10);
+    await chain.jumpTo(at + 30);
     await expect(seller.catalog.cancel(orderId)).rejects.toMatchObject({ code: "NotBuyer" });
     const back = await chain.checkpoint();
-    await chain.jumpTo(at + 10);
+    await chain.jumpTo(at + 30);
     expect(await changes(() => buyer.catalog.cancel(orderId))).toEqual([0n, 100n]);
     expect((await buyer.catalog.listing(listingId)).bond).toBe(250n);
     await expect(seller.catalog.deliver(orderId, rightDelivery())).rejects.toMatchObject({ code: "WrongState" });
     await back();
-    await chain.jumpTo(at + 11);
+    await chain.jumpTo(at + 31);
     await seller.catalog.deliver(orderId, rightDelivery());
     await expect(buyer.catalog.cancel(orderId)).rejects.toMatchObject({ code: "WrongState" });
   });
@@ -354,6 +354,7 @@ describe("the bond", () => {
     expect(await changes(() => buyer.catalog.complain(orderId, buyerSecret))).toEqual([0n, 200n]);
     await chain.advance(10);
     expect(await changes(() => buyer.catalog.tick(second.orderId))).toEqual([200n, 0n]);
+    await chain.advance(25);
     expect(await changes(() => buyer.catalog.cancel(third.orderId))).toEqual([50n, 100n]);
     const returned = (await buyer.catalog.events({ listingId })).filter(({ name }) => name === "BondReturned");
     expect(returned.map(({ args }) => "amount" in args && args.amount)).toEqual([100n, 50n]);

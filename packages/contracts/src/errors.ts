@@ -4,6 +4,8 @@ import { explainError } from "./explanations.ts";
 /** A contract refused a call. `code` is the name of the Solidity error, `details` its arguments. */
 export class ChainError extends SkyNetError {
   readonly details: readonly unknown[];
+  /** Gas that the refusal cost: none, unless the transaction was in a block by then. */
+  gasUsed = 0n;
 
   constructor(code: string, details: readonly unknown[] = [], cause?: unknown) {
     const known = explainError(code);

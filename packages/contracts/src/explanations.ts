@@ -118,6 +118,10 @@ const jobs = {
     message: "an update does not belong to what its seat committed",
     hint: "take idEnd and root from the seat's commitment",
   },
+  BadNonce: {
+    message: "the signature names another nonce than the signer's next one: it was used, or another one came first",
+    hint: "look whether it has taken effect; if not, sign again",
+  },
   WrongEpoch: { message: "the worker has cancelled its outstanding signatures", hint: "ask the worker for a new one" },
   WrongMode: {
     message: "the job checks its results in another way",
@@ -158,7 +162,7 @@ const market = {
     message: "the delivered key is the committed one",
     hint: "open the content with it; the complaint has changed nothing",
   },
-  MetaTooLong: { message: "the metadata of a listing exceeds 4 KiB", hint: "put the rest into the content" },
+  MetaTooLong: { message: "the metadata exceeds 4 KiB", hint: "shorten it, or put the rest into the content" },
   NotActive: {
     message: "the listing or offer has ended, or there is none",
     hint: "look for another one; open orders go on",
@@ -284,8 +288,8 @@ const tokens = {
 const client = {
   Error: { message: "the contract refused the call", hint: "read the reason in the message" },
   NoGasMoney: {
-    message: "the account cannot pay for gas",
-    hint: "send it some of the chain's currency, or let somebody else send the signed action",
+    message: "the account has too little ether for the gas",
+    hint: "send some ether to it; a worker can let a sponsor pay: --sponsor",
   },
   Panic: {
     message: "the contract stopped at an arithmetic or access error",

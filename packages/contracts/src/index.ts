@@ -10,6 +10,8 @@ export {
   verifierRegistryAbi,
   workerRegistryAbi,
 } from "./chain/abi.ts";
+export { accountMessageTypes, recoverAccountMessage, signAccountMessage } from "./chain/account-signatures.ts";
+export type { AccountDomain, AccountMessageKind } from "./chain/account-signatures.ts";
 export { addressOfPublicKey, createChain } from "./chain/create.ts";
 export type { ChainOptions } from "./chain/create.ts";
 export type { ChainJobEvent, EventPlace, JobMoney } from "./chain/events.ts";
@@ -33,7 +35,9 @@ export type {
 export type { BoardCall } from "./chain/proofs.ts";
 export { hashJobMessage, jobMessageTypes, recoverJobMessage, signJobMessage } from "./chain/signatures.ts";
 export type { JobDomain, JobMessageKind, JobMessages } from "./chain/signatures.ts";
-export type { WriteOptions } from "./chain/transactions.ts";
+export { forwardable } from "./chain/signed-forms.ts";
+export { rawCallOf } from "./chain/transactions.ts";
+export type { Call, RawCall, WriteOptions } from "./chain/transactions.ts";
 export type {
   Admission,
   Chain,
@@ -43,7 +47,11 @@ export type {
   ChainVerifier,
   ChainWorker,
   PollOptions,
+  LeavingStake,
+  MinedTransaction,
   ProofStatement,
+  RoutedChain,
+  RoutedSend,
   SeatUpdate,
   SignedAcceptance,
   SignedBitmap,
@@ -56,6 +64,8 @@ export type {
 export { skynetAddresses } from "./deployment/addresses.ts";
 export type { SkyNetAddresses } from "./deployment/addresses.ts";
 export { assertDeployed, deploySkyNet, DEVELOPMENT_CHAIN_ID } from "./deployment/deploy.ts";
+export { openDeployment } from "./deployment/deployment.ts";
+export type { DeployedContract, Deployment, DeploymentPlan } from "./deployment/deployment.ts";
 export * from "./errors.ts";
 export { explainedErrors, explainError } from "./explanations.ts";
 export type { Explanation } from "./explanations.ts";

@@ -55,13 +55,17 @@ async function ask(change: Partial<OfferTerms> = {}, by = host) {
 describe("offers", () => {
   test("are stored and found", async () => {
     const { offerId } = await host.inference.offer(terms);
-    expect(await requester.inference.offerOf(offerId)).toMatchObject({ ...terms, host: host.address, active: true });
-    const find = (filter: object) => requester.inference.offerIds(filter);
-    expect(await find({ host: host.address, modelId: terms.modelId })).toEqual([offerId]);
+    const { meta: _meta, ...stored } = terms;
+    expect(await requester.inference.offerOf(offerId)).toMatchObject({ ...stored, host: host.address, active: true });
+    const find = (filter: object) => requester.inference.offers(filter);
+    const [published] = await find({ host: host.address, modelId: terms.modelId });
+    expect(published).toMatchObject({ offerId, host: host.address, terms });
+    expect(await requester.inference.published(offerId)).toEqual(published);
     expect(await find({ modelId: hash("another model") })).toEqual([]);
     const again = await host.inference.offer(terms);
     expect(again.offerId).not.toBe(offerId);
     await expect(requester.inference.offerOf(unknown)).rejects.toMatchObject({ code: "UnknownOffer" });
+    await expect(requester.inference.published(unknown)).rejects.toMatchObject({ code: "UnknownOffer" });
   });
 
   test.each([
@@ -69,6 +73,7 @@ describe("offers", () => {
     ["BadVerifier", { verifierId: unknown }],
     ["BadLatency", { maxLatency: 0 }],
     ["BadLatency", { maxLatency: 7 * 86_400 + 1 }],
+    ["MetaTooLong", { meta: `0x${"00".repeat(4097)}` as Hex }],
     ["NotToken", { token: zeroAddress }],
   ])("are refused with %s for %o", async (code, change) => {
     await expect(host.inference.offer({ ...terms, ...change })).rejects.toMatchObject({ code });

@@ -106,8 +106,9 @@ describe("tokens that do not behave, in a purchase", () => {
     const [first, second] = [await buyListing(seller, buyer, { token }), await buyListing(seller, buyer, { token })];
     await send({ address: token, abi: BlacklistToken.abi, functionName: "refuse", args: [seller.address] });
     await seller.catalog.deliver(first.orderId, rightDelivery());
-    await chain.advance(10);
+    await chain.advance(30);
     await buyer.catalog.tick(first.orderId);
+    await chain.advance(20);
     await buyer.catalog.cancel(second.orderId);
     expect(await ledgers(token)).toEqual([600n, 900n]);
     await expect(seller.withdraw(token, 1n)).rejects.toMatchObject({ code: "Reverted" });

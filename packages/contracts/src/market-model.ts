@@ -3,7 +3,7 @@
 import { PurchaseState as P } from "./chain/market-types.ts";
 
 export const DELIVERY = 60;
-export const CANCEL = 10;
+export const CANCEL = 30;
 export const COMPLAINT = 10;
 
 /** Who acts: position among the parties. */

@@ -57,6 +57,7 @@ export async function offerTerms(host: Chain, change: Partial<OfferTerms> = {}):
     token: host.addresses.testToken,
     price: 40n,
     maxLatency: 100,
+    meta: stringToHex('{"name":"a model"}'),
     ...change,
   };
 }

@@ -1,3 +1,4 @@
+export { answerRequests, ask, type AnswerOptions, type AskOptions } from "./ask.ts";
 export type { FetchBlockOptions } from "./block-client.ts";
 export { BLOCK_PROTOCOL, MAX_BLOCK_BYTES } from "./block-messages.ts";
 export { fetchBlock, serveBlocks, type ServeBlocksOptions } from "./blocks.ts";

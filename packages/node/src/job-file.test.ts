@@ -27,6 +27,22 @@ describe("JOB.yaml", () => {
     });
   });
 
+  it("reads prices that rise, requirements and whom to admit", () => {
+    expect(parseJobFile(minimal)).toMatchObject({
+      payment: { pricePerRound: { from: "1", to: "1" } },
+      workers: { admission: "open" },
+      requirements: {},
+    });
+    const worker = "0x00000000000000000000000000000000000000AA";
+    const rising = minimal.replace("pricePerRound: 1", "pricePerRound: {from: 0.5, to: 2}");
+    const text = `${rising}workers: {admission: requester, allow: ['${worker}']}\nrequirements: {memoryGiB: 7.5, gpu: true}\n`;
+    expect(parseJobFile(text)).toMatchObject({
+      payment: { pricePerRound: { from: "0.5", to: "2" } },
+      workers: { admission: "requester", allow: [worker.toLowerCase()] },
+      requirements: { memoryGiB: 7.5, gpu: true },
+    });
+  });
+
   it("names a wrong key and the nearest valid one, at every level", () => {
     expect(() => parseJobFile(`${minimal}modle: x\n`)).toThrow(/"modle"; the nearest valid one is "model"/);
     expect(() => parseJobFile(`${minimal}training: {batchsize: 3}\n`)).toThrow(/"training\.batchsize".*"batchSize"/);
@@ -37,6 +53,13 @@ describe("JOB.yaml", () => {
     ["training: {rounds: 0}", /training\.rounds/],
     ["workers: {count: 2, minimum: 3}", /workers\.minimum is larger/],
     ["payment: {pricePerRound: -1, stake: 1}", /payment\.pricePerRound: an amount/],
+    ["payment: {pricePerRound: {from: 2, to: 1}, stake: 1}", /payment\.pricePerRound: from is larger than to/],
+    ["payment: {pricePerRound: {from: 2}, stake: 1}", /payment\.pricePerRound/],
+    ["workers: {allow: ['0x00000000000000000000000000000000000000aa']}", /workers\.allow: .*admission: requester/],
+    ["workers: {admission: requester, allow: [bob]}", /workers\.allow\.0: an address/],
+    ["requirements: {core: 2}", /"requirements\.core"; the nearest valid one is "cores"/],
+    ["requirements: {reputation: {rounds: -1}}", /requirements\.reputation\.rounds/],
+    ["requirements: {regions: [Middle Earth]}", /requirements\.regions\.0: a region/],
     ["training: {learningRate: fast}", /training\.learningRate/],
     ["verification: {segment: 5}", /verification\.segment/],
     ["verification: {segment: 3}", /256 local steps do not divide into segments of 3/],

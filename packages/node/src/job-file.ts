@@ -1,6 +1,8 @@
 import path from "node:path";
 import { closest } from "fastest-levenshtein";
-import { InvalidInputError } from "@skynet/protocol";
+import { InvalidInputError, type Hex } from "@skynet/protocol";
+import { requirementsSchema } from "@skynet/swarm";
+import { parseUnits } from "viem";
 import { parseDocument } from "yaml";
 import { z } from "zod";
 import { readInputFile } from "./runtime/files.ts";
@@ -13,6 +15,16 @@ const amount = z
     (value) => /^\d{1,15}(\.\d{1,18})?$/.test(value),
     "an amount is a decimal number of tokens, such as 10 or 0.5",
   );
+
+/** A fixed price, or one that rises while the job waits for workers. */
+const price = z
+  .union([amount, z.strictObject({ from: amount, to: amount })], "an amount, or { from: amount, to: amount }")
+  .transform((value) => (typeof value === "string" ? { from: value, to: value } : value));
+
+const address = z
+  .string()
+  .regex(/^0x[0-9a-fA-F]{40}$/, "an address: 0x and 40 hexadecimal digits")
+  .transform((text) => text.toLowerCase() as Hex);
 
 const seconds = z
   .union([
@@ -45,13 +57,20 @@ const jobFileSchema = z.strictObject({
       seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(1),
     })
     .prefault({}),
-  workers: z.strictObject({ count: count(256).default(4), minimum: count(256).optional() }).prefault({}),
+  workers: z
+    .strictObject({
+      count: count(256).default(4),
+      minimum: count(256).optional(),
+      /** Requester: only workers that the requester's node admits can join. */
+      admission: z.enum(["open", "requester"]).default("open"),
+      /** Workers that are admitted; absent: all that meet the requirements. */
+      allow: z.array(address).min(1).max(1024).optional(),
+    })
+    .prefault({}),
+  requirements: requirementsSchema.prefault({}),
   payment: z.strictObject({
-    token: z
-      .string()
-      .regex(/^0x[0-9a-fA-F]{40}$/, "an address: 0x and 40 hexadecimal digits")
-      .optional(),
-    pricePerRound: amount,
+    token: address.optional(),
+    pricePerRound: price,
     stake: amount,
     missPenalty: amount.default("0"),
     mergeFee: amount.default("0"),
@@ -88,6 +107,8 @@ const jobFileSchema = z.strictObject({
     })
     .prefault({}),
   maxFailedRounds: count(16).default(3),
+  /** Who pays the workers' gas: each its own, or this node for all of them. */
+  gas: z.enum(["own", "sponsored"]).optional(),
 });
 
 /** A parsed JOB.yaml; file names are absolute, amounts in whole tokens, windows in seconds. */
@@ -127,8 +148,12 @@ export function parseJobFile(text: string, file = "JOB.yaml"): JobFile {
 }
 
 /** What no single value of the file shows. */
-function contradictionsIn({ workers, training, verification }: JobFile): string[] {
+function contradictionsIn({ workers, payment, training, verification }: JobFile): string[] {
   const problems: string[] = [];
+  if (workers.allow !== undefined && workers.admission === "open")
+    problems.push("workers.allow: a list needs workers.admission: requester");
+  const { from, to } = payment.pricePerRound;
+  if (parseUnits(from, 18) > parseUnits(to, 18)) problems.push("payment.pricePerRound: from is larger than to");
   if (workers.minimum !== undefined && workers.minimum > workers.count)
     problems.push("workers.minimum is larger than workers.count");
   if (verification.mode === "quorum") return problems;

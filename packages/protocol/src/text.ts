@@ -1,12 +1,17 @@
-// Characters that draw nothing or change how others are drawn: C0 and C1 controls, zero-width and bidirectional marks.
-const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}]+/gu;
+/**
+ * Characters that do not show what they are: controls, marks that turn the direction of writing, what is invisible
+ * between letters, tags, private ones, halves of surrogate pairs. The joiners U+200C and U+200D stay: scripts need them.
+ */
+const HIDDEN = /(?![\u200C\u200D])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u115F\u1160\u3164\uFFA0]/gu;
 
 /**
- * Text of a stranger in one line, fit for a terminal and for a page: without control characters and marks that turn the
- * direction of writing, and no longer than `maxLength` characters.
+ * Text of strangers, for one line on a terminal or a page: without control characters and without what reorders or
+ * hides other text, every run of white space one space, at most `maxLength` characters; a text that was cut ends in "…".
  */
 export function cleanText(text: string, maxLength = 200): string {
-  const visible = text.replace(INVISIBLE, " ").replace(/\s+/gu, " ").trim();
-  const characters = [...visible];
-  return characters.length <= maxLength ? visible : `${characters.slice(0, maxLength - 1).join("")}…`;
+  // Cut first: what follows must not cost anything, however long it is. Four times, because much may be stripped.
+  const head = text.slice(0, 4 * maxLength + 64);
+  const shown = [...head.replace(/\s+/gu, " ").replace(HIDDEN, "").replace(/ {2,}/g, " ").trim()];
+  const whole = head.length === text.length && shown.length <= maxLength;
+  return whole ? shown.join("") : `${shown.slice(0, Math.max(0, maxLength - 1)).join("")}…`;
 }

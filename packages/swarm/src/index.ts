@@ -6,6 +6,16 @@ export { openSecrets, type JobSecrets } from "./keys.ts";
 export type { BatchSource } from "./local-training.ts";
 export { circuitOf, decodeMetadata, encodeMetadata, type JobMetadata, type MadeChoices } from "./metadata.ts";
 export type * from "./ports.ts";
+export { assertProofsFit, proofsFit, type MeasuredStep } from "./rehearsal.ts";
+export {
+  decodeCapabilities,
+  encodeCapabilities,
+  requirementsOf,
+  requirementsSchema,
+  unmetRequirements,
+  type Capabilities,
+  type Requirements,
+} from "./requirements.ts";
 export {
   runRequesterJob,
   type RequesterModules,
@@ -13,6 +23,6 @@ export {
   type RequesterResult,
   type RoundReport,
 } from "./requester.ts";
-export { makeSnapshot, nameOf } from "./snapshot.ts";
+export { makeSnapshot } from "./snapshot.ts";
 export { averageUpdates, decodeUpdate, encodeUpdate } from "./update.ts";
 export { runWorkerJob, type WorkerModules, type WorkerProgress, type WorkerResult } from "./worker.ts";

@@ -2,6 +2,7 @@ import { decode, encode } from "@skynet/protocol";
 import { z } from "zod";
 import { SwarmError } from "./errors.ts";
 import type { CircuitChoices } from "./ports.ts";
+import { requirementsSchema } from "./requirements.ts";
 import { bytesOf } from "./schemas.ts";
 
 const metadataSchema = z.strictObject({
@@ -18,11 +19,15 @@ const metadataSchema = z.strictObject({
       hiding: z.boolean().optional(),
     })
     .optional(),
+  /** The requester's node pays the gas of the workers, see docs/gas-sponsoring.md. */
+  gas: z.literal("sponsored").optional(),
   modelCid: z.string().min(1).max(100),
   manifestCid: z.string().min(1).max(100),
   batchSize: z.number().int().min(1).max(4096),
   learningRate: z.number().positive(),
   initialSeed: bytesOf(32),
+  /** What workers should have; absent: nothing in particular. */
+  requirements: requirementsSchema.optional(),
 });
 
 /**

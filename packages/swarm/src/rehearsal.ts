@@ -9,6 +9,33 @@ const HEADROOM = 2;
 /** Measurements of a training step, of which the shortest counts. */
 const MEASUREMENTS = 3;
 
+/** Milliseconds that one step takes, and the proof of one. */
+export interface MeasuredStep {
+  readonly stepMs: number;
+  readonly proveMs: number;
+}
+
+type ProofTerms = Pick<JobSnapshot, "steps" | "auditSteps" | "segment" | "proveWindowMs">;
+
+/** A worker makes its steps again to prove those that were drawn. */
+const proofMs = ({ steps, auditSteps, segment }: ProofTerms, { stepMs, proveMs }: MeasuredStep): number =>
+  stepMs * steps + proveMs * auditSteps * segment;
+
+/** Whether this machine answers the audits of a round in half of the prove window. */
+export const proofsFit = (terms: ProofTerms, measured: MeasuredStep): boolean =>
+  HEADROOM * proofMs(terms, measured) <= terms.proveWindowMs;
+
+/** @throws SwarmError `TooSlow` unless the answers would be ready in half of the prove window */
+export function assertProofsFit(terms: ProofTerms, measured: MeasuredStep): void {
+  if (proofsFit(terms, measured)) return;
+  const seconds = (ms: number) => (ms / 1000).toFixed(1);
+  throw new SwarmError(
+    "TooSlow",
+    `the proofs of a round take this machine ${seconds(proofMs(terms, measured))} s, ${seconds(measured.proveMs)} s each; ` +
+      `the job allows ${seconds(terms.proveWindowMs)} s, and half of them are kept in reserve`,
+  );
+}
+
 /**
  * Proves one real step, with the first batch of this worker's first round: what fails here would cost the stake after
  * a commitment. Fails as a proof fails (`OutOfMemory`, `Overflow`, ...).
@@ -41,16 +68,8 @@ export async function rehearse(
   let proveMs = await prove();
   let stepMs = Number.POSITIVE_INFINITY;
   for (let i = 0; i < MEASUREMENTS; i++) stepMs = Math.min(stepMs, await fromBase(() => trainer.step(batch)));
-  const needMs = () => stepMs * snapshot.steps + proveMs * snapshot.auditSteps * snapshot.segment;
-  const isTooSlow = () => HEADROOM * needMs() > snapshot.proveWindowMs;
   // The first proof of a process is slower than those after it.
-  if (isTooSlow()) proveMs = Math.min(proveMs, await prove());
+  if (!proofsFit(snapshot, { stepMs, proveMs })) proveMs = Math.min(proveMs, await prove());
   modules.log.info({ stepMs, proveMs }, "one step was proven for a try");
-  if (!isTooSlow()) return;
-  const seconds = (ms: number) => (ms / 1000).toFixed(1);
-  throw new SwarmError(
-    "TooSlow",
-    `the proofs of a round take this machine ${seconds(needMs())} s, ${seconds(proveMs)} s each; ` +
-      `the job allows ${seconds(snapshot.proveWindowMs)} s, and half of them are kept in reserve`,
-  );
+  assertProofsFit(snapshot, { stepMs, proveMs });
 }

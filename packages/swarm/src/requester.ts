@@ -233,9 +233,11 @@ class RequesterJob {
     this.#options.onProgress?.({ type: "round", report });
   }
 
+  /** A requester that has just started asks the workers first: a complaint burns their pay. */
   #acceptOrComplain(snapshot: JobSnapshot): void {
+    const asked = this.#turns.isMine("complain", STATE_PATIENCE_MS / 2500, this.#m.clock.nowMs());
     if (this.#peer.base?.modelId === snapshot.modelId) this.#tasks.once("accept", () => this.#m.chain.accept());
-    else if (snapshot.nowMs > (snapshot.phaseAtMs + snapshot.phaseEndMs) / 2)
+    else if (asked && snapshot.nowMs > (snapshot.phaseAtMs + snapshot.phaseEndMs) / 2)
       this.#tasks.once("complain", () => this.#m.chain.complain());
   }
 

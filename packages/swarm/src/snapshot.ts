@@ -4,20 +4,13 @@ import {
   JobMode,
   JobOutcome,
   JobPhase,
+  nameOf,
   phaseEnd,
   type Hex,
   type JobSpec,
   type JobView,
 } from "@skynet/protocol";
-import { SwarmError } from "./errors.ts";
 import type { JobOutcome as OutcomeName, JobPhase as PhaseName, JobSnapshot } from "./ports.ts";
-
-/** Name of a number in one of the protocol's tables, such as 3 -> "COMMIT". */
-export function nameOf<Name extends string>(table: Readonly<Record<Name, number>>, value: number): Name {
-  const found = (Object.keys(table) as Name[]).find((name) => table[name] === value);
-  if (found === undefined) throw new SwarmError("BadChainData", `the contract returned the unknown value ${value}`);
-  return found;
-}
 
 /** What a chain shows of a job beside its terms and its state. */
 export interface ChainFacts extends Pick<JobSnapshot, "commits" | "keys" | "seed"> {

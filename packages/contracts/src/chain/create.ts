@@ -1,6 +1,6 @@
 import { budgetOf, toHex } from "@skynet/protocol";
 import type { Hex } from "@skynet/protocol";
-import type { TransactionReceipt } from "viem";
+import type { Abi, TransactionReceipt } from "viem";
 import { parseEventLogs } from "viem";
 import { publicKeyToAddress } from "viem/accounts";
 import { lower, skynetAddresses } from "../deployment/addresses.ts";
@@ -17,17 +17,20 @@ import { createReads } from "./reads.ts";
 import type { ReadContext } from "./reads.ts";
 import { recoverJobMessage, signJobMessage } from "./signatures.ts";
 import type { JobMessageKind, JobMessages } from "./signatures.ts";
-import { createSender } from "./transactions.ts";
+import { createForwarding } from "./forwarding.ts";
+import { createSignedForms } from "./signed-forms.ts";
+import { createForward, createSender } from "./transactions.ts";
 import type { Send, WriteOptions } from "./transactions.ts";
 import type { Admission, Chain } from "./types.ts";
 import { watchEvents } from "./watch.ts";
+import { createWorkerReads } from "./workers.ts";
 
 export interface ChainOptions {
   readonly rpcUrl: string;
   /** 32-byte secp256k1 key of the account. */
   readonly privateKey: Hex;
-  /** First block that can hold events of SkyNet, default 0: saves time on old chains. */
-  readonly firstBlock?: bigint;
+  /** First block of a chain that can hold events of SkyNet, default 0: saves time on old chains. */
+  readonly firstBlock?: (chainId: number) => Promise<bigint>;
 }
 
 interface WriteContext {
@@ -54,6 +57,7 @@ type Money = Pick<
   | "withdrawFor"
   | "register"
   | "setPayout"
+  | "setCapabilities"
   | "addStake"
   | "beginUnstake"
   | "finishUnstake"
@@ -75,6 +79,7 @@ function createMoneyWrites({ reading, send, ledger, registry }: WriteContext): M
     register: ({ payout = address, capabilities = new Uint8Array() } = {}, options) =>
       registry("register", [rawPublicKey(connection.account.publicKey), payout, toHex(capabilities)], options),
     setPayout: (worker, payout, options) => registry("setPayout", [worker, payout], options),
+    setCapabilities: (capabilities, options) => registry("setCapabilities", [toHex(capabilities)], options),
     addStake: (token, amount, worker = address, options) => registry("addStake", [token, worker, amount], options),
     beginUnstake: (token, amount, worker = address, options) =>
       registry("beginUnstake", [token, worker, amount], options),
@@ -169,7 +174,7 @@ function createWorkerWrites({ board }: WriteContext): WorkerWrites {
   };
 }
 
-type Signing = Pick<Chain, Extract<keyof Chain, `sign${string}` | `recover${string}`>>;
+type Signing = Pick<Chain, Exclude<Extract<keyof Chain, `sign${string}` | `recover${string}`>, "signedForm">>;
 
 function createSigning({ connection, chainId, addresses, address }: ReadContext): Signing {
   const domain = { chainId, jobBoard: addresses.jobBoard };
@@ -199,30 +204,40 @@ function createSigning({ connection, chainId, addresses, address }: ReadContext)
   };
 }
 
+function createWriteContext(reading: ReadContext, send: Send): WriteContext {
+  const { addresses } = reading;
+  const writer =
+    (address: Hex, abi: Abi): WriteContext["board"] =>
+    (functionName, args, options) =>
+      send({ address, abi, functionName, args }, options);
+  return {
+    reading,
+    send,
+    board: writer(addresses.jobBoard, jobBoardAbi),
+    registry: writer(addresses.workerRegistry, workerRegistryAbi),
+    ledger: writer(addresses.ledger, ledgerAbi),
+  };
+}
+
 /**
  * Connects an account to SkyNet on a chain. The contracts need not be there yet: see `deploy` and `assertDeployed`.
  * @throws ChainUnreachable
  */
-export async function createChain({ rpcUrl, privateKey, firstBlock = 0n }: ChainOptions): Promise<Chain> {
-  const connection = await connect(rpcUrl, privateKey);
+export async function createChain(options: ChainOptions): Promise<Chain> {
+  const { rpcUrl } = options;
+  const connection = await connect(rpcUrl, options.privateKey);
   const addresses = skynetAddresses();
   const chainId = connection.publicClient.chain.id;
   const address = lower(connection.account.address);
+  const firstBlock = (await options.firstBlock?.(chainId)) ?? 0n;
   const reading: ReadContext = { connection, addresses, chainId, address, firstBlock };
-  const send = createSender(connection);
-  const writing: WriteContext = {
-    reading,
-    send,
-    board: (functionName, args, options) =>
-      send({ address: addresses.jobBoard, abi: jobBoardAbi, functionName, args }, options),
-    registry: (functionName, args, options) =>
-      send({ address: addresses.workerRegistry, abi: workerRegistryAbi, functionName, args }, options),
-    ledger: (functionName, args, options) =>
-      send({ address: addresses.ledger, abi: ledgerAbi, functionName, args }, options),
-  };
+  const forward = createForward(connection);
+  const send = createSender(connection, forward);
+  const writing = createWriteContext(reading, send);
   const reads = createReads(reading);
-  return {
+  const chain: Chain = {
     rpcUrl,
+    firstBlock,
     chainId,
     address,
     addresses,
@@ -235,13 +250,22 @@ export async function createChain({ rpcUrl, privateKey, firstBlock = 0n }: Chain
     catalog: createCatalog(reading, send),
     inference: createInferenceBoard(reading, send),
     ...reads,
+    ...createWorkerReads(reading),
     ...createProofReads(reading),
     ...createVerifierWrites(reading, send),
     ...createMoneyWrites(writing),
     ...createRequesterWrites(writing),
     ...createWorkerWrites(writing),
     ...createSigning(reading),
+    ...createForwarding(reading, forward),
+    signedForm: createSignedForms(reading, reads),
+    routed: (routedSend) => {
+      // every caller of a routed chain knows that there may be no receipt: see RoutedChain
+      const routed = createWriteContext(reading, routedSend as Send);
+      return { ...chain, ...createMoneyWrites(routed), ...createWorkerWrites(routed) };
+    },
   };
+  return chain;
 }
 
 /** Lower-case address of a 64-byte public key as the registry stores it. */

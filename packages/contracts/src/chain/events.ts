@@ -48,7 +48,7 @@ export function lowerAddresses<Value>(value: Value): Value {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, lowerAddresses(item)])) as Value;
 }
 
-/** Logs of one contract in a range of blocks, in the order of the chain. */
+/** Logs of one contract, in pieces that public endpoints answer. */
 export async function readLogs(
   { publicClient, reach }: Connection,
   address: Hex,

@@ -100,7 +100,7 @@ export function signJobMessage<Kind extends JobMessageKind>(
 const HALF_ORDER = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0n;
 
 /** The one form that the contracts accept: 65 bytes, s in the lower half, v 27 or 28. */
-function isCanonical(signature: Hex): boolean {
+export function isCanonical(signature: Hex): boolean {
   if (!/^0x[0-9a-fA-F]{128}1[bcBC]$/.test(signature)) return false;
   return BigInt(`0x${signature.slice(66, 130)}`) <= HALF_ORDER;
 }

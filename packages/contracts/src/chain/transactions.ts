@@ -19,12 +19,21 @@ export interface Call {
   readonly args: readonly unknown[];
 }
 
+/** A call as a transaction carries it. */
+export interface RawCall {
+  readonly to: Hex;
+  readonly data: Hex;
+}
+
+export const rawCallOf = (call: Call): RawCall => ({ to: call.address, data: encodeFunctionData(call) });
+
 export interface WriteOptions {
   /** Stops waiting; a transaction that has been sent stays sent. */
   readonly signal?: AbortSignal | undefined;
 }
 
 export type Send = (call: Call, options?: WriteOptions) => Promise<TransactionReceipt>;
+export type Forward = (call: RawCall, options?: WriteOptions) => Promise<TransactionReceipt>;
 
 // The last commit or attestation of a round also closes it, which the estimate made a moment earlier may not show.
 const GAS_MARGIN = 400_000n;
@@ -88,40 +97,34 @@ export async function abortable<Value>(promise: Promise<Value>, signal: AbortSig
  * Sends calls one after the other, so that nonces of one process never collide, and waits for their receipts in
  * parallel. Each call is simulated first: a refusal costs no gas and carries the name of its error.
  */
-export function createSender({ publicClient, walletClient, account, reach }: Connection): Send {
+export function createForward({ publicClient, walletClient, account, reach }: Connection): Forward {
   let queue: Promise<unknown> = Promise.resolve();
 
-  const submit = async (call: Call, signal: AbortSignal | undefined): Promise<Hex> => {
+  const submit = async (call: RawCall, signal: AbortSignal | undefined): Promise<Hex> => {
     signal?.throwIfAborted();
-    const transaction = { to: call.address, data: encodeFunctionData(call) };
-    let estimate: bigint;
     try {
-      estimate = await publicClient.estimateGas({ account, ...transaction });
+      const estimate = await publicClient.estimateGas({ account, ...call });
+      const nonce = await publicClient.getTransactionCount({ address: account.address, blockTag: "pending" });
+      return await walletClient.sendTransaction({ ...call, gas: gasLimitFor(estimate), nonce });
     } catch (error) {
       throw toChainError(error);
     }
-    const nonce = await publicClient.getTransactionCount({ address: account.address, blockTag: "pending" });
-    return walletClient.sendTransaction({ ...transaction, gas: gasLimitFor(estimate), nonce });
   };
 
-  const confirm = async (call: Call, hash: Hex): Promise<TransactionReceipt> => {
+  const confirm = async (call: RawCall, hash: Hex): Promise<TransactionReceipt> => {
     const receipt = await publicClient.waitForTransactionReceipt({ hash });
     if (receipt.status === "success") return receipt;
     // somebody was faster: ask again for the reason, in the state in which the transaction failed
-    try {
-      await publicClient.call({
-        account,
-        to: call.address,
-        data: encodeFunctionData(call),
-        blockNumber: receipt.blockNumber,
-      });
-    } catch (error) {
-      throw toChainError(error);
-    }
-    throw new ChainError("Reverted", [hash]);
+    const reason = await publicClient.call({ account, ...call, blockNumber: receipt.blockNumber }).then(
+      () => new ChainError("Reverted", [hash]),
+      (error: unknown) => toChainError(error),
+    );
+    if (reason instanceof ChainError) reason.gasUsed = receipt.gasUsed;
+    throw reason;
   };
 
-  return (call, { signal } = {}) => {
+  return ({ to, data }, { signal } = {}) => {
+    const call = { to, data };
     const submitted = queue.then(() => reach(() => submit(call, signal)));
     queue = submitted.catch(() => undefined);
     return abortable(
@@ -129,4 +132,9 @@ export function createSender({ publicClient, walletClient, account, reach }: Con
       signal,
     );
   };
+}
+
+/** The same for calls by name. */
+export function createSender(connection: Connection, forward = createForward(connection)): Send {
+  return async (call, options) => forward(rawCallOf(call), options);
 }

@@ -5,7 +5,7 @@ import type { ChainJobEvent, JobMoney } from "./events.ts";
 import type { Catalog, InferenceBoard } from "./market-types.ts";
 import type { BoardCall } from "./proofs.ts";
 import type { JobMessages } from "./signatures.ts";
-import type { WriteOptions } from "./transactions.ts";
+import type { Call, RawCall, WriteOptions } from "./transactions.ts";
 
 /** A job as the chain shows it. Addresses are lower-case; `state.workers` lists the seats in order. */
 export interface ChainJob {
@@ -95,8 +95,15 @@ export interface ChainReputation {
   /** Audit slots that were answered. */
   readonly proofs: number;
   readonly slashes: number;
-  /** Jobs whose stake was released. */
+  /** Jobs whose stake came back. */
   readonly jobs: number;
+}
+
+/** Stake that waits for the end of its unbonding. */
+export interface LeavingStake {
+  readonly amount: bigint;
+  /** Unix seconds from which it can be fetched; 0 when nothing leaves. */
+  readonly due: number;
 }
 
 /** Units of one token that an account has in each place. */
@@ -172,6 +179,8 @@ export interface Chain {
   readonly address: Hex;
   readonly addresses: SkyNetAddresses;
   readonly rpcUrl: string;
+  /** First block that can hold events of SkyNet. */
+  readonly firstBlock: bigint;
 
   /** Listings and purchases of data and models. */
   readonly catalog: Catalog;
@@ -205,6 +214,15 @@ export interface Chain {
   reputation(worker: Hex): Promise<ChainReputation>;
   /** Of this account, or of another one. */
   balances(token: Hex, address?: Hex): Promise<ChainBalances>;
+  /** What a worker last declared about itself, unparsed; undefined when it is not registered. */
+  capabilities(worker?: Hex): Promise<Uint8Array | undefined>;
+  /** keccak256 of what a worker last declared; zero when it is not registered. */
+  capabilitiesHash(worker?: Hex): Promise<Hex>;
+  leaving(token: Hex, worker?: Hex): Promise<LeavingStake>;
+  /** Seconds between `beginUnstake` and `finishUnstake`. */
+  unbonding(): Promise<number>;
+  /** Jobs in which a worker has a seat, in the order of joining. */
+  jobsOf(worker?: Hex): Promise<{ jobId: Hex; seat: number }[]>;
   /** Id that the next post of this account with these terms will get. */
   nextJobId(spec: JobSpec): Promise<Hex>;
   events(range?: { jobId?: Hex; fromBlock?: bigint; toBlock?: bigint }): Promise<ChainJobEvent[]>;
@@ -231,6 +249,22 @@ export interface Chain {
   /** Gas of a transaction, for example of the one that proved a slot. @throws ChainError `UnknownTransaction` */
   gasUsed(hash: Hex): Promise<bigint>;
 
+  /**
+   * The form of a call of this account that anybody can send for it, signed if it needs to be; undefined when there is
+   * none. Nothing is sent. @throws ChainError `NotSeat` when the account has no seat in the job that the call names
+   */
+  signedForm(call: Call): Promise<Call | undefined>;
+  /** What a call would do if `from` (default: this account) sent it now. @returns gas; @throws ChainError as a write */
+  simulate(call: RawCall, from?: Hex): Promise<bigint>;
+  /** Sends a call that somebody else has made, in the order of this account's own writes. */
+  forward(call: RawCall, options?: WriteOptions): Promise<TransactionReceipt>;
+  /** A mined transaction; undefined while it is not. */
+  minedTransaction(hash: Hex): Promise<MinedTransaction | undefined>;
+  /** Transactions of this account that the endpoint knows and no block has. */
+  pendingTransactions(): Promise<number>;
+  /** The same access with another way to send what a worker writes. */
+  routed(send: RoutedSend): RoutedChain;
+
   /** Development chains only. */
   mint(amount: bigint, to?: Hex, options?: WriteOptions): Promise<TransactionReceipt>;
   /** Wallet to Ledger balance of this account or of `to`; by permit where the token has it. */
@@ -245,6 +279,8 @@ export interface Chain {
     options?: WriteOptions,
   ): Promise<TransactionReceipt>;
   setPayout(worker: Hex, payout: Hex, options?: WriteOptions): Promise<TransactionReceipt>;
+  /** What this worker says about its machine, at most 1 KiB; anybody can read it. */
+  setCapabilities(capabilities: Uint8Array, options?: WriteOptions): Promise<TransactionReceipt>;
   /** Ledger balance to free stake of `worker`, default this account. */
   addStake(token: Hex, amount: bigint, worker?: Hex, options?: WriteOptions): Promise<TransactionReceipt>;
   beginUnstake(token: Hex, amount: bigint, worker?: Hex, options?: WriteOptions): Promise<TransactionReceipt>;
@@ -331,3 +367,17 @@ export interface Chain {
   recoverAbstain(message: JobMessages["Abstain"], signature: Hex): Promise<Hex>;
   recoverLeave(message: JobMessages["Leave"], signature: Hex): Promise<Hex>;
 }
+
+export interface MinedTransaction extends RawCall {
+  readonly success: boolean;
+}
+
+/** Brings a call onto the chain in some way; resolves when it has taken effect. */
+export type RoutedSend = (call: Call, options?: WriteOptions) => Promise<unknown>;
+
+/** A {@link Chain} whose writes may travel in somebody else's transaction, so that they have no receipt of their own. */
+export type RoutedChain = {
+  readonly [Name in keyof Chain]: Chain[Name] extends (...args: infer Args) => Promise<TransactionReceipt>
+    ? (...args: Args) => Promise<unknown>
+    : Chain[Name];
+};

@@ -24,6 +24,18 @@ export function formatSeconds(seconds: number): string {
 
 export const shortId = (hex: string): string => `${hex.slice(0, 10)}…${hex.slice(-4)}`;
 
+/** Whether a text means an id: the whole id, its first digits, or the short form that lists show. */
+export function isId(id: string, text: string): boolean {
+  const [head = "", tail = "", ...more] = text.toLowerCase().split("…");
+  return (
+    /^0x[0-9a-f]+$/.test(head) &&
+    /^[0-9a-f]*$/.test(tail) &&
+    more.length === 0 &&
+    id.startsWith(head) &&
+    id.endsWith(tail)
+  );
+}
+
 /** Gas in thousands or millions. */
 export function formatGas(gas: number | bigint): string {
   const value = Number(gas);

@@ -18,6 +18,8 @@ const program = new Command("skynet")
   .version("0.1.0")
   .showHelpAfterError("(run with --help for the options)")
   .showSuggestionAfterError()
+  // Otherwise the options of `worker status` would be taken for those of `worker`.
+  .enablePositionalOptions()
   .exitOverride();
 
 /** In the order of the help. A command's modules are loaded only when it is called. */
@@ -30,12 +32,15 @@ const commands: Record<string, () => Promise<(program: Command) => void>> = {
   data: async () => (await import("./commands/data.ts")).addData,
   model: async () => (await import("./commands/model.ts")).addModel,
   host: async () => (await import("./commands/host.ts")).addHost,
+  earnings: async () => (await import("./commands/earnings.ts")).addEarnings,
+  index: async () => (await import("./commands/index-command.ts")).addIndex,
   relay: async () => (await import("./commands/relay.ts")).addRelay,
   circuit: async () => (await import("./commands/circuit.ts")).addCircuit,
   verify: async () => (await import("./commands/verify.ts")).addVerify,
   infer: async () => (await import("./commands/infer.ts")).addInfer,
   wallet: async () => (await import("./commands/wallet.ts")).addWallet,
   srs: async () => (await import("./commands/srs.ts")).addSrs,
+  deploy: async () => (await import("./commands/deploy.ts")).addDeploy,
   doctor: async () => (await import("./commands/doctor.ts")).addDoctor,
 };
 const called = commands[process.argv[2] ?? ""];
@@ -73,7 +78,7 @@ function separateJson(args: readonly string[]): string[] {
   const next = args[at + 1];
   if (
     at < 0 ||
-    !["train", "job", "data", "model", "wallet", "srs", "circuit", "infer", "verify"].includes(args[2] ?? "")
+    !["train", "job", "worker", "data", "model", "wallet", "srs", "circuit", "infer", "verify"].includes(args[2] ?? "")
   )
     return [...args];
   if (next === undefined || next.startsWith("-") || next.endsWith(".json")) return [...args];

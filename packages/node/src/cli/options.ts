@@ -6,7 +6,10 @@ import { z } from "zod";
 import type { JobFile } from "../job-file.ts";
 import { failureOf, summaryJson, type Summary } from "../report/summary.ts";
 import { writeFileAtomic } from "../runtime/files.ts";
+import { homeDir } from "../runtime/home.ts";
 import { createUi, toJson, type Ui } from "./ui.ts";
+
+export { homeDir };
 
 export interface ConnectionOptions {
   readonly rpc?: string;
@@ -20,8 +23,6 @@ export interface JsonOption {
   readonly json?: true | string;
 }
 
-/** Folder for everything that SkyNet keeps on this machine. */
-export const homeDir = (): string => path.resolve(process.env.SKYNET_HOME ?? ".skynet");
 export const devnetDir = (): string => path.join(homeDir(), "devnet");
 
 export const jsonOption = (): Option =>
@@ -53,6 +54,9 @@ export const noZkOption = (): Option =>
 /** The job, without zero knowledge if the command line says so. */
 export const withZk = (job: JobFile, zk: boolean): JobFile =>
   zk ? job : { ...job, verification: { ...job.verification, zeroKnowledge: false } };
+
+/** Of commands that ask before they spend. */
+export const yesOption = (): Option => new Option("--yes", "do not ask; without a terminal nothing is ever asked");
 
 const several = (value: string, before: string[] = []): string[] => [...before, value];
 
@@ -121,6 +125,7 @@ const devnetSchema = z.object({
   pid: z.number().int(),
   rpcUrl: z.string(),
   relay: z.string(),
+  index: z.string().optional(),
   requester: z.object({ keystore: z.string(), passphraseFile: z.string() }),
 });
 export type DevnetInfo = z.output<typeof devnetSchema>;

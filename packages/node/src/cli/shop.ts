@@ -1,8 +1,9 @@
 // What the commands of sellers and buyers share.
 import path from "node:path";
-import { type Command, InvalidArgumentError, Option } from "commander";
-import { createChain, type Chain } from "@skynet/contracts";
+import { type Command, Option } from "commander";
+import { createChain } from "@skynet/contracts";
 import { LICENCES, toHex, type Hex, type Licence } from "@skynet/protocol";
+import { addressArgument } from "./account.ts";
 import { openShop, type Shop } from "../roles/selling.ts";
 import { tokenInfo, type TokenInfo } from "../roles/token.ts";
 import { shutdownSignal } from "../runtime/shutdown.ts";
@@ -66,10 +67,7 @@ export interface SaleOptions {
 
 export const tokenOption = (): Option =>
   new Option("--token <address>", "ERC-20 to be paid in (default: the test token of development chains)").argParser(
-    (text) => {
-      if (!/^0x[0-9a-fA-F]{40}$/.test(text)) throw new InvalidArgumentError("an address is needed: 0x and 40 digits");
-      return text.toLowerCase();
-    },
+    addressArgument,
   );
 
 export function addSaleOptions(command: Command): Command {
@@ -86,13 +84,6 @@ export function addSaleOptions(command: Command): Command {
 export async function openWallet(options: ConnectionOptions): Promise<Uint8Array> {
   const wallet = resolveWallet(options);
   return openKeystore(wallet.keystore, await readPassphrase(wallet, "Passphrase"));
-}
-
-/** The chain with the wallet's account. @throws ChainError, NotDeployedError, WalletError */
-export async function openAccount(options: ConnectionOptions): Promise<Chain> {
-  const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: toHex(await openWallet(options)) });
-  await chain.assertDeployed();
-  return chain;
 }
 
 export async function openOwnShop(options: ShopOptions, ui: Ui): Promise<Shop> {

@@ -2,6 +2,7 @@ import process from "node:process";
 import Table from "cli-table3";
 import { createLogUpdate } from "log-update";
 import { colours as pc } from "./colours.ts";
+import { toHex } from "@skynet/protocol";
 import type { RoundReport } from "@skynet/swarm";
 import type { Summary } from "../report/summary.ts";
 import { formatAmount, formatBytes, formatGas, formatSeconds } from "./format.ts";
@@ -26,9 +27,16 @@ export function createUi(options: { json: boolean }): Ui {
   return process.stdout.isTTY && !process.env.CI ? liveUi() : plainUi();
 }
 
-/** JSON with bigints as decimal strings. */
+/** JSON with bigints as decimal strings, and bytes as hexadecimal. */
 export const toJson = (value: unknown, indent?: number): string =>
-  JSON.stringify(value, (_key, field: unknown) => (typeof field === "bigint" ? field.toString() : field), indent);
+  JSON.stringify(
+    value,
+    (_key, field: unknown) => {
+      if (typeof field === "bigint") return field.toString();
+      return field instanceof Uint8Array ? toHex(field) : field;
+    },
+    indent,
+  );
 
 function jsonUi(): Ui {
   const write = (value: unknown) => process.stdout.write(`${toJson(value)}\n`);

@@ -14,6 +14,8 @@ import { createKeystore, keystoreAddress, openKeystore } from "../wallet/keystor
 export interface DevnetOptions {
   readonly dataDir: string;
   readonly workers: number;
+  /** Whether an index runs as well, default false. */
+  readonly index?: boolean | undefined;
   readonly port?: number | undefined;
   readonly ui: Ui;
   readonly signal: AbortSignal;
@@ -22,6 +24,8 @@ export interface DevnetOptions {
 export interface Devnet {
   readonly rpcUrl: string;
   readonly relay: string;
+  /** Address of the index, if one runs. */
+  readonly index: string | undefined;
   readonly requester: { readonly keystore: string; readonly passphraseFile: string };
   readonly workers: readonly SkyNetChild[];
   requesterKey(): Promise<Uint8Array>;
@@ -91,12 +95,13 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     };
     const workers = names.slice(2).map((_, index) => startWorker(index));
     await Promise.all(workers.map((worker) => worker.event("ready")));
+    const index = options.index ? await startIndex(children, rpcUrl, path.join(dataDir, "index")) : undefined;
     await rpc(anvil.rpcUrl, "evm_setIntervalMining", [BLOCK_SECONDS]);
     progress(steps);
     const requester = { keystore: wallet("requester").keystore, passphraseFile: wallet("requester").passphraseFile };
-    const info = { pid: process.pid, rpcUrl, relay, requester };
+    const info = { pid: process.pid, rpcUrl, relay, index, requester };
     await writeFileAtomic(path.join(dataDir, "devnet.json"), `${JSON.stringify(info, null, 2)}\n`);
-    return { rpcUrl, relay, requester, workers, requesterKey: () => openWith(requester), startWorker, stop };
+    return { rpcUrl, relay, index, requester, workers, requesterKey: () => openWith(requester), startWorker, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -135,6 +140,12 @@ function startNode(children: SkyNetChild[], role: string, wallet: Wallet, args: 
   const child = startChild([role, "--keystore", wallet.keystore, "--passphrase-file", wallet.passphraseFile, ...args]);
   children.push(child);
   return child;
+}
+
+async function startIndex(children: SkyNetChild[], rpcUrl: string, dataDir: string): Promise<string> {
+  const child = startChild(["index", "--rpc", rpcUrl, "--data", dataDir, "--port", "0"]);
+  children.push(child);
+  return String((await child.event("listening")).url);
 }
 
 async function rpc(url: string, method: string, params: readonly unknown[]): Promise<void> {

@@ -17,6 +17,7 @@ import {
   type ModelMetadata,
   type Hex,
 } from "@skynet/protocol";
+import { isId } from "../cli/format.ts";
 
 export type ContentKind = "data" | "model";
 
@@ -75,26 +76,31 @@ function readMetadata<Kind extends MarketMetadata["kind"]>(
 
 const kindOf = (kind: number): ContentKind => (kind === ListingKind.DATA ? "data" : "model");
 
-function toListing({ terms, ...published }: PublishedListing, now: ChainListing): MarketListing {
-  const kind = kindOf(now.kind);
-  const metadata = readMetadata(terms.meta, kind);
-  return {
-    listingId: published.listingId,
-    kind,
-    name: cleanText(metadata?.name ?? UNREADABLE, 100),
-    description: cleanText(metadata?.description ?? "", 2000),
-    licence: licenceName(now.licence),
-    seller: now.seller,
-    active: now.active,
-    token: now.token,
-    price: now.price,
-    bond: now.bond,
-    cid: terms.cid,
-    contentRoot: now.contentRoot,
-    keyCommit: now.keyCommit,
-    aux: now.aux,
-    metadata,
-  };
+type Described = "name" | "description" | "metadata";
+
+/** A listing with what its metadata say. */
+export function describeListing(
+  { licence, ...listing }: Omit<MarketListing, Described | "licence"> & { licence: number },
+  meta: Hex,
+): MarketListing {
+  const metadata = readMetadata(meta, listing.kind);
+  return { ...listing, licence: licenceName(licence), ...texts(metadata), metadata };
+}
+
+/** An offer with what its metadata say. */
+export function describeOffer(offer: Omit<MarketOffer, Described>, meta: Hex): MarketOffer {
+  const metadata = readMetadata(meta, "answers");
+  return { ...offer, ...texts(metadata), metadata };
+}
+
+const texts = (metadata: MarketMetadata | undefined) => ({
+  name: cleanText(metadata?.name ?? UNREADABLE, 100),
+  description: cleanText(metadata?.description ?? "", 2000),
+});
+
+function toListing({ terms }: PublishedListing, now: ChainListing): MarketListing {
+  const { since: _since, cidHash: _hash, kind, ...listing } = now;
+  return describeListing({ ...listing, kind: kindOf(kind), cid: terms.cid }, terms.meta);
 }
 
 /** @throws ChainError `UnknownListing` */
@@ -119,14 +125,8 @@ export async function readListings(
 }
 
 async function toOffer(chain: Chain, { offerId, terms }: PublishedOffer): Promise<MarketOffer> {
-  const { since: _since, ...now } = await chain.inference.offerOf(offerId);
-  const metadata = readMetadata(terms.meta, "answers");
-  return {
-    ...now,
-    name: cleanText(metadata?.name ?? UNREADABLE, 100),
-    description: cleanText(metadata?.description ?? "", 2000),
-    metadata,
-  };
+  const { since: _since, ...offer } = await chain.inference.offerOf(offerId);
+  return describeOffer(offer, terms.meta);
 }
 
 /** @throws ChainError `UnknownOffer` */
@@ -147,13 +147,12 @@ export async function readOffers(
  * @throws InvalidInputError `NoSuchListing`
  */
 export function onlyMatch(ids: readonly Hex[], prefix: string, what: string, command: string): Hex {
-  const matches = ids.filter((id) => id.startsWith(prefix.toLowerCase()));
-  if (matches.length === 1 && /^0x[0-9a-f]+$/i.test(prefix)) return matches[0]!;
+  const matches = ids.filter((id) => isId(id, prefix));
+  if (matches.length === 1) return matches[0]!;
+  const text = cleanText(prefix, 70);
   throw new InvalidInputError(
     "NoSuchListing",
-    matches.length === 0 || !/^0x[0-9a-f]*$/i.test(prefix)
-      ? `there is no ${what} ${cleanText(prefix, 70)} on this chain`
-      : `${matches.length} of them begin with ${prefix}`,
+    matches.length === 0 ? `there is no ${what} ${text} on this chain` : `${matches.length} of them begin with ${text}`,
     { hint: `${command} shows the ids` },
   );
 }

@@ -1,4 +1,4 @@
-import type { Chain, ChainJobEvent } from "@skynet/contracts";
+import type { ChainJobEvent, RoutedChain } from "@skynet/contracts";
 import { fromHex, SkyNetError, stepContext, toHex, type Hex, type JobSpec } from "@skynet/protocol";
 import { makeSnapshot, type Commitment, type JobChain, type JobSnapshot } from "@skynet/swarm";
 
@@ -7,7 +7,7 @@ const REORG_BLOCKS = 12n;
 const text = { encoder: new TextEncoder(), decoder: new TextDecoder() };
 
 /** One job of the chain as the drivers of `swarm` see it. */
-export function createJobChain(chain: Chain, jobId: Hex): JobChain {
+export function createJobChain(chain: RoutedChain, jobId: Hex): JobChain {
   const events = createEventCache(chain, jobId);
   const attestation = (round: number, received: bigint, idNext: Hex) => ({ jobId, round, received, idNext });
   const signedBy = async (worker: Hex, recovered: Promise<Hex>) => (await recovered) === worker;
@@ -55,7 +55,7 @@ export function createJobChain(chain: Chain, jobId: Hex): JobChain {
 type ProofCalls = Pick<JobChain, "isDrawReady" | "draw" | "stepHeader" | "prove" | "proofsOf" | "mergeProven">;
 
 /** What only jobs in proof mode need. */
-function proofCalls(chain: Chain, jobId: Hex, events: () => Promise<readonly ChainJobEvent[]>): ProofCalls {
+function proofCalls(chain: RoutedChain, jobId: Hex, events: () => Promise<readonly ChainJobEvent[]>): ProofCalls {
   let known: Promise<{ spec: JobSpec; verifier: Hex }> | undefined;
   const terms = async () => {
     const { spec } = await chain.job(jobId);
@@ -122,7 +122,7 @@ const signedSeats = (seats: readonly number[], signatures: readonly Hex[]) =>
 
 /** The job at the newest block; between two blocks nothing changes, so nothing is read. */
 function createSnapshots(
-  chain: Chain,
+  chain: RoutedChain,
   jobId: Hex,
   events: () => Promise<readonly ChainJobEvent[]>,
 ): () => Promise<JobSnapshot> {
@@ -135,7 +135,7 @@ function createSnapshots(
 }
 
 /** All events of the job; only blocks that are new or could still change are asked for. */
-function createEventCache(chain: Chain, jobId: Hex): () => Promise<readonly ChainJobEvent[]> {
+function createEventCache(chain: RoutedChain, jobId: Hex): () => Promise<readonly ChainJobEvent[]> {
   let known: ChainJobEvent[] = [];
   let next = 0n;
   return async () => {
@@ -148,7 +148,7 @@ function createEventCache(chain: Chain, jobId: Hex): () => Promise<readonly Chai
   };
 }
 
-async function snapshotOf(chain: Chain, jobId: Hex, events: readonly ChainJobEvent[]): Promise<JobSnapshot> {
+async function snapshotOf(chain: RoutedChain, jobId: Hex, events: readonly ChainJobEvent[]): Promise<JobSnapshot> {
   const [{ spec, state, modelId, batchSeed, seed }, now] = await Promise.all([chain.job(jobId), chain.now()]);
   return makeSnapshot(spec, state, {
     commits: commitsOf(events, state.round),

@@ -26,7 +26,11 @@ export function updateBytes({ tensors, proof }: ModelShape): number {
 export const jobTopic = (jobId: Hex): string => `job-${jobId.slice(2)}`;
 
 /** Joins the network of one job: its encrypted channel and the direct streams between its members. */
-export async function createJobNetwork(node: LocalNode, circle: JobCircle, signal: AbortSignal): Promise<JobNetwork> {
+export async function createJobNetwork(
+  node: Pick<LocalNode, "host">,
+  circle: JobCircle,
+  signal: AbortSignal,
+): Promise<JobNetwork> {
   const { host } = node;
   let onMessage: (message: ChannelMessage) => void = () => {};
   let admit: (from: Address, round: number) => boolean = () => false;

@@ -1,5 +1,15 @@
 import { DEVELOPMENT_CHAIN_ID } from "@skynet/contracts";
-import { fromHex, JobMode, keccak256, minStakeOf, SkyNetError, toHex, type Hex, type JobSpec } from "@skynet/protocol";
+import {
+  budgetOf,
+  fromHex,
+  JobMode,
+  keccak256,
+  minStakeOf,
+  SkyNetError,
+  toHex,
+  type Hex,
+  type JobSpec,
+} from "@skynet/protocol";
 import {
   checkAnswerCost,
   circuitOf,
@@ -31,7 +41,7 @@ export interface PreparedModel {
 }
 
 export async function tokenOf(node: LocalNode, job: JobFile): Promise<Hex> {
-  if (job.payment.token !== undefined) return job.payment.token as Hex;
+  if (job.payment.token !== undefined) return job.payment.token;
   if (node.chain.chainId === DEVELOPMENT_CHAIN_ID) return node.chain.addresses.testToken;
   throw new SkyNetError("NoToken", "the job file names no token to pay with", {
     hint: "set payment.token to the address of an ERC-20 on this chain",
@@ -77,8 +87,8 @@ export async function specOf(
     mergeWindow: windows.merge,
     deliverWindow: windows.deliver,
     averaging: prepared.averaging,
-    priceMin: amount(payment.pricePerRound),
-    priceMax: amount(payment.pricePerRound),
+    priceMin: amount(payment.pricePerRound.from),
+    priceMax: amount(payment.pricePerRound.to),
     stake: amount(payment.stake),
     missPenalty: amount(payment.missPenalty),
     mergeFee: amount(payment.mergeFee),
@@ -86,7 +96,7 @@ export async function specOf(
     workUnits: 3n * BigInt(parameters) * BigInt(training.batchSize) * BigInt(training.localSteps),
     modelId: prepared.modelId,
     dataRoot: data.dataRoot,
-    admitter: zeroAddress,
+    admitter: workers.admission === "requester" ? node.chain.address : zeroAddress,
     metaHash: toHex(keccak256(fromHex(data.metadata))),
   };
 }
@@ -138,7 +148,7 @@ function auditTerms(node: LocalNode, job: JobFile, verifier: OwnVerifier | undef
 export async function checkStake(node: LocalNode, job: JobFile): Promise<void> {
   const { payment, training, verification } = job;
   const info = await tokenInfo(node.chain.rpcUrl, await tokenOf(node, job));
-  const [price, stake, penalty] = [payment.pricePerRound, payment.stake, payment.missPenalty].map((text) =>
+  const [price, stake, penalty] = [payment.pricePerRound.to, payment.stake, payment.missPenalty].map((text) =>
     parseUnits(text, info.decimals),
   ) as [bigint, bigint, bigint];
   const least = minStakeOf({
@@ -159,14 +169,28 @@ export async function checkStake(node: LocalNode, job: JobFile): Promise<void> {
   );
 }
 
+export type MoneyTerms = Pick<JobSpec, "token" | "seats" | "rounds" | "priceMin" | "priceMax" | "mergeFee">;
+
+/** What a job costs, as far as its terms say. */
+export async function moneyTerms(node: LocalNode, { payment, training, workers }: JobFile, token: Hex) {
+  const info = await tokenInfo(node.chain.rpcUrl, token);
+  const amount = (text: string) => parseUnits(text, info.decimals);
+  const terms: MoneyTerms = {
+    token,
+    seats: workers.count,
+    rounds: training.rounds,
+    priceMin: amount(payment.pricePerRound.from),
+    priceMax: amount(payment.pricePerRound.to),
+    mergeFee: amount(payment.mergeFee),
+  };
+  return { terms, info };
+}
+
 /** @throws SkyNetError `InsufficientBalance` naming both sums; returns the budget */
 export async function checkBalance(node: LocalNode, job: JobFile): Promise<bigint> {
   const token = await tokenOf(node, job);
-  const info = await tokenInfo(node.chain.rpcUrl, token);
-  const { payment, training, workers } = job;
-  const budget =
-    BigInt(workers.count * training.rounds) * parseUnits(payment.pricePerRound, info.decimals) +
-    BigInt(training.rounds) * parseUnits(payment.mergeFee, info.decimals);
+  const { terms, info } = await moneyTerms(node, job, token);
+  const budget = budgetOf(terms);
   const self = node.chain.address;
   const { wallet, ledger } = await node.chain.balances(token);
   const balance = wallet + ledger;

@@ -4,6 +4,7 @@ import { createHost, createIdentity, serveBlocks, type Host } from "@skynet/netw
 import { SkyNetError, toHex } from "@skynet/protocol";
 import { openBlockStore, type BlockStore } from "@skynet/storage";
 import type { Address, Log } from "@skynet/swarm";
+import { deploymentBlock } from "../runtime/address-book.ts";
 import { lockFolder } from "../runtime/lock.ts";
 import { openLog } from "../runtime/log.ts";
 
@@ -72,7 +73,11 @@ export async function openNode(options: NodeOptions, role: string): Promise<Loca
 
 async function openLocked(options: NodeOptions, role: string, unlock: () => void): Promise<LocalNode> {
   const log = openLog(options.dataDir, role);
-  const chain = await createChain({ rpcUrl: options.rpcUrl, privateKey: toHex(options.privateKey) });
+  const chain = await createChain({
+    rpcUrl: options.rpcUrl,
+    privateKey: toHex(options.privateKey),
+    firstBlock: deploymentBlock,
+  });
   await chain.assertDeployed();
   const blocks = await openBlockStore(path.join(options.dataDir, "blocks"));
   const access = new BlockAccess();

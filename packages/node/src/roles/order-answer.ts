@@ -12,7 +12,7 @@ import { readSample } from "../market/sample.ts";
 import { sealInput } from "../market/sealed-input.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
-import { fundLedger, tokenInfo, unitsOf } from "./token.ts";
+import { fundLedger, tokenInfo, parseAmount } from "./token.ts";
 
 export interface AnswerOptions extends NodeOptions {
   readonly offerId: Hex;
@@ -117,7 +117,7 @@ async function requestAnswer(
       hint: "npx skynet model list --answers shows what is for sale",
     });
   const info = await tokenInfo(chain.rpcUrl, offer.token);
-  const most = maxPrice === undefined ? offer.price : unitsOf(maxPrice, info);
+  const most = maxPrice === undefined ? offer.price : parseAmount(maxPrice, info);
   if (offer.price > most)
     throw new SkyNetError("PriceTooHigh", `an answer costs ${formatAmount(offer.price, info)}`, {
       hint: "pay it with --max-price, or look for another host: npx skynet model list --answers",

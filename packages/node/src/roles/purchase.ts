@@ -23,7 +23,7 @@ import { loadPurchase, purchaseFile, savePurchase, type Purchase } from "../mark
 import { systemClock } from "../runtime/clock.ts";
 import { writeFileAtomic } from "../runtime/files.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
-import { fundLedger, tokenInfo, unitsOf } from "./token.ts";
+import { fundLedger, tokenInfo, parseAmount } from "./token.ts";
 
 export interface PurchaseOptions extends NodeOptions {
   readonly kind: ContentKind;
@@ -128,7 +128,7 @@ async function order(
       hint: `npx skynet ${listing.kind} list shows what is for sale`,
     });
   const info = await tokenInfo(chain.rpcUrl, listing.token);
-  const most = maxPrice === undefined ? listing.price : unitsOf(maxPrice, info);
+  const most = maxPrice === undefined ? listing.price : parseAmount(maxPrice, info);
   if (listing.price > most)
     throw new SkyNetError("PriceTooHigh", `the price is ${formatAmount(listing.price, info)}`, {
       hint: `pay it with --max-price, or look for another one: npx skynet ${listing.kind} list`,

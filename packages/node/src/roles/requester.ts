@@ -3,10 +3,21 @@ import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { ChainError, DEVELOPMENT_CHAIN_ID, type Chain } from "@skynet/contracts";
 import { MAX_BLOCK_BYTES } from "@skynet/network";
-import { checkSpec, countSeats, fromHex, keccak256, SkyNetError, toHex, word, type Hex } from "@skynet/protocol";
+import {
+  checkSpec,
+  countSeats,
+  fromHex,
+  keccak256,
+  SkyNetError,
+  toHex,
+  word,
+  type Hex,
+  type JobSpec,
+} from "@skynet/protocol";
 import { generateDataKey } from "@skynet/storage";
 import {
   encodeMetadata,
+  requirementsOf,
   runRequesterJob,
   type Address,
   type JobSecrets,
@@ -16,17 +27,30 @@ import {
   type RequesterResult,
   type Trainer,
 } from "@skynet/swarm";
-import { formatBytes, shortId } from "../cli/format.ts";
+import { formatAmount, formatBytes, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import type { JobFile } from "../job-file.ts";
 import type { Summary } from "../report/summary.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { readInputFile } from "../runtime/files.ts";
+import { limitsForJob } from "../sponsor/limits.ts";
+import { startSponsor, type Sponsor } from "../sponsor/sponsor.ts";
 import { startTrainer } from "../trainer/trainer.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
 import { createJobNetwork, JOBS_TOPIC, updateBytes, type JobCircle } from "./job-network.ts";
-import { amountText, checkBalance, checkStake, circuitOfJob, specOf, type PreparedModel } from "./job-terms.ts";
+import { serveAdmission } from "./admission.ts";
+import { previewBudget } from "./budget.ts";
+import {
+  amountText,
+  checkBalance,
+  checkStake,
+  circuitOfJob,
+  moneyTerms,
+  specOf,
+  tokenOf,
+  type PreparedModel,
+} from "./job-terms.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
 import { findUnfinishedJob, savePostedJob, settingsHash, type PostedJob } from "./posted-job.ts";
 import { publishTrainingSet, readTestSet, type TestSet } from "./requester-data.ts";
@@ -39,6 +63,8 @@ export interface RequesterOptions extends NodeOptions {
   readonly resultDir?: string;
   /** Folder for commitments of data, which later jobs on the same data use again; in the data folder by default. */
   readonly cacheDir?: string;
+  /** Asked before the budget is escrowed; an error stops the post. */
+  readonly confirm?: (question: string) => Promise<void>;
   readonly ui: Ui;
 }
 
@@ -53,18 +79,56 @@ export async function runRequester(options: RequesterOptions): Promise<Summary> 
   const node = await openNode(options, "requester");
   const { threads = availableParallelism(), referenceString } = options;
   const trainer = startTrainer({ threads, referenceString });
+  let sponsor: Sponsor | undefined;
   try {
     const prepared = await prepareModel(node, trainer, options);
+    if (options.job.gas === "sponsored") sponsor = await sponsorOwnJobs(node, prepared, options);
     const test = await readTestSet(options.job, trainer, prepared.shape);
     const posted = await findOrPost(node, trainer, prepared, options);
+    await admitWorkers(node, posted.jobId, options.job);
     const result = await lead(node, trainer, prepared, test, posted, options);
     const summary = await writeResults(node, trainer, posted, result, options);
     await savePostedJob(options.dataDir, { ...posted, done: true });
+    await sponsor?.linger();
     return summary;
   } finally {
     await trainer.close();
     await node.close();
   }
+}
+
+/**
+ * Posts the job, or finds the unfinished one with the same settings, and returns. `runRequester` with the same settings
+ * leads it on: until then nobody serves the job's files.
+ */
+export async function postJob(options: RequesterOptions): Promise<PostedJob> {
+  const node = await openNode(options, "requester");
+  const { threads = availableParallelism(), referenceString } = options;
+  const trainer = startTrainer({ threads, referenceString });
+  try {
+    return await findOrPost(node, trainer, await prepareModel(node, trainer, options), options);
+  } finally {
+    await trainer.close();
+    await node.close();
+  }
+}
+
+/** Until the node closes. */
+async function admitWorkers({ host, chain, log }: LocalNode, jobId: Hex, job: JobFile): Promise<void> {
+  const { requirements, workers } = job;
+  if (workers.admission === "requester")
+    await serveAdmission({ host, chain, log, jobId, allow: workers.allow, requirements });
+}
+
+/** The workers of this requester's jobs need no ether; ready before a job is posted. */
+function sponsorOwnJobs(
+  { host, chain, log }: LocalNode,
+  { shape }: PreparedModel,
+  { dataDir, job, signal }: RequesterOptions,
+): Promise<Sponsor> {
+  const chooses = (_: Hex, { requester }: JobSpec) => requester === chain.address;
+  const limits = limitsForJob(job, shape.proof);
+  return startSponsor({ host, chain, log, signal, file: path.join(dataDir, "sponsor.json"), chooses, limits });
 }
 
 const powerOfTwoAbove = (value: number): number => 2 ** Math.ceil(Math.log2(value));
@@ -105,7 +169,9 @@ async function findOrPost(
   options: RequesterOptions,
 ): Promise<PostedJob> {
   const { job, dataDir, ui } = options;
-  const settings = settingsHash({ job, chain: node.chain.chainId, requester: node.chain.address });
+  // Whom the requester admits is no term of the job: another list is used from the next start on.
+  const terms = { ...job, workers: { ...job.workers, allow: undefined } };
+  const settings = settingsHash({ job: terms, chain: node.chain.chainId, requester: node.chain.address });
   const unfinished = await findUnfinishedJob(dataDir, settings);
   if (unfinished) {
     ui.line(`resuming job ${shortId(unfinished.jobId)}`);
@@ -113,16 +179,20 @@ async function findOrPost(
     return unfinished;
   }
   await checkBalance(node, job);
+  await showBudget(node, options);
   const key = await generateDataKey();
   const modules = { node, key, ui, signal: options.signal, cacheDir: options.cacheDir ?? dataDir };
   const dataset = await publishTrainingSet(job, trainer, prepared.shape, modules);
   const modelCid = await node.blocks.put(prepared.model);
+  const requirements = requirementsOf(job.requirements);
   const metadata = encodeMetadata({
     version: 1,
     name: job.name,
     arithmetic: "fixed",
     verification: job.verification.mode,
     ...(prepared.verifier ? { circuit: circuitOfJob(job) } : {}),
+    ...(job.gas === "sponsored" ? { gas: job.gas } : {}),
+    ...(requirements ? { requirements } : {}),
     modelCid,
     manifestCid: dataset.manifestCid,
     batchSize: job.training.batchSize,
@@ -148,6 +218,16 @@ async function findOrPost(
   await savePostedJob(dataDir, posted);
   await post(node, prepared, options, posted);
   return posted;
+}
+
+/** Says what the job will cost, and asks whether that is meant. */
+async function showBudget(node: LocalNode, { job, ui, confirm }: RequesterOptions): Promise<void> {
+  const { terms, info } = await moneyTerms(node, job, await tokenOf(node, job));
+  const { most, about, basis } = await previewBudget(node.chain, terms, info);
+  const text = about === most ? "" : `, about ${formatAmount(about, info)}`;
+  ui.event("budget", { most, about, basis });
+  ui.line(`the job costs at most ${formatAmount(most, info)}${text}: ${basis}`);
+  await confirm?.(`Escrow ${formatAmount(most, info)}? What is not spent returns.`);
 }
 
 /** Posts the job unless the chain has it already, and offers its public blocks. */

@@ -22,7 +22,7 @@ import { storeBatches, storeFile, type StoredContent } from "../market/content.t
 import { prepareDataset } from "../market/datasets.ts";
 import { readListings } from "../market/listings.ts";
 import { readInputFile, writeFileAtomic } from "../runtime/files.ts";
-import { fundLedger, tokenInfo, tokenOrDefault, unitsOf } from "./token.ts";
+import { fundLedger, tokenInfo, tokenOrDefault, parseAmount } from "./token.ts";
 
 /** Chain and files of a seller. The folder is the one that `skynet host` serves from. */
 export interface Shop {
@@ -131,7 +131,7 @@ async function publish(shop: Shop, sale: Sale, content: Content): Promise<Listed
   const { kind, contentRoot, aux } = content;
   const token = tokenOrDefault(chain, sale.token);
   const info = await tokenInfo(chain.rpcUrl, token);
-  const [price, bond] = [unitsOf(sale.price, info), unitsOf(sale.bond, info)];
+  const [price, bond] = [parseAmount(sale.price, info), parseAmount(sale.bond, info)];
   const free = price === 0n;
   if (free && bond > 0n) throw new InvalidInputError("BadBond", "a free listing has no bond: nobody can lose by it");
   const own = await readListings(chain, { kind, seller: chain.address });
@@ -175,7 +175,7 @@ export async function offerAnswers(shop: Shop, sale: AnswerSale): Promise<{ offe
   const bytes = await readInputFile(sale.file, "the model");
   const token = tokenOrDefault(chain, sale.token);
   const info = await tokenInfo(chain.rpcUrl, token);
-  const price = unitsOf(sale.price, info);
+  const price = parseAmount(sale.price, info);
   ui.status("committing to the weights");
   const { architecture, modelId } = await identifyModel(readInferenceModel(bytes), shop.place);
   const { name, description, maxLatency } = sale;

@@ -40,7 +40,7 @@ export function tokenOrDefault({ chainId, addresses }: Chain, token: Hex | undef
 }
 
 /** Units of a decimal number of tokens. @throws InvalidInputError `BadAmount` for more digits than the token has */
-export function unitsOf(text: string, info: TokenInfo): bigint {
+export function parseAmount(text: string, info: TokenInfo): bigint {
   const digits = text.split(".")[1]?.length ?? 0;
   if (digits > info.decimals)
     throw new InvalidInputError("BadAmount", `${text} has ${digits} decimals; ${info.symbol} has ${info.decimals}`);

@@ -43,7 +43,11 @@ export async function ensureVerifier(chain: Chain, own: OwnVerifier, source: str
  * Compares the registry's entry with the own verifier, field by field.
  * @throws SkyNetError `WrongVerifier`
  */
-export async function compareVerifier(chain: Chain, own: OwnVerifier, verifierId: Hex): Promise<void> {
+export async function compareVerifier(
+  chain: Pick<Chain, "verifierEntry">,
+  own: OwnVerifier,
+  verifierId: Hex,
+): Promise<void> {
   const entry = await chain.verifierEntry(verifierId).catch((error: unknown) => {
     if (error instanceof ChainError && error.code === "UnknownVerifier") throw wrong("it is not registered", error);
     throw error;
@@ -78,7 +82,7 @@ export function beaconOf(chain: Chain, name: "blockhash" | "test"): Hex {
 }
 
 /** @throws SkyNetError `BadBeacon` unless the job's beacon is one that this node knows and the chain is fit for */
-export function checkBeacon(chain: Chain, { beacon }: Pick<JobSpec, "beacon">): void {
+export function checkBeacon(chain: Pick<Chain, "chainId" | "addresses">, { beacon }: Pick<JobSpec, "beacon">): void {
   const known = [chain.addresses.blockhashBeacon];
   if (chain.chainId === DEVELOPMENT_CHAIN_ID) known.push(chain.addresses.testBeacon);
   if (!known.includes(beacon))

@@ -1,4 +1,4 @@
-import { parseUnits } from "viem";
+import type { RoutedChain } from "@skynet/contracts";
 import {
   hasSeat,
   HoldResult,
@@ -6,7 +6,6 @@ import {
   JobPhase,
   listSeats,
   merklePath,
-  segmentsOf,
   SkyNetError,
   toHex,
   type Hex,
@@ -23,56 +22,69 @@ import {
   openSecrets,
   runWorkerJob,
   type BatchSource,
+  type Capabilities,
   type JobMetadata,
   type ModelShape,
   type ProofShape,
   type Trainer,
 } from "@skynet/swarm";
-import { formatAmount, shortId } from "../cli/format.ts";
+import { shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import { systemClock } from "../runtime/clock.ts";
+import { createGasPayment, type GasMode, type GasPayment } from "../sponsor/gas.ts";
+import { withdrawPay } from "../sponsor/withdraw.ts";
 import { startTrainer } from "../trainer/trainer.ts";
+import { askAdmission } from "./admission.ts";
+import { ensureRegistered } from "./capabilities.ts";
+import { checkMoney, checkRequirements, checkSpeed, measureSteps, NotYet, type JoinLimits } from "./join-checks.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
 import { createJobNetwork, JOBS_TOPIC, updateBytes, type JobCircle } from "./job-network.ts";
-import { tokenInfo } from "./token.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
 import { checkBeacon, checkZeroKnowledge, compareVerifier, generateOwnVerifier } from "./verifier.ts";
 
-export interface WorkerOptions extends NodeOptions {
-  /** Decimal tokens. */
-  readonly minPrice: string;
-  /** Decimal tokens; jobs that ask for more stake are left alone. */
-  readonly maxStake: string;
+export interface WorkerOptions extends NodeOptions, JoinLimits {
+  /** Of this machine; published, and compared with what jobs require. */
+  readonly capabilities: Capabilities;
   readonly once: boolean;
+  /** Who pays the gas, see {@link GasMode}. */
+  readonly gas: GasMode;
+  /** After each job, everything that the payout address has in the Ledger goes to its wallet. */
+  readonly withdraw: boolean;
   readonly ui: Ui;
 }
 
+/** The node of a worker: others may pay for what it writes to the chain. */
+type WorkerNode = Omit<LocalNode, "chain"> & GasPayment;
+
 /** How often the chain is asked for jobs; an announcement on the relay makes it sooner. */
 const POLL_MS = 3000;
-/** A round must fit into the commit window this many times: other programs and the fetching of data need theirs. */
-const HEADROOM = 2;
 const POINT_BYTES = 64;
 /** Pause before a job is tried again that could not be joined or worked on: a chain or a requester may come back. */
 const RETRY_MS = 15_000;
+/** Pause before a machine that was too slow is measured again: it may have been busy. */
+const MEASURE_AGAIN_MS = 60_000;
 
 /**
- * Registers the node, then takes job after job until the signal aborts. A job is joined only after its metadata and its
- * model were fetched and checked and one real step was measured.
+ * Takes job after job until the signal aborts. A job is joined only after its metadata and its model were fetched and
+ * checked and real steps were measured; before the first one the node registers.
  */
 export async function runWorker(options: WorkerOptions): Promise<void> {
-  const node = await openNode(options, "worker");
+  const node = withGas(await openNode(options, "worker"), options);
   const trainer = startTrainer({ threads: options.threads ?? 1, referenceString: options.referenceString });
   const { ui, signal } = options;
   try {
-    await ensureRegistered(node);
-    ui.event("ready", { address: node.chain.address, multiaddrs: node.host.multiaddrs() });
+    const sponsored = options.gas !== "own" && (await node.chain.gasBalance()) === 0n;
+    if (sponsored) ui.line("no ether in this wallet: a sponsor has to pay the gas of registration and work");
+    const { capabilities } = options;
+    ui.event("ready", { address: node.chain.address, multiaddrs: node.host.multiaddrs(), capabilities });
     ui.line(`worker ${node.chain.address} ready, waiting for jobs`);
     const over = new Set<Hex>();
     const notBefore = new Map<Hex, number>();
+    const refused = new Map<Hex, string>();
     const announcements = listenForJobs(node, signal);
     while (!signal.aborted) {
-      const jobId = await nextJob(node, trainer, options, { over, notBefore }).catch((error: unknown) => {
+      const jobId = await nextJob(node, trainer, options, { over, notBefore, refused }).catch((error: unknown) => {
         if (!signal.aborted) node.log.warn({ error: String(error) }, "no job could be taken; trying on");
         return undefined;
       });
@@ -100,7 +112,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
 }
 
 /** Waits until somebody announces a job, or for the next look at the chain. */
-function listenForJobs(node: LocalNode, signal: AbortSignal): { next(): Promise<void> } {
+function listenForJobs(node: Pick<LocalNode, "host">, signal: AbortSignal): { next(): Promise<void> } {
   let announced = Promise.withResolvers<void>();
   node.host.subscribe(JOBS_TOPIC, () => announced.resolve(), { signal });
   return {
@@ -115,8 +127,19 @@ function listenForJobs(node: LocalNode, signal: AbortSignal): { next(): Promise<
   };
 }
 
-async function ensureRegistered({ chain }: LocalNode): Promise<void> {
-  if (!(await chain.worker(chain.address)).registered) await chain.register();
+function withGas(node: LocalNode, { gas: mode, ui, signal }: WorkerOptions): WorkerNode {
+  const { host, chain, log } = node;
+  const onSponsored = (event: Record<string, unknown>) => ui.event("sponsored", event);
+  return { ...node, ...createGasPayment({ host, chain, log, mode, onSponsored, signal }) };
+}
+
+/** What a worker remembers of the jobs on the chain. */
+interface JobMemory {
+  readonly over: Set<Hex>;
+  /** Milliseconds since the epoch. */
+  readonly notBefore: Map<Hex, number>;
+  /** Latest reasons, so that each is told once. */
+  readonly refused: Map<Hex, string>;
 }
 
 /**
@@ -124,10 +147,10 @@ async function ensureRegistered({ chain }: LocalNode): Promise<void> {
  * joined any more are noted in `over`.
  */
 async function nextJob(
-  node: LocalNode,
+  node: WorkerNode,
   trainer: Trainer,
   options: WorkerOptions,
-  { over, notBefore }: { over: Set<Hex>; notBefore: Map<Hex, number> },
+  { over, notBefore, refused }: JobMemory,
 ): Promise<Hex | undefined> {
   for (const jobId of await node.chain.jobIds()) {
     if (over.has(jobId) || (notBefore.get(jobId) ?? 0) > Date.now()) continue;
@@ -143,13 +166,23 @@ async function nextJob(
       return jobId;
     } catch (error) {
       options.signal.throwIfAborted();
-      const soon = error instanceof SkyNetError && ["Unreachable", "NotFound", "PriceTooLow"].includes(error.code);
-      notBefore.set(jobId, Date.now() + (soon ? POLL_MS : RETRY_MS));
-      node.log.info({ jobId, error: String(error) }, "job not joined");
-      options.ui.event("refused", { jobId, reason: String(error) });
+      notBefore.set(jobId, Date.now() + pauseAfter(error));
+      const { code = "Unexpected", message } = error as SkyNetError;
+      if (refused.get(jobId) === code + message) continue;
+      refused.set(jobId, code + message);
+      node.log.info({ jobId, code, reason: message }, "job not joined");
+      options.ui.event(error instanceof NotYet ? "waiting" : "refused", { jobId, code, reason: message });
     }
   }
   return undefined;
+}
+
+/** How long a job is left alone that could not be joined, milliseconds. */
+function pauseAfter(error: unknown): number {
+  if (error instanceof NotYet) return error.waitMs;
+  if (!(error instanceof SkyNetError)) return RETRY_MS;
+  if (error.code === "TooSlow") return MEASURE_AGAIN_MS;
+  return ["Unreachable", "Refused", "NotFound", "PriceTooLow"].includes(error.code) ? POLL_MS : RETRY_MS;
 }
 
 /** Whether a settled job still holds the stake or pay of a seat. */
@@ -158,40 +191,29 @@ function owes(state: JobView, seat: number): boolean {
   return hold || (state.claimedTo[seat] ?? 0) < state.round || !hasSeat(state.released, seat);
 }
 
-async function joinJob(node: LocalNode, trainer: Trainer, jobId: Hex, options: WorkerOptions): Promise<void> {
+async function joinJob(node: WorkerNode, trainer: Trainer, jobId: Hex, options: WorkerOptions): Promise<void> {
   const { chain } = node;
-  const { spec } = await chain.job(jobId);
-  const { decimals, symbol } = await tokenInfo(options.rpcUrl, spec.token);
-  const minPrice = parseUnits(options.minPrice, decimals);
-  const price = await chain.priceAt(jobId);
-  if (price < minPrice)
-    throw new SkyNetError(
-      "PriceTooLow",
-      `the job pays ${formatAmount(price, { decimals, symbol })} a round, less than --min-price`,
-    );
-  const maxStake = parseUnits(options.maxStake, decimals);
-  if (spec.stake > maxStake)
-    throw new SkyNetError(
-      "StakeTooHigh",
-      `the job asks for a stake of ${formatAmount(spec.stake, { decimals, symbol })}, more than --max-stake`,
-    );
-  const { metadata, shape } = await loadJob(node, trainer, jobId, options.signal);
+  const { ui, signal, capabilities } = options;
+  const job = await chain.job(jobId);
+  const { spec } = job;
+  const { minPrice, waitMs } = await checkMoney(chain, jobId, options);
+  const readyMs = Date.now() + waitMs;
+  await checkRequirements(chain, decodeMetadata(await chain.meta(jobId)), capabilities);
+  const admission = await askAdmission({ host: node.host, chain, job, capabilities, signal });
+  const { metadata, shape } = await loadJob(node, trainer, jobId, signal);
   await checkVerification(node, trainer, spec, metadata, shape);
-  const { stepMs, checkpointMs } = await measureSteps(trainer, shape, metadata.batchSize);
-  const checkpoints = shape.proof ? segmentsOf(spec) : 1;
-  const needSeconds = (HEADROOM * (stepMs * spec.steps + checkpointMs * checkpoints)) / 1000;
-  if (needSeconds > spec.commitWindow)
-    throw new SkyNetError(
-      "TooSlow",
-      `a round of ${spec.steps} steps takes this machine ${(needSeconds / HEADROOM).toFixed(1)} s; the job allows ${spec.commitWindow} s`,
-    );
-  await ensureStake(node, spec.token, spec.stake);
-  await chain.join(jobId, { minPrice });
-  options.ui.event("joined", { jobId, stepMs });
-  options.ui.line(`joined job ${shortId(jobId)} (${stepMs.toFixed(2)} ms a step)`);
+  const measured = await measureSteps(trainer, shape, metadata, spec);
+  checkSpeed(spec, measured);
+  await systemClock.sleep(Math.max(0, readyMs - Date.now()), signal);
+  const paid = node.chainFor(jobId);
+  await ensureRegistered(paid, capabilities);
+  await ensureStake(paid, spec.token, spec.stake);
+  await paid.join(jobId, { minPrice, ...(admission ? { admission } : {}) });
+  ui.event("joined", { jobId, ...measured });
+  ui.line(`joined job ${shortId(jobId)} (${measured.stepMs.toFixed(2)} ms a step)`);
 }
 
-async function ensureStake({ chain }: LocalNode, token: Hex, needed: bigint): Promise<void> {
+async function ensureStake(chain: RoutedChain, token: Hex, needed: bigint): Promise<void> {
   const { freeStake, ledger } = await chain.balances(token);
   if (freeStake >= needed) return;
   const missing = needed - freeStake;
@@ -209,7 +231,7 @@ interface LoadedJob {
  * Metadata and model of a job, checked against the hash that the contract holds, loaded into the trainer.
  * @throws SkyNetError `NoZeroKnowledge`, and what fetching and loading throw
  */
-async function loadJob(node: LocalNode, trainer: Trainer, jobId: Hex, signal: AbortSignal): Promise<LoadedJob> {
+async function loadJob(node: WorkerNode, trainer: Trainer, jobId: Hex, signal: AbortSignal): Promise<LoadedJob> {
   const { spec } = await node.chain.job(jobId);
   const { requester } = spec;
   const fetch = async (cid: string) => {
@@ -238,7 +260,7 @@ async function loadJob(node: LocalNode, trainer: Trainer, jobId: Hex, signal: Ab
  * @throws SkyNetError `WrongVerifier`, `BadBeacon`, `BadTerms`, `AnswerTooLarge`, `AnswerTooDear`
  */
 async function checkVerification(
-  { chain }: LocalNode,
+  { chain }: WorkerNode,
   trainer: Trainer,
   spec: JobSpec,
   { verification }: JobMetadata,
@@ -252,28 +274,7 @@ async function checkVerification(
   await compareVerifier(chain, await generateOwnVerifier(trainer, proof), spec.stepVerifier);
 }
 
-/** Measurements of which the shortest counts: other programs disturb all but the luckiest. */
-const MEASUREMENTS = 3;
-
-/** One real step of the real model, and one commitment to its result; milliseconds. */
-async function measureSteps(trainer: Trainer, shape: ModelShape, batchSize: number) {
-  const weights = await trainer.initialWeights(new Uint8Array(32));
-  await trainer.setWeights({ weights, ...(await trainer.identify(weights)), secret: new Uint8Array(32) });
-  const batch = { x: new Int8Array(batchSize * shape.features).fill(1), y: new Uint8Array(batchSize) };
-  const timeOf = async (action: () => Promise<unknown>) => {
-    const startedMs = performance.now();
-    await action();
-    return performance.now() - startedMs;
-  };
-  let [stepMs, checkpointMs] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
-  for (let i = 0; i < MEASUREMENTS; i++) {
-    stepMs = Math.min(stepMs, await timeOf(() => trainer.step(batch)));
-    checkpointMs = Math.min(checkpointMs, await timeOf(() => trainer.checkpoint()));
-  }
-  return { stepMs, checkpointMs };
-}
-
-async function workOn(node: LocalNode, trainer: Trainer, jobId: Hex, options: WorkerOptions): Promise<void> {
+async function workOn(node: WorkerNode, trainer: Trainer, jobId: Hex, options: WorkerOptions): Promise<void> {
   const { ui, signal } = options;
   const chain = createJobChain(node.chain, jobId);
   const { spec } = await node.chain.job(jobId);
@@ -341,6 +342,7 @@ async function workOn(node: LocalNode, trainer: Trainer, jobId: Hex, options: Wo
     const { sentBytes, receivedBytes } = node.host.traffic();
     ui.event("finished", { jobId, ...result, sentBytes, receivedBytes, fetchedBatches });
     ui.line(`job ${shortId(jobId)} ${result.outcome.toLowerCase()}`);
+    if (options.withdraw) await withdrawPay(node, jobId, spec.token, options);
   } finally {
     stop.abort();
     node.access.removeJob(jobId);

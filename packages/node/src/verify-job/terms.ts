@@ -9,8 +9,9 @@ import {
   keccak256,
   toHex,
   word,
+  nameOf,
 } from "@skynet/protocol";
-import { decodeMetadata, type JobMetadata, nameOf } from "@skynet/swarm";
+import { decodeMetadata, type JobMetadata } from "@skynet/swarm";
 import { type EventOf, VerificationError } from "./audit.ts";
 
 /** Jobs of one requester among which a job is looked for: the n-th post of an account has nonce n. */

@@ -1,6 +1,5 @@
 import type { Chain, ChainJob, ChainJobEvent } from "@skynet/contracts";
-import { countSeats, type Hex, JobMode, JobOutcome, JobPhase, type SeatSet } from "@skynet/protocol";
-import { nameOf } from "@skynet/swarm";
+import { countSeats, type Hex, JobMode, JobOutcome, JobPhase, type SeatSet, nameOf } from "@skynet/protocol";
 import { checkBeacon } from "../roles/verifier.ts";
 import { checkAnswer } from "./answer.ts";
 import { type Audit, type EventOf, type RoundEvents, VerificationError } from "./audit.ts";

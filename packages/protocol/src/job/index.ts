@@ -1,4 +1,6 @@
 export * from "./bitmap.ts";
+export { earningsOf, type SeatEarnings } from "./earnings.ts";
+
 export { JobRuleError } from "./errors.ts";
 export type { JobRule } from "./errors.ts";
 export * from "./events.ts";

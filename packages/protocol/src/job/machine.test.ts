@@ -19,6 +19,7 @@ import {
   postJob,
   priceAt,
   quorumOf,
+  timeOfPrice,
 } from "./index.ts";
 import { exampleSpec, requesterAddress } from "./random-jobs.ts";
 import { formatVectors, makeJobVectors } from "./vectors.ts";
@@ -70,6 +71,17 @@ describe("job machine", () => {
     expect(cancel(107)).toThrow("TooLate");
     expect(tick(106)).toThrow("TooEarly");
     expect(tick(107)).not.toThrow();
+  });
+
+  test("the time of a price is the first second that shows it", () => {
+    const spec = { ...exampleSpec, priceMin: 7n, priceMax: 61n, joinWindow: 37 };
+    for (let price = 0n; price <= 62n; price++) {
+      const seconds = Array.from({ length: spec.joinWindow }, (_, i) => 1_000 + i);
+      const first = seconds.find((at) => priceAt(spec, 1_000, at) >= price);
+      expect(timeOfPrice(spec, 1_000, price)).toBe(first);
+    }
+    expect(timeOfPrice({ ...spec, priceMin: 61n }, 1_000, 61n)).toBe(1_000);
+    expect(timeOfPrice({ ...spec, priceMin: 61n }, 1_000, 62n)).toBeUndefined();
   });
 
   test("invariants hold on random jobs", async () => {

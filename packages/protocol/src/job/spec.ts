@@ -142,7 +142,7 @@ export function jobIdOf({ chainId, jobBoard, requester, nonce, specHash }: JobId
 }
 
 /** Units that `post` escrows: every seat and round at the highest price, and the merge fees. */
-export function budgetOf(spec: JobSpec): bigint {
+export function budgetOf(spec: Pick<JobSpec, "seats" | "rounds" | "priceMax" | "mergeFee">): bigint {
   return BigInt(spec.seats) * BigInt(spec.rounds) * spec.priceMax + BigInt(spec.rounds) * spec.mergeFee;
 }
 
@@ -157,6 +157,14 @@ export function payParts(spec: JobSpec, price: bigint): { compute: bigint; deliv
 export function priceAt(spec: JobSpec, openedAt: number, at: number): bigint {
   const elapsed = Math.min(Math.max(at - openedAt, 0), spec.joinWindow);
   return spec.priceMin + ((spec.priceMax - spec.priceMin) * BigInt(elapsed)) / BigInt(spec.joinWindow);
+}
+
+/** First second at which the rising clock shows `price` or more, within the join window; undefined if it never does. */
+export function timeOfPrice(spec: JobSpec, openedAt: number, price: bigint): number | undefined {
+  if (price <= spec.priceMin) return openedAt;
+  if (price > spec.priceMax) return undefined;
+  const elapsed = divideUp((price - spec.priceMin) * BigInt(spec.joinWindow), spec.priceMax - spec.priceMin);
+  return elapsed < BigInt(spec.joinWindow) ? openedAt + Number(elapsed) : undefined;
 }
 
 const divideUp = (a: bigint, b: bigint) => (a + b - 1n) / b;

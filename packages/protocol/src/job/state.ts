@@ -1,4 +1,5 @@
 import type { Hex } from "../bytes.ts";
+import { InvalidInputError } from "../errors.ts";
 import type { SeatSet } from "./bitmap.ts";
 import type { JobSpec } from "./spec.ts";
 
@@ -26,6 +27,14 @@ export const JobOutcome = {
   STOPPED: 6,
 } as const;
 export type JobOutcome = (typeof JobOutcome)[keyof typeof JobOutcome];
+
+/** Name of a number in one of these tables, such as 3 -> "COMMIT". @throws InvalidInputError `BadChainData` */
+export function nameOf<Name extends string>(table: Readonly<Record<Name, number>>, value: number): Name {
+  const found = (Object.keys(table) as Name[]).find((name) => table[name] === value);
+  if (found === undefined)
+    throw new InvalidInputError("BadChainData", `the contract returned the unknown value ${value}`);
+  return found;
+}
 
 /** What became of the held part of the pay. */
 export const HoldResult = { UNDECIDED: 0, PAID: 1, BURNED: 2 } as const;

@@ -7,6 +7,7 @@ interface DevnetOptions extends JsonOption {
   readonly workers: number;
   readonly data: string;
   readonly port?: number;
+  readonly index: boolean;
 }
 
 /** `skynet devnet`: chain, contracts, relay and workers on this machine. */
@@ -16,6 +17,7 @@ export function addDevnet(program: Command): void {
     .description("run a network on this machine: a local chain with the contracts, a relay and workers")
     .option("--workers <n>", "number of workers", integer(0, 32), 4)
     .option("--data <folder>", "folder of the chain and the nodes; an existing one is continued", devnetDir())
+    .option("--no-index", "do without the index that answers lists and searches")
     .option("--port <n>", "port of the chain's RPC (default: a free one)", integer(1, 65_535))
     .addOption(jsonOption())
     .addHelpText(
@@ -28,13 +30,15 @@ export function addDevnet(program: Command): void {
         const devnet = await startDevnet({
           dataDir: options.data,
           workers: options.workers,
+          index: options.index,
           port: options.port,
           ui,
           signal,
         });
-        ui.event("ready", { rpcUrl: devnet.rpcUrl, relay: devnet.relay, requester: devnet.requester });
+        const { rpcUrl, relay, index, requester } = devnet;
+        ui.event("ready", { rpcUrl, relay, index, requester });
         ui.line(
-          `\ndevnet ready: chain ${devnet.rpcUrl}, relay ${devnet.relay}\nrun a job in another terminal: npx skynet train examples/fashion-mnist/job.yaml\nstop with Ctrl-C; the chain and the wallets stay in ${options.data}`,
+          `\ndevnet ready: chain ${rpcUrl}, relay ${relay}${index === undefined ? "" : `, index ${index}`}\nrun a job in another terminal: npx skynet train examples/fashion-mnist/job.yaml\nstop with Ctrl-C; the chain and the wallets stay in ${options.data}`,
         );
         await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
         ui.line("stopping ...");

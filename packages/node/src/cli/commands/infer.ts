@@ -21,7 +21,7 @@ import { loadReferenceString } from "../../trainer/reference-string.ts";
 import { runAnswerOrder, type Answer } from "../../roles/order-answer.ts";
 import { integer, withUi } from "../options.ts";
 import { addBuyerOptions, buyerNode, type BuyerOptions } from "../shop.ts";
-import { openReader } from "./job.ts";
+import { openReader } from "../account.ts";
 import { findSale } from "./listing-actions.ts";
 import { toJson, type Ui } from "../ui.ts";
 

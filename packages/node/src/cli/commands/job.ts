@@ -1,125 +1,184 @@
+import path from "node:path";
 import type { Command } from "commander";
 import type { Chain } from "@skynet/contracts";
-import { createChain } from "@skynet/contracts";
-import { InvalidInputError, JobMode, JobOutcome, JobPhase, toHex, type Hex } from "@skynet/protocol";
-import { decodeMetadata, nameOf } from "@skynet/swarm";
+import { readJobFile } from "../../job-file.ts";
+import { actOnJob, settleJob, type JobAction } from "../../roles/job-actions.ts";
+import { describeJob } from "../../roles/describe-job.ts";
 import { tokenInfo } from "../../roles/token.ts";
+import { watchJob } from "../../roles/watch-job.ts";
+import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { openKeystore } from "../../wallet/keystore.ts";
 import { readPassphrase } from "../../wallet/passphrase.ts";
-import { formatAmount, shortId } from "../format.ts";
+import { findJob, openAccount, openReader } from "../account.ts";
+import { confirm } from "../confirm.ts";
+import { shortId } from "../format.ts";
+import { addIndexOptions, type IndexChoice } from "../index-choice.ts";
+import { openJobSource, type JobDetails, type JobFilter } from "../job-source.ts";
 import {
   addChainOptions,
+  addConnectionOptions,
+  addProofOptions,
   addWalletOptions,
-  resolveRpc,
-  resolveWallet,
+  homeDir,
+  noZkOption,
+  resolveConnection,
   withUi,
+  withZk,
+  yesOption,
   type ConnectionOptions,
   type JsonOption,
+  type ProofOptions,
 } from "../options.ts";
+import { tableText } from "../table.ts";
 
-type JobOptions = ConnectionOptions & JsonOption;
+type JobOptions = ConnectionOptions & JsonOption & { readonly yes?: true };
+type ListOptions = JobOptions & IndexChoice & JobFilter;
 
-/** Any key can read; reading needs no wallet. */
-const READER_KEY: Hex = `0x${"01".repeat(32)}`;
-
-/** `skynet job list|show|cancel`. */
+/** `skynet job post|list|show|watch|cancel|stop|accept|complain|settle`. */
 export function addJob(program: Command): void {
-  const job = program.command("job").description("list, show or cancel jobs on the chain");
-  addChainOptions(job.command("list").description("jobs on this chain, newest last"))
-    .addHelpText("after", "\nExample:\n  $ npx skynet job list")
-    .action((options: JobOptions) =>
+  const job = program.command("job").description("post, list, show, follow or end jobs on the chain");
+  addPost(job);
+  addList(job);
+  addShow(job);
+  addWatch(job);
+  addAction(job, "cancel", "cancel an own job that still waits for workers; the budget returns");
+  addAction(job, "stop", "end an own job after its present round, which is still paid");
+  addAction(job, "accept", "accept the result of an own job: the held pay goes to the workers");
+  addAction(job, "complain", "complain about the result of an own job: the held pay is burned, nobody gets it");
+  withJob(job, "settle", "carry out what the end of a phase's time means, for example the refund; anybody may").action(
+    (prefix: string, options: JobOptions) =>
       withUi(options, async (ui) => {
-        const chain = await openReader(options);
-        const jobs = [];
-        for (const jobId of await chain.jobIds()) jobs.push(await describe(chain, jobId));
-        if (jobs.length === 0) ui.line("there are no jobs on this chain yet");
-        for (const { jobId, name, phase, round, rounds, workers, seats } of jobs)
-          ui.line(
-            `${shortId(jobId)}  ${name.padEnd(20)} ${phase.padEnd(10)} round ${round}/${rounds}  workers ${workers.length}/${seats}`,
-          );
+        const chain = await openAccount(options);
+        const jobId = await findJob(chain, prefix);
+        const done = await settleJob(chain, jobId);
+        ui.line(`job ${shortId(jobId)} ${done}`);
+        return { jobId, done };
+      }),
+  );
+}
+
+/** A subcommand that takes a job and signs with a wallet. */
+const withJob = (job: Command, name: string, description: string): Command =>
+  addWalletOptions(addChainOptions(job.command(name).description(description)))
+    .argument("<job>", "job id, or the first digits of one")
+    .addHelpText("after", `\nExample:\n  $ npx skynet job ${name} 0x3f2a`);
+
+interface PostOptions extends ConnectionOptions, JsonOption, ProofOptions {
+  readonly data: string;
+  readonly listen: string;
+  readonly zk: boolean;
+  readonly yes?: true;
+}
+
+function addPost(job: Command): void {
+  const command = job
+    .command("post")
+    .description("post a job and return; npx skynet train with the same file and wallet leads it to its end")
+    .argument("<file>", "job file, such as examples/fashion-mnist/job.yaml")
+    .option("--data <folder>", "folder for the job's files and results", path.join(homeDir(), "requester"))
+    .option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0")
+    .addOption(noZkOption())
+    .addOption(yesOption());
+  addProofOptions(command);
+  addConnectionOptions(command)
+    .addHelpText("after", "\nExample:\n  $ npx skynet job post examples/fashion-mnist/job.yaml")
+    .action((file: string, options: PostOptions) =>
+      withUi(options, async (ui) => {
+        const signal = shutdownSignal();
+        const jobFile = withZk(await readJobFile(file), options.zk);
+        const connection = resolveConnection(options);
+        const privateKey = await openKeystore(
+          connection.keystore,
+          await readPassphrase(connection, "Passphrase of the requester's wallet"),
+        );
+        // Its modules are large; the other subcommands do without them.
+        const { postJob } = await import("../../roles/requester.ts");
+        const { jobId } = await postJob({
+          job: jobFile,
+          rpcUrl: connection.rpcUrl,
+          relays: connection.relays,
+          privateKey,
+          dataDir: path.resolve(options.data),
+          listen: [options.listen],
+          threads: options.threads,
+          referenceString: options.srs,
+          confirm: (question) => confirm(question, options),
+          ui,
+          signal,
+        });
+        ui.line(`workers can join once its data is served: npx skynet train ${file}`);
+        return { jobId };
+      }),
+    );
+}
+
+function addList(job: Command): void {
+  addIndexOptions(addChainOptions(job.command("list").description("jobs on this chain, newest last")))
+    .option("--search <text>", "only those in which all these words occur, or begin")
+    .option("--active", "without settled jobs")
+    .addHelpText("after", "\nExample:\n  $ npx skynet job list\n  $ npx skynet job list --search mnist --active")
+    .action((options: ListOptions) =>
+      withUi(options, async (ui) => {
+        const jobs = await (await openJobSource(options, ui)).list(options);
+        if (jobs.length === 0) ui.line("there are no such jobs on this chain yet");
+        else ui.line(tableText(["job", "name", "phase", ">round", ">workers", "a round pays"], jobs.map(listRow)));
         return { jobs };
       }),
     );
-  addChainOptions(job.command("show").description("everything the chain says about one job"))
+}
+
+const listRow = ({ jobId, name, phase, outcome, round, rounds, workers, seats, offers }: JobDetails): string[] => [
+  shortId(jobId),
+  name,
+  phase === "SETTLED" ? outcome : phase,
+  `${round}/${rounds}`,
+  `${workers.length}/${seats}`,
+  offers,
+];
+
+function addShow(job: Command): void {
+  addIndexOptions(addChainOptions(job.command("show").description("everything the chain says about one job")))
     .argument("<job>", "job id, or the first digits of one")
     .addHelpText("after", "\nExample:\n  $ npx skynet job show 0x3f2a")
-    .action((prefix: string, options: JobOptions) =>
+    .action((prefix: string, options: ListOptions) =>
       withUi(options, async (ui) => {
-        const chain = await openReader(options);
-        const details = await describe(chain, await findJob(chain, prefix));
+        const details = await (await openJobSource(options, ui)).show(prefix);
         for (const [name, value] of Object.entries(details))
           ui.line(`${name.padEnd(12)} ${Array.isArray(value) ? value.join("\n".padEnd(14)) : String(value)}`);
         return details;
       }),
     );
-  addWalletOptions(
-    addChainOptions(job.command("cancel").description("cancel an own job that is still open; the budget returns")),
-  )
+}
+
+function addWatch(job: Command): void {
+  addChainOptions(job.command("watch").description("follow any job until it is settled; needs no wallet"))
     .argument("<job>", "job id, or the first digits of one")
-    .addHelpText("after", "\nExample:\n  $ npx skynet job cancel 0x3f2a")
+    .addHelpText("after", "\nExample:\n  $ npx skynet job watch 0x3f2a")
     .action((prefix: string, options: JobOptions) =>
       withUi(options, async (ui) => {
-        const wallet = resolveWallet(options);
-        const privateKey = await openKeystore(wallet.keystore, await readPassphrase(wallet, "Passphrase"));
-        const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: toHex(privateKey) });
-        await chain.assertDeployed();
+        const signal = shutdownSignal();
+        const chain = await openReader(options);
         const jobId = await findJob(chain, prefix);
-        await chain.cancel(jobId);
-        ui.line(
-          `cancelled ${shortId(jobId)}; the budget is back in the Ledger (npx skynet wallet withdraw fetches it)`,
-        );
-        return { jobId, cancelled: true };
+        await watchJob({ chain, jobId, token: await tokenOfJob(chain, jobId), ui, signal });
+        return describeJob(chain, jobId);
       }),
     );
 }
 
-export async function openReader(options: JobOptions): Promise<Chain> {
-  const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: READER_KEY });
-  await chain.assertDeployed();
-  return chain;
-}
+const tokenOfJob = async (chain: Chain, jobId: `0x${string}`) =>
+  tokenInfo(chain.rpcUrl, (await chain.job(jobId)).spec.token);
 
-export async function findJob(chain: Chain, prefix: string): Promise<Hex> {
-  const matches = (await chain.jobIds()).filter((jobId) => jobId.startsWith(prefix.toLowerCase()));
-  if (matches.length === 1) return matches[0]!;
-  throw new InvalidInputError(
-    "NoSuchJob",
-    matches.length === 0 ? `there is no job ${prefix} on this chain` : `${matches.length} jobs begin with ${prefix}`,
-    { hint: "npx skynet job list shows the ids" },
-  );
-}
-
-async function describe(chain: Chain, jobId: Hex) {
-  const { spec, state, modelId } = await chain.job(jobId);
-  const token = await tokenInfo(chain.rpcUrl, spec.token);
-  const money = await chain.money(jobId);
-  const { name, zk } = await readMetadata(chain, jobId);
-  return {
-    jobId,
-    name,
-    requester: spec.requester,
-    phase: nameOf(JobPhase, state.phase),
-    outcome: nameOf(JobOutcome, state.outcome),
-    round: state.round,
-    rounds: spec.rounds,
-    seats: spec.seats,
-    workers: state.workers,
-    price: formatAmount(state.price, token),
-    budget: formatAmount(money.budget, token),
-    paid: formatAmount(money.paid, token),
-    refunded: formatAmount(money.refunded, token),
-    burned: formatAmount(money.burned, token),
-    modelId,
-    verification: spec.mode === JobMode.PROOF ? `proof, ${zk ? "" : "not "}zero-knowledge` : "quorum of signatures",
-  };
-}
-
-/** Metadata comes from strangers: a malformed one must not hide the job. */
-async function readMetadata(chain: Chain, jobId: Hex): Promise<{ name: string; zk: boolean }> {
-  try {
-    const { name, circuit } = decodeMetadata(await chain.meta(jobId));
-    return { name, zk: circuit?.hiding !== false };
-  } catch {
-    return { name: "(metadata not readable)", zk: false };
-  }
+function addAction(job: Command, action: JobAction, description: string): void {
+  withJob(job, action, description)
+    .addOption(yesOption())
+    .action((prefix: string, options: JobOptions) =>
+      withUi(options, async (ui) => {
+        const chain = await openAccount(options);
+        const jobId = await findJob(chain, prefix);
+        if (action === "complain") await confirm("Burn the held pay of this job? Nobody gets it.", options);
+        const done = await actOnJob(chain, jobId, action);
+        ui.line(`job ${shortId(jobId)} ${done}`);
+        return { jobId, action, done };
+      }),
+    );
 }

@@ -6,24 +6,23 @@ import { cleanText, InvalidInputError, type Hex } from "@skynet/protocol";
 import {
   onlyMatch,
   readListing,
-  readListings,
   readOffer,
-  readOffers,
   type ContentKind,
   type MarketListing,
   type MarketOffer,
 } from "../../market/listings.ts";
 import { runPurchase } from "../../roles/purchase.ts";
-import { unitsOf } from "../../roles/token.ts";
+import { parseAmount } from "../../roles/token.ts";
 import { formatAmount, formatBytes, formatSeconds, shortId } from "../format.ts";
-import { addChainOptions, tokens, withUi } from "../options.ts";
-import { addBuyerOptions, addOwnerOptions, buyerNode, createTokens, openAccount, type BuyerOptions } from "../shop.ts";
+import { addIndexOptions, type IndexChoice } from "../index-choice.ts";
+import { openMarketSource, type MarketFilter } from "../market-source.ts";
+import { addChainOptions, resolveRpc, tokens, withUi, type ConnectionOptions, type JsonOption } from "../options.ts";
+import { addBuyerOptions, addOwnerOptions, buyerNode, createTokens, type BuyerOptions } from "../shop.ts";
+import { addressArgument, openAccount, openReader } from "../account.ts";
 import { tableText } from "../table.ts";
-import type { ConnectionOptions, JsonOption } from "../options.ts";
-import { openReader } from "./job.ts";
 
 type ReadOptions = ConnectionOptions & JsonOption;
-type ListOptions = ReadOptions & { readonly own?: true; readonly inactive?: true; readonly answers?: true };
+type ListOptions = ReadOptions & IndexChoice & MarketFilter & { readonly answers?: true };
 
 const article = { data: "datasets", model: "models" } as const;
 
@@ -46,8 +45,8 @@ function sizeText(metadata: MarketListing["metadata"]): string {
   return metadata.architecture.sizes.join("-");
 }
 
-const amounts = (chain: Chain) => {
-  const infoOf = createTokens(chain.rpcUrl);
+const amounts = (rpcUrl: string) => {
+  const infoOf = createTokens(rpcUrl);
   return async (token: Hex, value: bigint) => formatAmount(value, await infoOf(token));
 };
 
@@ -75,53 +74,37 @@ export async function findSale(
 }
 
 export function addList(parent: Command, kind: ContentKind): void {
-  const command = addChainOptions(parent.command("list").description(`${article[kind]} for sale`))
-    .option("--own", "only those of the wallet's account")
+  const command = addIndexOptions(addChainOptions(parent.command("list").description(`${article[kind]} for sale`)))
+    .option("--search <text>", "only those in which all these words occur, or begin")
+    .option("--seller <address>", "only those of this account", addressArgument)
     .option("--inactive", "also those whose sale has ended");
   if (kind === "model") command.option("--answers", "models whose answers are for sale, instead of models");
-  addOwn(command)
-    .addHelpText("after", `\nExample:\n  $ npx skynet ${kind} list`)
+  command
+    .addHelpText("after", `\nExample:\n  $ npx skynet ${kind} list --search clothes`)
     .action((options: ListOptions) =>
       withUi(options, async (ui) => {
-        const chain = await (options.own ? openAccount(options) : openReader(options));
-        const filter = {
-          ...(options.own ? { seller: chain.address, host: chain.address } : {}),
-          inactive: options.inactive === true,
-        };
-        const amount = amounts(chain);
+        const source = await openMarketSource(options, ui);
+        const amount = amounts(resolveRpc(options));
         if (options.answers) {
-          const offers = await readOffers(chain, filter);
-          if (offers.length === 0) ui.line("no answers are for sale on this chain yet: npx skynet model offer");
-          else
-            ui.line(
-              tableText(
-                ["offer", "model", "size", "an answer", "within"],
-                await Promise.all(offers.map((offer) => offerRow(offer, amount))),
-                [3, 4],
-              ),
-            );
+          const offers = await source.offers(options);
+          if (offers.length === 0) ui.line("no such answers are for sale on this chain yet: npx skynet model offer");
+          else {
+            const rows = await Promise.all(offers.map((offer) => offerRow(offer, amount)));
+            ui.line(tableText(["offer", "model", "size", ">an answer", ">within"], rows));
+          }
           return { offers };
         }
-        const listings = await readListings(chain, { ...filter, kind });
+        const listings = await source.listings(kind, options);
         if (listings.length === 0)
-          ui.line(`no ${article[kind]} are for sale on this chain yet: npx skynet ${kind} add`);
-        else
-          ui.line(
-            tableText(
-              ["listing", "name", "size", "price", "licence"],
-              await Promise.all(listings.map((listing) => listingRow(listing, amount))),
-              [3],
-            ),
-          );
+          ui.line(`no such ${article[kind]} are for sale on this chain yet: npx skynet ${kind} add`);
+        else {
+          const rows = await Promise.all(listings.map((listing) => listingRow(listing, amount)));
+          ui.line(tableText(["listing", "name", "size", ">price", "licence"], rows));
+        }
         return { listings };
       }),
     );
 }
-
-const addOwn = (command: Command): Command =>
-  command
-    .option("--keystore <file>", "wallet, for --own")
-    .option("--passphrase-file <file>", "file with the wallet's passphrase, for --own");
 
 async function offerRow(offer: MarketOffer, amount: (token: Hex, value: bigint) => Promise<string>): Promise<string[]> {
   const { offerId, name, metadata, price, token, maxLatency, active } = offer;
@@ -142,14 +125,16 @@ export function addShow(parent: Command, kind: ContentKind): void {
       withUi(options, async (ui) => {
         const chain = await openReader(options);
         const { listing, offer } = await findSale(chain, kind, prefix);
-        const amount = amounts(chain);
+        const amount = amounts(chain.rpcUrl);
         const show = (fields: Record<string, string>) => {
           for (const [name, value] of Object.entries(fields)) if (value !== "") ui.line(`${name.padEnd(13)} ${value}`);
         };
         if (offer) {
-          const { metadata, active, price, token, maxLatency, ...rest } = offer;
+          const { offerId, name, metadata, active, price, token, maxLatency, ...rest } = offer;
           const architecture = metadata?.architecture.sizes.join("-") ?? "";
           show({
+            offerId,
+            name,
             ...rest,
             architecture,
             price: await amount(token, price),
@@ -158,8 +143,10 @@ export function addShow(parent: Command, kind: ContentKind): void {
           });
           return offer;
         }
-        const { metadata, active, price, bond, token, ...rest } = listing!;
+        const { listingId, name, metadata, active, price, bond, token, ...rest } = listing!;
         show({
+          listingId,
+          name,
           ...rest,
           size: sizeText(metadata),
           encrypted: metadata ? formatBytes(metadata.bytes) : "",
@@ -185,7 +172,7 @@ export function addPrice(parent: Command, kind: ContentKind): void {
         const { listing, offer } = await findSale(chain, kind, prefix);
         const sale = (offer ?? listing)!;
         const info = await createTokens(chain.rpcUrl)(sale.token);
-        const price = unitsOf(text, info);
+        const price = parseAmount(text, info);
         if (offer) await chain.inference.setPrice(offer.offerId, price);
         else await chain.catalog.setPrice(listing!.listingId, price);
         ui.line(`"${sale.name}" costs ${formatAmount(price, info)} from now on`);

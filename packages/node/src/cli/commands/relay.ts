@@ -1,16 +1,37 @@
 import path from "node:path";
-import type { Command } from "commander";
-import { startRelay } from "../../roles/relay.ts";
+import { InvalidArgumentError, Option, type Command } from "commander";
+import type { Hex } from "@skynet/protocol";
+import { startRelay, type RelaySponsoring } from "../../roles/relay.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { openKeystore } from "../../wallet/keystore.ts";
 import { readPassphrase } from "../../wallet/passphrase.ts";
-import { homeDir, jsonOption, withUi, type JsonOption } from "../options.ts";
+import { homeDir, integer, jsonOption, resolveRpc, withUi, type JsonOption } from "../options.ts";
 
 interface RelayOptions extends JsonOption {
   readonly keystore: string;
   readonly passphraseFile?: string;
   readonly listen: string;
   readonly data: string;
+  readonly sponsor?: true;
+  readonly rpc?: string;
+  readonly sponsorJob: Hex[];
+  readonly sponsorBudget: number;
+  readonly sponsorWorkerBudget: number;
+}
+
+const MILLION = 1_000_000n;
+
+function jobId(text: string, before: Hex[] = []): Hex[] {
+  if (!/^0x[0-9a-fA-F]{64}$/.test(text)) throw new InvalidArgumentError("the id of a job is needed: 0x and 64 digits");
+  return [...before, text.toLowerCase() as Hex];
+}
+
+/** @throws SkyNetError `NoConnection` */
+function sponsoringOf(options: RelayOptions): RelaySponsoring | undefined {
+  if (!options.sponsor) return undefined;
+  const dayGas = BigInt(options.sponsorBudget) * MILLION;
+  const limits = { dayGas, jobGas: dayGas, workerGas: BigInt(options.sponsorWorkerBudget) * MILLION };
+  return { rpcUrl: resolveRpc(options), jobs: options.sponsorJob, limits };
 }
 
 /** `skynet relay`: a node that carries the others' messages; it cannot read those of a job. */
@@ -25,6 +46,20 @@ export function addRelay(program: Command): void {
       "file with the wallet's passphrase (default: SKYNET_PASSPHRASE, else asked for)",
     )
     .option("--data <folder>", "folder for the log", path.join(homeDir(), "relay"))
+    .option("--sponsor", "pay the gas of workers without ether, from this relay's wallet; needs --rpc")
+    .addOption(new Option("--rpc <url>", "chain to pay on (default: the devnet that runs here)").env("SKYNET_RPC"))
+    .addOption(
+      new Option("--sponsor-job <id>", "pay only for this job, may be repeated (default: all)")
+        .argParser(jobId)
+        .default([], "all"),
+    )
+    .option("--sponsor-budget <Mgas>", "most gas to pay in a day, in millions", integer(1, 1_000_000), 200)
+    .option(
+      "--sponsor-worker-budget <Mgas>",
+      "most gas to pay for one worker in one job and day",
+      integer(1, 1_000_000),
+      40,
+    )
     .addOption(jsonOption())
     .addHelpText("after", "\nExample:\n  $ npx skynet relay --listen /ip4/127.0.0.1/tcp/60000 --keystore relay.json")
     .action((options: RelayOptions) =>
@@ -34,9 +69,16 @@ export function addRelay(program: Command): void {
           options.keystore,
           await readPassphrase(options, "Passphrase of the relay's wallet"),
         );
-        const relay = await startRelay({ privateKey, listen: [options.listen], dataDir: path.resolve(options.data) });
-        ui.event("listening", { multiaddrs: relay.multiaddrs() });
-        ui.line(`relay ready; connect other nodes with\n  --relay ${relay.multiaddrs()[0]}`);
+        const relay = await startRelay({
+          privateKey,
+          listen: [options.listen],
+          dataDir: path.resolve(options.data),
+          sponsor: sponsoringOf(options),
+        });
+        const multiaddrs = relay.host.multiaddrs();
+        ui.event("listening", { multiaddrs });
+        ui.line(`relay ready; connect other nodes with\n  --relay ${multiaddrs[0]}`);
+        if (relay.sponsor) ui.line(`it pays gas for workers, from ${relay.host.identity.address}`);
         await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
         await relay.stop();
         ui.line("relay stopped");

@@ -70,7 +70,7 @@ export function addStart(program: Command): void {
         const chosen = options.prove === "all" ? provingAll(file) : file;
         const job = {
           ...chosen,
-          workers: { count, minimum },
+          workers: { ...file.workers, count, minimum },
           training: { ...chosen.training, rounds: options.rounds ?? chosen.training.rounds },
         };
         const runDir = path.join(homeDir(), "runs", new Date().toISOString().slice(0, 19).replaceAll(":", "-"));

@@ -5,6 +5,7 @@ import { runRequester } from "../../roles/requester.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { openKeystore } from "../../wallet/keystore.ts";
 import { readPassphrase } from "../../wallet/passphrase.ts";
+import { confirm } from "../confirm.ts";
 import {
   addConnectionOptions,
   addProofOptions,
@@ -14,6 +15,7 @@ import {
   showEnd,
   withUi,
   withZk,
+  yesOption,
   type ConnectionOptions,
   type JsonOption,
   type ProofOptions,
@@ -23,6 +25,7 @@ interface TrainOptions extends ConnectionOptions, JsonOption, ProofOptions {
   readonly data: string;
   readonly listen: string;
   readonly zk: boolean;
+  readonly yes?: true;
 }
 
 /** `skynet train JOB.yaml`: posts a job and leads it to its end; run again, it resumes an unfinished one. */
@@ -33,7 +36,8 @@ export function addTrain(program: Command): void {
     .argument("<job>", "job file, such as examples/fashion-mnist/job.yaml")
     .option("--data <folder>", "folder for the job's files and results", path.join(homeDir(), "requester"))
     .option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0")
-    .addOption(noZkOption());
+    .addOption(noZkOption())
+    .addOption(yesOption());
   addProofOptions(command);
   addConnectionOptions(command)
     .addHelpText(
@@ -58,6 +62,7 @@ export function addTrain(program: Command): void {
           listen: [options.listen],
           threads: options.threads,
           referenceString: options.srs,
+          confirm: (question) => confirm(question, options),
           ui,
           signal,
         });

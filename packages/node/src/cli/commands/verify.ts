@@ -1,3 +1,4 @@
+import { findJob, openReader } from "../account.ts";
 import { existsSync } from "node:fs";
 import fs from "node:fs/promises";
 import path from "node:path";
@@ -18,7 +19,6 @@ import {
   type JsonOption,
 } from "../options.ts";
 import type { Ui } from "../ui.ts";
-import { findJob, openReader } from "./job.ts";
 
 interface VerifyOptions extends ConnectionOptions, JsonOption {
   readonly model?: string;

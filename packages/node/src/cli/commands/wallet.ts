@@ -1,7 +1,7 @@
 import path from "node:path";
 import process from "node:process";
-import { InvalidArgumentError, type Command } from "commander";
-import { ChainError, createChain, type Chain } from "@skynet/contracts";
+import type { Command } from "commander";
+import { ChainError, type Chain } from "@skynet/contracts";
 import { fromHex, toHex, type Hex } from "@skynet/protocol";
 import { generatePrivateKey } from "viem/accounts";
 import { createIdentity } from "@skynet/network";
@@ -10,6 +10,7 @@ import { tokenInfo } from "../../roles/token.ts";
 import { readInputFile } from "../../runtime/files.ts";
 import { createKeystore, keystoreAddress, openKeystore, WalletError } from "../../wallet/keystore.ts";
 import { readPassphrase } from "../../wallet/passphrase.ts";
+import { addressArgument, openAccount, resolveToken } from "../account.ts";
 import { formatAmount } from "../format.ts";
 import {
   addChainOptions,
@@ -72,7 +73,7 @@ export function addWallet(program: Command): void {
 function addMoney(wallet: Command): void {
   const sub = (name: string, description: string) =>
     addWalletOptions(addChainOptions(wallet.command(name).description(description)))
-      .option("--token <address>", "token (default: the devnet's test token)", tokenAddress)
+      .option("--token <address>", "token (default: the devnet's test token)", addressArgument)
       .addHelpText("after", `\nExample:\n  $ npx skynet wallet ${name} --keystore worker.json`);
 
   sub("balance", "show what the key has in its wallet, in the Ledger and as stake").action((options: MoneyOptions) =>
@@ -127,16 +128,8 @@ async function unstake(chain: Chain, token: Hex, line: (text: string) => void): 
 }
 
 async function openMoney(options: MoneyOptions): Promise<{ chain: Chain; token: Hex }> {
-  const wallet = resolveWallet(options);
-  const privateKey = await openKeystore(wallet.keystore, await readPassphrase(wallet, "Passphrase"));
-  const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: toHex(privateKey) });
-  await chain.assertDeployed();
-  return { chain, token: options.token ?? chain.addresses.testToken };
-}
-
-function tokenAddress(text: string): Hex {
-  if (!/^0x[0-9a-fA-F]{40}$/.test(text)) throw new InvalidArgumentError("an address is needed: 0x and 40 digits");
-  return text as Hex;
+  const chain = await openAccount(options);
+  return { chain, token: (await resolveToken(chain, options.token)).address };
 }
 
 async function store(options: WalletOptions, privateKey: `0x${string}`, line: (text: string) => void) {

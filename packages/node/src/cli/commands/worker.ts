@@ -1,6 +1,6 @@
 import path from "node:path";
 import type { Command } from "commander";
-import { runWorker } from "../../roles/worker.ts";
+import { addWorkerAccount } from "./worker-account.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { openKeystore } from "../../wallet/keystore.ts";
 import { readPassphrase } from "../../wallet/passphrase.ts";
@@ -21,19 +21,34 @@ interface WorkerOptions extends ConnectionOptions, JsonOption, ProofOptions {
   readonly listen: string;
   readonly minPrice: string;
   readonly maxStake: string;
+  readonly gpu?: string;
+  readonly region?: string;
   readonly once?: true;
+  readonly sponsor?: boolean;
+  readonly withdraw?: true;
 }
 
-/** `skynet worker`: lends this machine; takes the jobs that fit, trains, is paid. */
+/** `skynet worker`: lends this machine; takes the jobs that fit, trains, is paid. Its subcommands see to the account. */
 export function addWorker(program: Command): void {
   const command = program
     .command("worker")
-    .description("lend this machine: join jobs that fit, train, and be paid for every round")
+    .description(
+      "lend this machine: join jobs that fit, train, and be paid for every round; or see to the worker's account",
+    )
     .option("--data <folder>", "folder for blocks, weights and the log", path.join(homeDir(), "worker"))
     .option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0")
     .option("--min-price <tokens>", "least pay for one round", tokens, "0")
     .option("--max-stake <tokens>", "most stake to lock in one job", tokens, "1000")
-    .option("--once", "end after one job");
+    .option("--gpu <name>", "graphics processor that jobs may count on; published, as memory and cores are")
+    .option("--region <name>", "where this machine is, such as eu; published")
+    .option("--once", "end after one job")
+    .option(
+      "--sponsor",
+      "let sponsors pay the gas where one does (default: when the wallet is empty or the job says so)",
+    )
+    .option("--no-sponsor", "pay all gas from the own wallet")
+    .option("--withdraw", "after each job, send the pay from the Ledger to the payout address");
+  addWorkerAccount(command);
   addProofOptions(command);
   addConnectionOptions(command)
     .addHelpText(
@@ -42,6 +57,10 @@ export function addWorker(program: Command): void {
     )
     .action((options: WorkerOptions) =>
       withUi(options, async (ui) => {
+        // Its modules are large; the subcommands do without them.
+        const { measureCapabilities } = await import("../../roles/capabilities.ts");
+        const { runWorker } = await import("../../roles/worker.ts");
+        const capabilities = measureCapabilities(options);
         const signal = shutdownSignal();
         const connection = resolveConnection(options);
         const privateKey = await openKeystore(
@@ -56,9 +75,12 @@ export function addWorker(program: Command): void {
           listen: [options.listen],
           threads: options.threads,
           referenceString: options.srs,
+          capabilities,
           minPrice: options.minPrice,
           maxStake: options.maxStake,
           once: options.once ?? false,
+          gas: options.sponsor === undefined ? "auto" : options.sponsor ? "sponsor" : "own",
+          withdraw: options.withdraw ?? false,
           ui,
           signal,
         });

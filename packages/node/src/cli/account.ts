@@ -1,0 +1,75 @@
+import { createChain, type Chain } from "@skynet/contracts";
+import { InvalidInputError, toHex, type Hex } from "@skynet/protocol";
+import { InvalidArgumentError } from "commander";
+import { parseAmount, tokenInfo, tokenOrDefault, type TokenInfo } from "../roles/token.ts";
+import { deploymentBlock } from "../runtime/address-book.ts";
+import { openKeystore } from "../wallet/keystore.ts";
+import { readPassphrase } from "../wallet/passphrase.ts";
+import { isId } from "./format.ts";
+import { resolveRpc, resolveWallet, type ConnectionOptions } from "./options.ts";
+
+/** Any key can read; reading needs no wallet. */
+export const READER_KEY: Hex = `0x${"01".repeat(32)}`;
+
+/** The chain, for commands that only read. */
+export async function openReader(options: Pick<ConnectionOptions, "rpc">): Promise<Chain> {
+  const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: READER_KEY, firstBlock: deploymentBlock });
+  await chain.assertDeployed();
+  return chain;
+}
+
+/** The chain, with the wallet that the options name. */
+export async function openAccount(options: ConnectionOptions): Promise<Chain> {
+  const wallet = resolveWallet(options);
+  const privateKey = await openKeystore(wallet.keystore, await readPassphrase(wallet, "Passphrase"));
+  const chain = await createChain({
+    rpcUrl: resolveRpc(options),
+    privateKey: toHex(privateKey),
+    firstBlock: deploymentBlock,
+  });
+  await chain.assertDeployed();
+  return chain;
+}
+
+/**
+ * The job whose id begins so.
+ * @throws InvalidInputError `NoSuchJob`
+ */
+export async function findJob(chain: Chain, prefix: string): Promise<Hex> {
+  const matches = (await chain.jobIds()).filter((jobId) => isId(jobId, prefix));
+  if (matches.length === 1) return matches[0]!;
+  throw new InvalidInputError(
+    "NoSuchJob",
+    matches.length === 0 ? `there is no job ${prefix} on this chain` : `${matches.length} jobs begin with ${prefix}`,
+    { hint: "npx skynet job list shows the ids" },
+  );
+}
+
+/** Parser of options and arguments that are addresses; the result is in lower case. */
+export function addressArgument(text: string): Hex {
+  if (!/^0x[0-9a-fA-F]{40}$/.test(text)) throw new InvalidArgumentError("an address is needed: 0x and 40 digits");
+  return text.toLowerCase() as Hex;
+}
+
+export interface Token extends TokenInfo {
+  readonly address: Hex;
+}
+
+/**
+ * The token that was named, else the test token of a development chain.
+ * @throws InvalidInputError `NoToken`; SkyNetError `NotToken`
+ */
+export async function resolveToken(chain: Chain, named: Hex | undefined): Promise<Token> {
+  const address = tokenOrDefault(chain, named);
+  return { address, ...(await tokenInfo(chain.rpcUrl, address)) };
+}
+
+/**
+ * Units of a decimal amount.
+ * @throws InvalidInputError `BadAmount` for zero and for more digits than the token has
+ */
+export function unitsOf(text: string, info: TokenInfo): bigint {
+  const value = parseAmount(text, info);
+  if (value > 0n) return value;
+  throw new InvalidInputError("BadAmount", "the amount is zero", { hint: "give an amount such as 10 or 0.5" });
+}

@@ -1,0 +1,5 @@
+import path from "node:path";
+import process from "node:process";
+
+/** Folder for everything that SkyNet keeps on this machine. */
+export const homeDir = (): string => path.resolve(process.env.SKYNET_HOME ?? ".skynet");

@@ -1,0 +1,179 @@
+import { randomBytes } from "node:crypto";
+import fs from "node:fs/promises";
+import path from "node:path";
+import { createChain, type Chain } from "@skynet/contracts";
+import { createKeystore, startChild, type SkyNetChild } from "@skynet/node";
+import { toHex, type Hex } from "@skynet/protocol";
+import { createPublicClient, createTestClient, createWalletClient, http } from "viem";
+import { privateKeyToAccount } from "viem/accounts";
+import { foundry } from "viem/chains";
+import { afterEach, describe, expect, it } from "vitest";
+import * as Delegate from "../packages/contracts/generated/Delegate.ts";
+import { startTestNetwork, type TestNetwork } from "./support/network.ts";
+import { writeSmallJob } from "./support/small-job.ts";
+import { writeTinyJob } from "./support/tiny-job.ts";
+
+/** First account of anvil's public test mnemonic. */
+const FAUCET_KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+const TOKEN = 1_000_000n;
+
+let network: TestNetwork | undefined;
+const children: SkyNetChild[] = [];
+afterEach(async () => {
+  await Promise.all(children.splice(0).map((child) => child.stop()));
+  await network?.close();
+  network = undefined;
+}, 60_000);
+
+interface Newcomer {
+  readonly key: Hex;
+  readonly address: Hex;
+  readonly child: SkyNetChild;
+  /** Calls that sponsors have paid for it, as its process says. */
+  readonly sponsored: { readonly call: string; readonly sponsor: Hex; readonly hash: Hex }[];
+}
+
+const addressOf = (key: Hex) => privateKeyToAccount(key).address.toLowerCase() as Hex;
+
+/** A wallet file; its options for the command line. */
+async function walletOf(net: TestNetwork, name: string, key: Hex): Promise<string[]> {
+  const keystore = path.join(net.folder, `${name}.json`);
+  const passphraseFile = path.join(net.folder, `${name}.passphrase`);
+  await fs.writeFile(passphraseFile, "newcomer\n");
+  await createKeystore(keystore, Buffer.from(key.slice(2), "hex"), "newcomer");
+  return ["--keystore", keystore, "--passphrase-file", passphraseFile];
+}
+
+/** A worker process whose wallet never had any ether. */
+async function startNewcomer(
+  net: TestNetwork,
+  name: string,
+  key: Hex,
+  args: readonly string[] = [],
+): Promise<Newcomer> {
+  const wallet = await walletOf(net, name, key);
+  const place = ["--data", path.join(net.folder, name), "--rpc", net.rpcUrl, "--relay", net.relay];
+  const child = startChild(["worker", ...wallet, ...place, "--threads", "1", "--withdraw", ...args]);
+  children.push(child);
+  const sponsored: Newcomer["sponsored"] = [];
+  child.onEvent((event) => {
+    if (event.event === "sponsored") sponsored.push(event as unknown as Newcomer["sponsored"][number]);
+  });
+  await child.event("ready");
+  return { key, address: addressOf(key), child, sponsored };
+}
+
+async function setBalance(rpcUrl: string, address: Hex): Promise<void> {
+  const client = createTestClient({ mode: "anvil", transport: http(rpcUrl) });
+  await client.setBalance({ address, value: 10n ** 19n });
+}
+
+/** Makes an account one with code (EIP-7702); the faucet sends its authorization. */
+async function delegate(rpcUrl: string, key: Hex): Promise<void> {
+  const options = { chain: foundry, transport: http(rpcUrl) };
+  const faucet = createWalletClient({ ...options, account: privateKeyToAccount(FAUCET_KEY) });
+  const reader = createPublicClient(options);
+  const { abi, bytecode } = Delegate;
+  const created = await reader.waitForTransactionReceipt({ hash: await faucet.deployContract({ abi, bytecode }) });
+  const owner = createWalletClient({ ...options, account: privateKeyToAccount(key) });
+  const authorization = await owner.signAuthorization({
+    account: owner.account,
+    contractAddress: created.contractAddress!,
+    executor: faucet.account,
+  });
+  const hash = await faucet.sendTransaction({ authorizationList: [authorization], to: faucet.account.address });
+  await reader.waitForTransactionReceipt({ hash });
+  expect(await reader.getCode({ address: owner.account.address })).toMatch(/^0xef0100/);
+}
+
+describe("workers without ether", () => {
+  it(
+    "register, stake, join, commit, prove, attest, are paid and withdraw through the requester's node, in fewer transactions than actions",
+    { timeout: 240_000 },
+    async () => {
+      network = await startTestNetwork(0);
+      const net = network;
+      const faucet: Chain = await createChain({ rpcUrl: net.rpcUrl, privateKey: FAUCET_KEY });
+      const token = faucet.addresses.testToken;
+      const keys = Array.from({ length: 3 }, () => toHex(randomBytes(32)));
+      const [first, second, third] = keys.map(addressOf) as [Hex, Hex, Hex];
+      // tokens in the wallet, which move by permit; a deposit that somebody made; and a wallet that has code
+      await faucet.mint(100n * TOKEN, first);
+      await faucet.mint(100n * TOKEN);
+      await faucet.deposit(token, 100n * TOKEN, second);
+      await faucet.mint(100n * TOKEN, third);
+      await delegate(net.rpcUrl, keys[2]!);
+      const workers = await Promise.all(keys.map((key, i) => startNewcomer(net, `newcomer-${i}`, key)));
+
+      const job = await writeTinyJob(path.join(net.folder, "job"), { workers: 3, rounds: 2, gas: "sponsored" });
+      const requester = net.train(job);
+      const summary = await requester.event("summary", 200_000);
+      expect(summary).toMatchObject({ outcome: "COMPLETED", provenWorkerRounds: 6, slashed: 0 });
+      await Promise.all(workers.map(({ child }) => child.event("withdrawn", 30_000)));
+
+      for (const { address, sponsored } of workers) {
+        const owned = await faucet.balances(token, address);
+        expect(await faucet.gasBalance(address)).toBe(0n);
+        // two rounds at 10; stake and pay are the worker's again
+        const all = owned.wallet + owned.ledger + owned.freeStake;
+        expect(all).toBeGreaterThanOrEqual(120n * TOKEN);
+        expect(owned).toMatchObject({ ledger: 0n, freeStake: 20n * TOKEN, lockedStake: 0n });
+        const calls = sponsored.map(({ call }) => call);
+        for (const call of ["registerFor", "addStakeFor", "joinFor", "commitFor", "prove"])
+          expect(calls).toContain(call);
+      }
+      const calls = workers.flatMap(({ sponsored }) => sponsored);
+      const transactions = new Set(calls.map(({ hash }) => hash));
+      console.info(`${calls.length} actions in ${transactions.size} transactions`);
+      expect(transactions.size).toBeLessThan(calls.length);
+    },
+  );
+
+  it("work through relays that sponsor; when one dies the other pays on", { timeout: 240_000 }, async () => {
+    network = await startTestNetwork(2);
+    const net = network;
+    const faucet: Chain = await createChain({ rpcUrl: net.rpcUrl, privateKey: FAUCET_KEY });
+    const relays = new Map<Hex, SkyNetChild>();
+    const multiaddrs: string[] = [];
+    for (const name of ["sponsor-a", "sponsor-b"]) {
+      const key = toHex(randomBytes(32));
+      await setBalance(net.rpcUrl, addressOf(key));
+      const wallet = await walletOf(net, name, key);
+      const sponsoring = ["--sponsor", "--rpc", net.rpcUrl, "--sponsor-budget", "100"];
+      const relay = startChild(["relay", ...wallet, "--data", path.join(net.folder, name), ...sponsoring]);
+      children.push(relay);
+      relays.set(addressOf(key), relay);
+      multiaddrs.push(((await relay.event("listening")).multiaddrs as string[])[0]!);
+    }
+    const key = toHex(randomBytes(32));
+    await faucet.mint(100n * TOKEN, addressOf(key));
+    const more = multiaddrs.flatMap((address) => ["--relay", address]);
+    const newcomer = await startNewcomer(net, "newcomer", key, more);
+    let killed: Hex | undefined;
+    newcomer.child.onEvent((event) => {
+      if (event.event !== "sponsored" || event.call !== "joinFor" || killed) return;
+      killed = event.sponsor as Hex;
+      relays.get(killed)!.process.kill("SIGKILL");
+    });
+    const requester = net.train(await writeSmallJob(path.join(net.folder, "job"), { rounds: 1 }));
+    const summary = await requester.event("summary", 150_000);
+    expect(summary).toMatchObject({ outcome: "COMPLETED", rounds: 1 });
+    expect(BigInt(summary.paid as string)).toBe(30n * TOKEN + TOKEN / 2n);
+    await newcomer.child.event("withdrawn", 30_000);
+    const commit = newcomer.sponsored.find(({ call }) => call === "commitFor")!;
+    expect(relays.has(commit.sponsor)).toBe(true);
+    expect(commit.sponsor).not.toBe(killed);
+    expect(await faucet.gasBalance(newcomer.address)).toBe(0n);
+    const owned = await faucet.balances(faucet.addresses.testToken, newcomer.address);
+    expect(owned.wallet + owned.freeStake).toBeGreaterThanOrEqual(110n * TOKEN);
+  });
+
+  it("are told what to do when nobody pays", { timeout: 120_000 }, async () => {
+    network = await startTestNetwork(0);
+    const net = network;
+    const newcomer = await startNewcomer(net, "newcomer", toHex(randomBytes(32)));
+    net.train(await writeSmallJob(path.join(net.folder, "job"), { workers: 1, rounds: 1 }));
+    const { reason } = await newcomer.child.event("refused", 60_000);
+    expect(reason).toContain("too little ether");
+  });
+});
