@@ -186,6 +186,7 @@ const builds = [
     script: "packages/contracts/build.ts",
     sources: [
       "packages/contracts/build.ts",
+      "packages/contracts/compile.ts",
       "packages/contracts/hardhat.config.ts",
       "packages/contracts/solidity",
       "packages/contracts/package.json",

@@ -2,6 +2,8 @@ import type { Hex } from "@skynet/protocol";
 import type { Environment } from "./environment.ts";
 import type { Journal } from "./journal.ts";
 import { need, Table } from "./journal.ts";
+import { SignedActions } from "./signed-actions.ts";
+import type { AuthorizationArgument } from "./signed-actions.ts";
 import { answerOf, callOf, hexWord } from "./words.ts";
 
 /** Money that belongs to nobody. */
@@ -66,6 +68,7 @@ export class TokenModel {
 export class LedgerModel {
   readonly balances: Table<bigint>;
   readonly totals: Table<bigint>;
+  readonly actions: SignedActions;
   readonly #tokens: TokenModel;
   readonly #ledger: Hex;
 
@@ -73,6 +76,7 @@ export class LedgerModel {
     this.#tokens = tokens;
     const to = env.addresses.ledger;
     this.#ledger = to;
+    this.actions = new SignedActions(env, journal, "ledger");
     this.balances = new Table(journal, "ledger", 0n, ([token, account], value) => ({
       to,
       data: callOf("balance(address,bytes32)", token as Hex, account as Hex),
@@ -108,6 +112,9 @@ export class LedgerModel {
     // a puppet has no key, so its permits always fail, and the deposit goes on
     depositWithPermit: (from: Hex, token: Hex, to: Hex, amount: bigint): void => {
       this.calls.deposit(from, token, to, amount);
+    },
+    depositFor: (_: Hex, token: Hex, to: Hex, amount: bigint, _permit: object, by: AuthorizationArgument): void => {
+      this.calls.deposit(this.actions.consume("Deposit", by, token, to, amount), token, to, amount);
     },
     withdraw: (from: Hex, token: Hex, to: Hex, amount: bigint): void => this.#pay(token, from, to, amount),
     withdrawFor: (_: Hex, token: Hex, owner: Hex): void => this.#pay(token, owner, owner, this.of(token, owner)),

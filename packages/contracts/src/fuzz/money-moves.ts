@@ -1,13 +1,25 @@
 import { VerifierKind } from "@skynet/protocol";
 import type { Hex, VerifierDescription } from "@skynet/protocol";
-import { toHex, zeroAddress, zeroHash } from "viem";
+import { keccak256, toHex, zeroAddress, zeroHash } from "viem";
 import type { Agent } from "./agent.ts";
 import { registrationDigest } from "./registry-model.ts";
+import type { ActionKind } from "./signed-actions.ts";
 import { hashText, puppetSignature } from "./words.ts";
+import type { Word } from "./words.ts";
 import { everybody, people } from "./world.ts";
 import type { Call, Party } from "./world.ts";
 
 const LARGE = 1n << 121n;
+
+/** Functions that can be signed instead of sent. */
+const signedForms: Readonly<Record<string, ActionKind>> = {
+  deposit: "Deposit",
+  setCapabilities: "Capabilities",
+  setPayout: "Payout",
+  addStake: "Stake",
+  beginUnstake: "Unstake",
+  bumpEpoch: "Epoch",
+};
 
 /** Calls of the Ledger, the registries and the tokens. */
 export class MoneyMoves {
@@ -18,6 +30,29 @@ export class MoneyMoves {
   }
 
   next(): Call {
+    const call = this.#direct();
+    return this.#agent.random.chance(0.3) ? this.#signed(call) : call;
+  }
+
+  /** The same by a signature, where there is such a form; sent by anybody. */
+  #signed(call: Call): Call {
+    const agent = this.#agent;
+    const { random, world } = agent;
+    const kind = signedForms[call.name];
+    if (kind === undefined || (call.contract !== "ledger" && call.contract !== "workerRegistry")) return call;
+    const { actions } = call.contract === "ledger" ? world.ledger : world.registry;
+    const nonce = agent.mostly(actions.nonces.get(call.from), () => BigInt(random.below(4)), 0.93);
+    const expiry = BigInt(agent.mostly(agent.now + random.below(20), () => agent.now - 1));
+    const by = { signer: call.from, nonce, expiry };
+    const values = kind === "Capabilities" ? [keccak256(call.args[0] as Hex)] : (call.args as readonly Word[]);
+    const signed = agent.mostly(values, () => [...values.slice(0, -1), agent.now]);
+    const signer = agent.mostly(call.from, () => agent.anybody());
+    const authorization = { ...by, signature: puppetSignature(signer, actions.digest(kind, by, ...signed)) };
+    const permit = kind === "Deposit" ? [{ deadline: 0n, v: 0, r: zeroHash, s: zeroHash }] : [];
+    return { ...call, from: agent.anybody(), name: `${call.name}For`, args: [...call.args, ...permit, authorization] };
+  }
+
+  #direct(): Call {
     const { random } = this.#agent;
     const roll = random.next();
     const unknown = people.workers.some(({ address }) => !this.#agent.world.registry.isRegistered(address));

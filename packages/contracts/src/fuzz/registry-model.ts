@@ -5,6 +5,8 @@ import type { Journal } from "./journal.ts";
 import { need, Table } from "./journal.ts";
 import { accountOf, BURN } from "./ledger-model.ts";
 import type { LedgerModel } from "./ledger-model.ts";
+import { SignedActions } from "./signed-actions.ts";
+import type { AuthorizationArgument } from "./signed-actions.ts";
 import { checkSignature, digestOf, domainSeparator } from "./signing.ts";
 import { answerOf, callOf, hashText, hashWords } from "./words.ts";
 
@@ -54,6 +56,7 @@ export class RegistryModel {
   readonly capabilities: Table<Hex>;
   readonly stakes: Table<Stake>;
   readonly exits: Table<Exit>;
+  readonly actions: SignedActions;
   readonly #env: Environment;
   readonly #ledger: LedgerModel;
   /** Account of all stakes. */
@@ -64,6 +67,7 @@ export class RegistryModel {
     this.#ledger = ledger;
     this.account = env.escrow("workerRegistry", zeroHash);
     const to = env.addresses.workerRegistry;
+    this.actions = new SignedActions(env, journal, "workerRegistry");
     this.workers = new Table(journal, "workers", NOBODY, ([worker], { payout, since, epoch }) => ({
       to,
       data: callOf("workers(address)", worker as Hex),
@@ -169,6 +173,22 @@ export class RegistryModel {
       this.#needOwner(from, worker);
       const known = this.workers.get(worker);
       this.workers.set([worker], { ...known, epoch: known.epoch + 1 });
+    },
+    setCapabilitiesFor: (_: Hex, capabilities: Hex, by: AuthorizationArgument): void => {
+      const signer = this.actions.consume("Capabilities", by, keccak256(capabilities));
+      this.calls.setCapabilities(signer, capabilities);
+    },
+    setPayoutFor: (_: Hex, worker: Hex, payout: Hex, by: AuthorizationArgument): void => {
+      this.calls.setPayout(this.actions.consume("Payout", by, worker, payout), worker, payout);
+    },
+    addStakeFor: (_: Hex, token: Hex, worker: Hex, amount: bigint, by: AuthorizationArgument): void => {
+      this.calls.addStake(this.actions.consume("Stake", by, token, worker, amount), token, worker, amount);
+    },
+    beginUnstakeFor: (_: Hex, token: Hex, worker: Hex, amount: bigint, by: AuthorizationArgument): void => {
+      this.calls.beginUnstake(this.actions.consume("Unstake", by, token, worker, amount), token, worker, amount);
+    },
+    bumpEpochFor: (_: Hex, worker: Hex, by: AuthorizationArgument): void => {
+      this.calls.bumpEpoch(this.actions.consume("Epoch", by, worker), worker);
     },
     lock: (): void => need(false, "NotJobBoard"),
     unlock: (): void => need(false, "NotJobBoard"),

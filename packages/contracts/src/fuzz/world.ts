@@ -169,7 +169,8 @@ export class World {
   /** Questions about all cells of the model. */
   allChecks(): ExpectedCall[] {
     const { token, ledger, registry, verifierRegistry, board, catalog, inference } = this;
-    const models = [token, ledger, registry, verifierRegistry, board.state, catalog, inference];
+    const money = [token, ledger, ledger.actions, registry, registry.actions, verifierRegistry];
+    const models = [...money, board.state, catalog, inference];
     const tables = models.flatMap((model) => Object.values(model)).filter((field) => field instanceof Table);
     return tables.flatMap((table: Table<unknown>) => table.allQueries()).map(ask);
   }
