@@ -16,6 +16,9 @@ export interface SalesDesk {
   step(): Promise<void>;
 }
 
+/** Part of the time until a buyer may cancel that a delivery may need to get into a block. */
+const LATENCY_SHARE = 0.1;
+
 interface OpenOrder {
   readonly listing: MarketListing;
   /** Its failure was told; it is tried again silently. */
@@ -71,8 +74,9 @@ export function createSalesDesk(node: LocalNode, { ui, signal, deliverLate }: Ho
   const deliver = async (orderId: Hex, listing: MarketListing): Promise<void> => {
     const { B, at } = await chain.catalog.order(orderId);
     const { cancel } = await chain.catalog.windows();
-    // from then on a buyer that sees the delivery on its way could cancel, and have both
-    if (!deliverLate && (await chain.now()) >= at + cancel)
+    // from then on a buyer that sees the delivery on its way could cancel, and have both; it must count before
+    const margin = Math.ceil(cancel * LATENCY_SHARE);
+    if (!deliverLate && (await chain.now()) >= at + cancel - margin)
       throw new Error("came while this node was away and may be cancelled now; --deliver-late delivers all the same");
     const key = keyOf(listing);
     if (keyCommitOf(key) !== listing.keyCommit)
