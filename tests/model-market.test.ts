@@ -83,7 +83,11 @@ describe("datasets", () => {
     "that are free need no purchase",
     async () => {
       const free = await writeImages(path.join(seller.home), 20);
-      const listed = await ok(seller.run("data", "add", "--images", free.images, "--labels", free.labels));
+      const listed = await ok(
+        seller.run("data", "add", "--images", free.images, "--labels", free.labels, "--price", "0"),
+      );
+      const sold = await seller.run("data", "add", "--images", free.images, "--labels", free.labels, "--price", "3");
+      expect(sold.result).toMatchObject({ event: "error", code: "KeyIsPublic" });
       const other = await market.account("reader");
       const before = await other.money();
       const got = await ok(other.run("data", "buy", listed.listingId as string, "--out", file(other, "free")));

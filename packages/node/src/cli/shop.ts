@@ -4,6 +4,7 @@ import { type Command, Option } from "commander";
 import { createChain } from "@skynet/contracts";
 import { LICENCES, toHex, type Hex, type Licence } from "@skynet/protocol";
 import { addressArgument } from "./account.ts";
+import { confirm } from "./confirm.ts";
 import { openShop, type Shop } from "../roles/selling.ts";
 import { tokenInfo, type TokenInfo } from "../roles/token.ts";
 import { shutdownSignal } from "../runtime/shutdown.ts";
@@ -19,6 +20,7 @@ import {
   resolveRpc,
   resolveWallet,
   tokens,
+  yesOption,
   type ConnectionOptions,
   type JsonOption,
   type ProofOptions,
@@ -57,6 +59,7 @@ export function addBuyerOptions(command: Command): Command {
 }
 
 export interface SaleOptions {
+  readonly yes?: true;
   readonly name?: string;
   readonly description: string;
   readonly licence: Licence;
@@ -75,9 +78,15 @@ export function addSaleOptions(command: Command): Command {
     .option("--name <text>", "name in the marketplace (default: the file's name)")
     .option("--description <text>", "what buyers should know", "")
     .addOption(new Option("--licence <name>", "licence of the content").choices(LICENCES).default("unspecified"))
-    .option("--price <tokens>", "price; 0 is free for everybody", tokens, "0")
+    .requiredOption("--price <tokens>", "price; 0 makes the key public, for ever", tokens)
     .option("--bond <tokens>", "deposit that a buyer gets a share of if a delivered key is wrong", tokens, "0")
-    .addOption(tokenOption());
+    .addOption(tokenOption())
+    .addOption(yesOption());
+}
+
+/** What is given away cannot be taken back. */
+export async function confirmFree(what: string, { price, yes, json }: SaleOptions & JsonOption): Promise<void> {
+  if (Number(price) === 0) await confirm(`${what}, for ever?`, { ...(yes ? { yes } : {}), ...(json ? { json } : {}) });
 }
 
 /** The wallet's key. */

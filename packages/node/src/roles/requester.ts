@@ -52,6 +52,7 @@ import {
   type PreparedModel,
 } from "./job-terms.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
+import { awaitPending } from "./pending.ts";
 import { findUnfinishedJob, savePostedJob, settingsHash, type PostedJob } from "./posted-job.ts";
 import { publishTrainingSet, readTestSet, type TestSet } from "./requester-data.ts";
 import { writeResults } from "./requester-results.ts";
@@ -249,6 +250,7 @@ async function post(
 ): Promise<void> {
   const { chain } = node;
   for (const cid of [posted.modelCid, posted.manifestCid]) node.access.open(cid);
+  await awaitPending(chain, options.ui, options.signal);
   if (!(await isPosted(chain, posted.jobId))) {
     const spec = await specOf(node, prepared, options.job, posted);
     if ((await chain.nextJobId(spec)) !== posted.jobId)

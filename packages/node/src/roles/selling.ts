@@ -22,6 +22,7 @@ import { storeBatches, storeFile, type StoredContent } from "../market/content.t
 import { prepareDataset } from "../market/datasets.ts";
 import { readListings } from "../market/listings.ts";
 import { readInputFile, writeFileAtomic } from "../runtime/files.ts";
+import { awaitPending } from "./pending.ts";
 import { fundLedger, tokenInfo, tokenOrDefault, parseAmount } from "./token.ts";
 
 /** Chain and files of a seller. The folder is the one that `skynet host` serves from. */
@@ -134,8 +135,15 @@ async function publish(shop: Shop, sale: Sale, content: Content): Promise<Listed
   const [price, bond] = [parseAmount(sale.price, info), parseAmount(sale.bond, info)];
   const free = price === 0n;
   if (free && bond > 0n) throw new InvalidInputError("BadBond", "a free listing has no bond: nobody can lose by it");
-  const own = await readListings(chain, { kind, seller: chain.address });
-  const same = own.find((listing) => listing.contentRoot === contentRoot);
+  await awaitPending(chain, ui, signal);
+  const own = await readListings(chain, { kind, seller: chain.address, inactive: true });
+  const earlier = own.filter((listing) => listing.contentRoot === contentRoot);
+  const given = earlier.find((listing) => listing.price === 0n);
+  if (given && !free)
+    throw new SkyNetError("KeyIsPublic", `this ${kind} was free before, as ${given.listingId}: its key is public`, {
+      hint: "nothing was published; only another content can be sold",
+    });
+  const same = earlier.find(({ active }) => active);
   if (same)
     throw new SkyNetError("AlreadyListed", `this ${kind} is for sale already, as ${same.listingId}`, {
       hint: `npx skynet ${kind} price changes its price, npx skynet ${kind} remove ends the sale`,
@@ -185,6 +193,7 @@ export async function offerAnswers(shop: Shop, sale: AnswerSale): Promise<{ offe
   try {
     const { description: circuit, verifierId, initcode } = await answerVerifier(system);
     const outputTag = toHex(system.key.outputTag);
+    await awaitPending(chain, ui, signal);
     for (const { offerId, terms } of await chain.inference.offers({ host: chain.address, modelId }))
       if (terms.verifierId === verifierId && (await chain.inference.offerOf(offerId)).active)
         throw new SkyNetError("AlreadyListed", `answers of this model are for sale already, as ${offerId}`, {
