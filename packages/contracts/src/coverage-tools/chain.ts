@@ -22,8 +22,13 @@ type Request = (method: string, params: readonly unknown[]) => Promise<unknown>;
 /** Runtime code of the deterministic deployment proxy, which anvil has from the start. */
 const PROXY_CODE =
   "0x7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd5b8082525050506014600cf3";
-/** Here Hardhat has a contract that explains that it has no old hashes; anvil's has no answer for most blocks. */
 const HISTORY = "0x0000F90827F1C53a10cb7A02335B175320002935";
+/** The contract of EIP-2935 (without hashes): Hardhat's own explains in its answer that it is missing. */
+const HISTORY_CODE =
+  "0x3373fffffffffffffffffffffffffffffffffffffffe14604657602036036042575f35600143038111604257611fff81430311604257611fff9006545f5260205ff35b5f5ffd5b5f35611fff60014303065500";
+
+/** 16 million. */
+const CALL_GAS = "0xf42400";
 
 async function openProvider(chainId: number, hits: Set<number>) {
   const network = {
@@ -51,6 +56,10 @@ async function openProvider(chainId: number, hits: Set<number>) {
 /** Methods of anvil under the names of Hardhat, and those that wait for the receipt. */
 function translate(request: Request): Request {
   return async (method, params) => {
+    // without a limit an endless loop would use the gas of a whole block, and the memory to tell about it
+    const [call, ...rest] = params;
+    if (method === "eth_call" || method === "eth_estimateGas")
+      return request(method, [{ gas: CALL_GAS, ...(call as object) }, ...rest]);
     const sync = /^(eth_send(?:Raw)?Transaction)Sync$/.exec(method);
     if (sync !== null) return request("eth_getTransactionReceipt", [await request(sync[1]!, params.slice(0, 1))]);
     return request(method.replace(/^anvil_/, "hardhat_"), params);
@@ -102,7 +111,7 @@ export async function startAnvil(options: AnvilOptions): Promise<Anvil> {
   const connection = await openProvider(options.chainId ?? DEVELOPMENT_CHAIN_ID, hits);
   const request = translate((method, params) => connection.provider.request({ method, params: [...params] }));
   await request("hardhat_setCode", [CREATE2_PROXY, PROXY_CODE]);
-  await request("hardhat_setCode", [HISTORY, "0x"]);
+  await request("hardhat_setCode", [HISTORY, HISTORY_CODE]);
   const server = await serve(request);
   const { port } = server.address() as AddressInfo;
   return {

@@ -18,9 +18,9 @@ export default defineConfig({
   ],
   test: {
     root: path.join(import.meta.dirname, ".."),
-    include: ["**/*.test.ts"],
-    // what costs gas and bytes, and how anvil itself behaves, says nothing about what ran
-    exclude: ["gas.test.ts"],
+    include: ["**/*.test.ts", "coverage-tools/sample.ts"],
+    // gas, and how anvil itself behaves, say nothing about what ran; of the fuzzer there is a sample
+    exclude: ["gas.test.ts", "client.test.ts", "fuzz/**"],
     pool: "forks",
     testTimeout: 300_000,
     hookTimeout: 300_000,

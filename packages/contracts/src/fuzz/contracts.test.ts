@@ -28,11 +28,13 @@ const elsewhere = new Set([
   "InvalidAccountNonce",
   "InvalidShortString",
   "NotEnoughGas",
+  "NothingToDeploy",
   "OnlyDevelopmentChain",
   "ReentrancyGuardReentrantCall",
   "SafeERC20FailedOperation",
   "StillBonded",
   "StringTooLong",
+  "WrongInitcode",
 ]);
 
 /** Functions that only contracts may call. */
