@@ -29,6 +29,8 @@ export async function createProgram(names: readonly string[]): Promise<Command> 
     .version("0.1.0")
     .showHelpAfterError("(run with --help for the options)")
     .showSuggestionAfterError()
+    // worker and earnings have options of the names of those of their subcommands
+    .enablePositionalOptions()
     .exitOverride();
   for (const name of names) (await commands[name]!())(program);
   return program;
