@@ -58,6 +58,7 @@ describe("what a token says of itself", () => {
     await expect(tokenInfo(anvil.rpcUrl, `0x${"71".repeat(20)}`)).rejects.toMatchObject({
       code: "NotToken",
       message: expect.stringContaining("there is no ERC-20 token at 0x7171") as unknown,
+      hint: expect.stringMatching(/--token.*job file.*listing.*--rpc/) as unknown,
     });
   });
 });

@@ -11,6 +11,9 @@ export interface TokenInfo {
 /** As the index bounds them. */
 const MAX_SYMBOL = 16;
 const MAX_DECIMALS = 36;
+/** For jobs, listings, offers and wallets. */
+const NOT_TOKEN_HINT =
+  "check the token's address where it is named (--token, payment.token in a job file, a listing), and that --rpc is its chain";
 
 /**
  * Decimals and symbol of an ERC-20. Anybody may have made it, so the symbol is cleaned for terminals.
@@ -19,7 +22,7 @@ const MAX_DECIMALS = 36;
 export async function tokenInfo(rpcUrl: string, token: Hex): Promise<TokenInfo> {
   const client = createPublicClient({ transport: http(rpcUrl) });
   const failed = (message: string, cause?: unknown) =>
-    new SkyNetError("NotToken", message, { cause, hint: "check payment.token in the job file, and --rpc" });
+    new SkyNetError("NotToken", message, { cause, hint: NOT_TOKEN_HINT });
   try {
     const read = { address: token, abi: erc20Abi } as const;
     const [decimals, symbol] = await Promise.all([
