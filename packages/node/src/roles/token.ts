@@ -46,12 +46,17 @@ export function tokenOrDefault({ chainId, addresses }: Chain, token: Hex | undef
   });
 }
 
-/** Units of a decimal number of tokens. @throws InvalidInputError `BadAmount` for more digits than the token has */
-export function parseAmount(text: string, info: TokenInfo): bigint {
+/**
+ * Units of a decimal number of tokens; `name` is what errors call it.
+ * @throws InvalidInputError `BadAmount` for more digits than the token has
+ */
+export function parseAmount(text: string, info: TokenInfo, name?: string): bigint {
   const digits = text.split(".")[1]?.length ?? 0;
-  if (digits > info.decimals)
-    throw new InvalidInputError("BadAmount", `${text} has ${digits} decimals; ${info.symbol} has ${info.decimals}`);
-  return parseUnits(text, info.decimals);
+  if (digits <= info.decimals) return parseUnits(text, info.decimals);
+  const of = name === undefined ? "" : `${name}: `;
+  throw new InvalidInputError("BadAmount", `${of}${text} has ${digits} decimals; ${info.symbol} has ${info.decimals}`, {
+    hint: `give an amount with at most ${info.decimals} decimals`,
+  });
 }
 
 /**
