@@ -78,6 +78,13 @@ describe("worker's account", () => {
       refused("NoFreeStake", /earnings claim/, /30\.5 TEST/),
     );
     expect(await worker("unstake", "10")).toMatchObject({ exit: 0, step: "begun", amount: "10000000" });
+    const left = { ...(await hot.leaving(token.address)) };
+    await hot.deposit(token.address, 7_000_000n);
+    const args = ["wallet", "withdraw", ...wallet(4), "--rpc", chain.anvil.rpcUrl];
+    const { stdout } = await skynet(args, { env: env() });
+    expect(stdout).toMatch(/withdrawn: 7 TEST\n30\.5 TEST stay as stake \(npx skynet worker unstake /);
+    expect(await hot.balances(token.address)).toMatchObject({ ledger: 0n, freeStake: 20_500_000n });
+    expect(await hot.leaving(token.address)).toEqual(left);
     const status = await run("worker", "status", hot.address);
     expect(status).toMatchObject({ capabilities: { version: 1, gpu: "H200", region: "eu" }, payout: cold.address });
     expect(status).toMatchObject({ registered: true, leaving: { amount: "10000000" }, freeStake: "20500000" });

@@ -42,3 +42,20 @@ describe("help", () => {
     }
   });
 });
+
+describe("options of a subcommand", () => {
+  const several = [
+    ["worker", "register"],
+    ["worker", "status"],
+    ["earnings", "claim"],
+  ];
+  it.each(several)("reach %s %s, not the command above it, which has the same ones", async (name, part) => {
+    const fresh = await createProgram([name!]);
+    const above = fresh.commands.find((command) => command.name() === name)!;
+    const sub = above.commands.find((command) => command.name() === part)!;
+    let keystore: unknown;
+    sub.action(() => (keystore = sub.opts().keystore));
+    await fresh.parseAsync([name!, part!, "--keystore", "cold.json"], { from: "user" });
+    expect([keystore, above.opts().keystore]).toEqual(["cold.json", undefined]);
+  });
+});

@@ -29,7 +29,7 @@ export async function createProgram(names: readonly string[]): Promise<Command> 
     .version("0.1.0")
     .showHelpAfterError("(run with --help for the options)")
     .showSuggestionAfterError()
-    // otherwise a command would take the options of its subcommands for its own
+    // worker and earnings have options of the names of those of their subcommands
     .enablePositionalOptions()
     .exitOverride();
   for (const name of names) (await commands[name]!())(program);

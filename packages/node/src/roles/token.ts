@@ -1,6 +1,5 @@
 import { type Chain, DEVELOPMENT_CHAIN_ID } from "@skynet/contracts";
-import type { Hex } from "@skynet/protocol";
-import { InvalidInputError, SkyNetError } from "@skynet/protocol";
+import { cleanText, InvalidInputError, SkyNetError, type Hex } from "@skynet/protocol";
 import { createPublicClient, erc20Abi, http, parseUnits } from "viem";
 import { formatAmount } from "../cli/format.ts";
 
@@ -9,24 +8,32 @@ export interface TokenInfo {
   readonly symbol: string;
 }
 
+/** As the index bounds them. */
+const MAX_SYMBOL = 16;
+const MAX_DECIMALS = 36;
+/** For jobs, listings, offers and wallets. */
+const NOT_TOKEN_HINT =
+  "check the token's address where it is named (--token, payment.token in a job file, a listing), and that --rpc is its chain";
+
 /**
- * Decimals and symbol of an ERC-20.
- * @throws SkyNetError `NotToken` when the address is no token on this chain
+ * Decimals and symbol of an ERC-20. Anybody may have made it, so the symbol is cleaned for terminals.
+ * @throws SkyNetError `NotToken` when the address is no token on this chain, or has more than 36 decimals
  */
 export async function tokenInfo(rpcUrl: string, token: Hex): Promise<TokenInfo> {
   const client = createPublicClient({ transport: http(rpcUrl) });
+  const failed = (message: string, cause?: unknown) =>
+    new SkyNetError("NotToken", message, { cause, hint: NOT_TOKEN_HINT });
   try {
     const read = { address: token, abi: erc20Abi } as const;
     const [decimals, symbol] = await Promise.all([
       client.readContract({ ...read, functionName: "decimals" }),
       client.readContract({ ...read, functionName: "symbol" }),
     ]);
-    return { decimals, symbol };
-  } catch (cause) {
-    throw new SkyNetError("NotToken", `there is no ERC-20 token at ${token} on this chain`, {
-      cause,
-      hint: "check payment.token in the job file, and --rpc",
-    });
+    if (decimals <= MAX_DECIMALS) return { decimals, symbol: cleanText(symbol, MAX_SYMBOL) };
+    throw failed(`the token at ${token} has ${decimals} decimals; at most ${MAX_DECIMALS} are supported`);
+  } catch (error) {
+    if (error instanceof SkyNetError) throw error;
+    throw failed(`there is no ERC-20 token at ${token} on this chain`, error);
   }
 }
 
@@ -39,12 +46,17 @@ export function tokenOrDefault({ chainId, addresses }: Chain, token: Hex | undef
   });
 }
 
-/** Units of a decimal number of tokens. @throws InvalidInputError `BadAmount` for more digits than the token has */
-export function parseAmount(text: string, info: TokenInfo): bigint {
+/**
+ * Units of a decimal number of tokens; `name` is what errors call it.
+ * @throws InvalidInputError `BadAmount` for more digits than the token has
+ */
+export function parseAmount(text: string, info: TokenInfo, name?: string): bigint {
   const digits = text.split(".")[1]?.length ?? 0;
-  if (digits > info.decimals)
-    throw new InvalidInputError("BadAmount", `${text} has ${digits} decimals; ${info.symbol} has ${info.decimals}`);
-  return parseUnits(text, info.decimals);
+  if (digits <= info.decimals) return parseUnits(text, info.decimals);
+  const of = name === undefined ? "" : `${name}: `;
+  throw new InvalidInputError("BadAmount", `${of}${text} has ${digits} decimals; ${info.symbol} has ${info.decimals}`, {
+    hint: `give an amount with at most ${info.decimals} decimals`,
+  });
 }
 
 /**
