@@ -13,11 +13,14 @@ const MINUTES = 240_000;
 let market: TestMarket;
 let seller: Account;
 let host: SkyNetChild;
+/** Why the host dropped an order, in the order of events. */
+const drops: [orderId: unknown, reason: string][] = [];
 
 beforeAll(async () => {
   market = await startTestMarket();
   seller = await market.account("seller");
   host = seller.start("host");
+  host.onEvent(({ event, orderId, reason }) => event === "dropped" && drops.push([orderId, reason as string]));
   await host.event("ready", MINUTES);
 }, MINUTES);
 afterAll(() => market.close(), MINUTES);
@@ -80,6 +83,31 @@ it(
       expect(streams.most).toBe(1);
       await stop();
     }
+  },
+  MINUTES,
+);
+
+it(
+  "with inputs that have no answer, or are none, are dropped at once",
+  async () => {
+    const buyer = await market.account("overflowing");
+    const offerId = await offer("steep", tinyModel(1, 100));
+    const asking = buyer.start("infer", offerId, "--input", await sampleOf(buyer));
+    const { orderId } = await asking.event("requested", MINUTES);
+    const dropped = (count: number) => expect.poll(() => drops.length, { timeout: MINUTES }).toBe(count);
+    await dropped(1);
+    await asking.stop();
+    const { chain } = await market.account("rude");
+    await chain.deposit(chain.addresses.testToken, UNIT);
+    const xRef = new TextEncoder().encode("no cid");
+    const rude = await chain.inference.request(offerId, UNIT, { xId: toHex(randomBytes(32)), xRef });
+    await dropped(2);
+    // an order that is tried again would be told of again by now
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    expect(drops).toEqual([
+      [orderId, expect.stringMatching("has no answer: outputs of")],
+      [rude.orderId, expect.stringMatching("no cid")],
+    ]);
   },
   MINUTES,
 );

@@ -121,11 +121,12 @@ export async function writeImages(folder: string, count: number) {
   return { ...files, imageBytes: images, labelBytes: labels };
 }
 
-/** An untrained perceptron 6-5-3. */
-export function tinyModel(seed = 1): Uint8Array {
+/** An untrained perceptron 6-5-3; weights of a large `scale` make it overflow. */
+export function tinyModel(seed = 1, scale = 1): Uint8Array {
   const model = new ModelBuilder({ name: "tiny" });
   const x = model.input("x", "float32", ["batch", 6]);
-  const values = (count: number) => Float32Array.from({ length: count }, (_, i) => Math.sin((i + seed) * 12.9898));
+  const values = (count: number) =>
+    Float32Array.from({ length: count }, (_, i) => scale * Math.sin((i + seed) * 12.9898));
   const w1 = model.constant("w1", "float32", [6, 5], values(30));
   const hidden = model.node("Relu", [model.node("Gemm", [x, w1, model.constant("b1", "float32", [5], values(5))])]);
   const w2 = model.constant("w2", "float32", [5, 3], values(15));

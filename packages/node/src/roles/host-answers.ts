@@ -1,5 +1,5 @@
 import { ChainError, InferenceState } from "@skynet/contracts";
-import { type Commitment, readInferenceModel } from "@skynet/proof";
+import { type Commitment, OverflowError, readInferenceModel } from "@skynet/proof";
 import { fromHex, InvalidInputError, SkyNetError, toHex, type Hex } from "@skynet/protocol";
 import { formatAmount, formatGas, formatSeconds, shortId } from "../cli/format.ts";
 import { openAnsweringModel, type AnsweringModel } from "../market/answers.ts";
@@ -112,7 +112,10 @@ async function answer(
   const { x, commitment } = await readInput(node, model, sealed, order.xId);
   const { at: verifier } = await chain.verifierEntry(offer.verifierId);
   const context = async (z: Uint8Array) => (await chain.inference.statement(orderId, z)).context;
-  const { z, proof } = await model.answer({ verifier, context }, x, commitment);
+  const { z, proof } = await model.answer({ verifier, context }, x, commitment).catch((cause: unknown) => {
+    if (!(cause instanceof OverflowError)) throw cause;
+    throw new InvalidInputError("BadInput", `its input has no answer: ${cause.message}`, { cause });
+  });
   const receipt = await chain.inference.answer(orderId, z, toHex(proof), { signal });
   const seconds = (performance.now() - startedMs) / 1000;
   const { price } = order;
