@@ -94,7 +94,8 @@ function addMoney(wallet: Command): void {
         if (ledger > 0n) await chain.withdraw(token, ledger);
         ui.line(`withdrawn: ${formatAmount(ledger, info)}`);
         const stake = freeStake + leavingStake;
-        if (stake > 0n) ui.line(`${formatAmount(stake, info)} stay as stake (npx skynet worker unstake takes stake back)`);
+        if (stake > 0n)
+          ui.line(`${formatAmount(stake, info)} stay as stake (npx skynet worker unstake takes stake back)`);
         return { address: chain.address, token, ...info, withdrawn: ledger };
       }),
   );
