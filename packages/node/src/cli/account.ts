@@ -1,8 +1,8 @@
-import { createChain, type Chain } from "@skynet/contracts";
-import { InvalidInputError, toHex, type Hex } from "@skynet/protocol";
+import type { Chain } from "@skynet/contracts";
+import { fromHex, InvalidInputError, type Hex } from "@skynet/protocol";
 import { InvalidArgumentError } from "commander";
 import { parseAmount, tokenInfo, tokenOrDefault, type TokenInfo } from "../roles/token.ts";
-import { deploymentBlock } from "../runtime/address-book.ts";
+import { openChain } from "../runtime/chain.ts";
 import { openKeystore } from "../wallet/keystore.ts";
 import { readPassphrase } from "../wallet/passphrase.ts";
 import { isId } from "./format.ts";
@@ -13,22 +13,14 @@ export const READER_KEY: Hex = `0x${"01".repeat(32)}`;
 
 /** The chain, for commands that only read. */
 export async function openReader(options: Pick<ConnectionOptions, "rpc">): Promise<Chain> {
-  const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: READER_KEY, firstBlock: deploymentBlock });
-  await chain.assertDeployed();
-  return chain;
+  return openChain(resolveRpc(options), fromHex(READER_KEY));
 }
 
 /** The chain, with the wallet that the options name. */
 export async function openAccount(options: ConnectionOptions): Promise<Chain> {
   const wallet = resolveWallet(options);
   const privateKey = await openKeystore(wallet.keystore, await readPassphrase(wallet, "Passphrase"));
-  const chain = await createChain({
-    rpcUrl: resolveRpc(options),
-    privateKey: toHex(privateKey),
-    firstBlock: deploymentBlock,
-  });
-  await chain.assertDeployed();
-  return chain;
+  return openChain(resolveRpc(options), privateKey);
 }
 
 /**

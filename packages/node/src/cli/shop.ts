@@ -1,12 +1,12 @@
 // What the commands of sellers and buyers share.
 import path from "node:path";
 import { type Command, Option } from "commander";
-import { createChain } from "@skynet/contracts";
-import { LICENCES, toHex, type Hex, type Licence } from "@skynet/protocol";
+import { LICENCES, type Hex, type Licence } from "@skynet/protocol";
 import { addressArgument } from "./account.ts";
 import { confirm } from "./confirm.ts";
 import { openShop, type Shop } from "../roles/selling.ts";
 import { tokenInfo, type TokenInfo } from "../roles/token.ts";
+import { openChain } from "../runtime/chain.ts";
 import { shutdownSignal } from "../runtime/shutdown.ts";
 import { openKeystore } from "../wallet/keystore.ts";
 import { readPassphrase } from "../wallet/passphrase.ts";
@@ -97,10 +97,8 @@ export async function openWallet(options: ConnectionOptions): Promise<Uint8Array
 
 export async function openOwnShop(options: ShopOptions, ui: Ui): Promise<Shop> {
   const privateKey = await openWallet(options);
-  const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: toHex(privateKey) });
-  await chain.assertDeployed();
   return openShop({
-    chain,
+    chain: await openChain(resolveRpc(options), privateKey),
     privateKey,
     dataDir: path.resolve(options.data),
     threads: options.threads ?? DEFAULT_THREADS,
