@@ -170,5 +170,5 @@ describe("a job that is posted first and led later", () => {
     } finally {
       await network.close();
     }
-  }, 120_000);
+  }, 240_000);
 });

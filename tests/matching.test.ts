@@ -6,6 +6,7 @@ import { fromHex, toHex, type Hex } from "@skynet/protocol";
 import { createTestClient, http } from "viem";
 import { generatePrivateKey, privateKeyToAddress } from "viem/accounts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describeAccess, describeJob } from "../packages/node/src/roles/describe-job.ts";
 import { startTestNetwork, type TestNetwork } from "./support/network.ts";
 import { writeTinyJob } from "./support/tiny-job.ts";
 
@@ -92,6 +93,11 @@ describe("workers and jobs find each other", () => {
     expect(joined.proveMs).toBeGreaterThan(0);
     expect(await again.event("summary", 60_000)).toMatchObject({ outcome: "COMPLETED" });
     const { state, spec } = await chain.job(jobId);
+    expect(await describeJob(chain, jobId)).toMatchObject({ offers: "2 TEST rising to 8 TEST" });
+    expect(describeAccess(spec.admitter, await chain.meta(jobId))).toEqual({
+      requirements: "0.1 GiB, 1 cores, in eu",
+      admission: `by ${spec.requester}`,
+    });
     expect(state.workers).toEqual([near.address]);
     expect(state.price).toBeGreaterThanOrEqual(5n * SKY);
     expect(state.price).toBeLessThan(spec.priceMax);

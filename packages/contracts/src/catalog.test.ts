@@ -1,17 +1,22 @@
 import { randomBytes } from "node:crypto";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
 import type { Hex } from "@skynet/protocol";
-import fc from "fast-check";
-import { stringToHex, zeroAddress, zeroHash } from "viem";
+import { zeroAddress, zeroHash } from "viem";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { startAnvil } from "./anvil.ts";
+import { createChain } from "./chain/create.ts";
 import { ListingKind, PurchaseState } from "./chain/market-types.ts";
 import type { CatalogEvent } from "./chain/market-types.ts";
 import type { Chain } from "./chain/types.ts";
 import { createDeliverySecret, deliveryPoint, keyCommitOf, openKey, sealKey } from "./key-delivery.ts";
-import { startTestChain } from "./test-chain.ts";
+import { startTestChain, testKey } from "./test-chain.ts";
 import type { TestChain } from "./test-chain.ts";
-import { addPoints, CURVE_ORDER, generator } from "./test-curve.ts";
+import { CURVE_ORDER } from "./test-curve.ts";
 import { fundParties } from "./test-job.ts";
 import {
+  badPoints,
   buyerSecret,
   buyListing,
   listingKey,
@@ -48,14 +53,6 @@ async function changes(action: () => Promise<unknown>): Promise<[bigint, bigint]
 
 const B = deliveryPoint(buyerSecret);
 const unknown: Hex = `0x${"77".repeat(32)}`;
-const FIELD = 21888242871839275222246405745257275088696311157297823662689037894645226208583n;
-const badPoints = {
-  infinity: { x: 0n, y: 0n },
-  "a point beside the curve": { x: 1n, y: 3n },
-  "a coordinate that is not reduced": { x: 1n + FIELD, y: 2n },
-  "the largest words": { x: 2n ** 256n - 1n, y: 2n ** 256n - 1n },
-};
-
 describe("listings", () => {
   test("are stored, and published with CID and metadata", async () => {
     const terms = listingTerms(seller);
@@ -279,6 +276,20 @@ describe("times of a purchase", () => {
     expect(await buyer.catalog.windows()).toEqual({ delivery: 60, cancel: 30, complaint: 10 });
   });
 
+  test("windows are those of the specification on every other chain", async () => {
+    const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), "skynet-catalog-"));
+    const anvil = await startAnvil({ dataDir, chainId: 534351, blockTimeSeconds: 0 });
+    try {
+      const party = await createChain({ rpcUrl: anvil.rpcUrl, privateKey: testKey(0) });
+      await anvil.setBalance(party.address, 10n ** 21n);
+      await party.deploy();
+      expect(await party.catalog.windows()).toEqual({ delivery: 86_400, cancel: 3_600, complaint: 86_400 });
+    } finally {
+      await anvil.stop();
+      fs.rmSync(dataDir, { recursive: true, force: true });
+    }
+  });
+
   test("the seller delivers until the last second, then only the refund is left", async () => {
     const { orderId, at } = await start();
     await chain.jumpTo(at + 59);
@@ -380,37 +391,5 @@ describe("events", () => {
     await watching;
     expect(seen.map(({ name }) => name)).toEqual(["Listed", "Bought", "Delivered"]);
     expect(seen.every(({ args }) => args.listingId === listingId)).toBe(true);
-  });
-});
-
-describe("the delivery of keys", () => {
-  test("secrets are never zero and never the order", () => {
-    expect(createDeliverySecret((count) => new Uint8Array(count))).toBe(1n);
-    const largest = createDeliverySecret((count) => new Uint8Array(count).fill(255));
-    expect(largest > 0n && largest < CURVE_ORDER).toBe(true);
-  });
-
-  test("only the buyer's secret opens, whatever the secrets and the key are", () => {
-    const scalar = fc.bigInt(1n, CURVE_ORDER - 1n);
-    const bytes = fc.uint8Array({ minLength: 32, maxLength: 32 });
-    fc.assert(
-      fc.property(scalar, scalar, bytes, (b, r, key) => {
-        const delivery = sealKey(key, deliveryPoint(b), r);
-        expect(openKey(delivery, b)).toEqual(key);
-        const other = (b % (CURVE_ORDER - 1n)) + 1n;
-        expect(openKey(delivery, other)).not.toEqual(key);
-      }),
-      { numRuns: 30 },
-    );
-  });
-
-  test("refuses keys and points of the wrong form", () => {
-    expect(() => keyCommitOf(new Uint8Array(31))).toThrow(expect.objectContaining({ code: "BadKey" }));
-    expect(() => sealKey(new Uint8Array(33), generator, 5n)).toThrow(expect.objectContaining({ code: "BadKey" }));
-    for (const R of Object.values(badPoints)) {
-      const open = () => openKey({ R, sealedKey: stringToHex("x", { size: 32 }) }, 5n);
-      expect(open).toThrow(expect.objectContaining({ code: "BadPoint" }));
-    }
-    expect(deliveryPoint(2n)).toEqual(addPoints(generator, generator));
   });
 });

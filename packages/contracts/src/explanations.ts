@@ -140,7 +140,7 @@ const jobs = {
 const market = {
   AnswerRejected: {
     message: "the verifier rejected the proof of the answer",
-    hint: "nothing has changed: prove this order's input with the offered model, with public input and output, for the statement of the order",
+    hint: "nothing has changed: prove this order's input with the offered model and public output, for the statement of the order",
   },
   BadAnswer: { message: "an answer has 1 to 1024 bytes", hint: "send the logits, 32 bytes each" },
   BadBond: { message: "a free listing takes no bond", hint: "set the bond to 0, or set a price" },

@@ -87,3 +87,12 @@ export function answerProof(chain: Chain, order: AnsweredOrder, z: Uint8Array): 
   const context = answerContext({ ...place, modelId, xId, z, host });
   return proofFor(context, modelId, keccak256(concat([outputTag, toHex(z)])), xId);
 }
+
+const FIELD = 21888242871839275222246405745257275088696311157297823662689037894645226208583n;
+/** Points that neither side of a purchase may name. */
+export const badPoints = {
+  infinity: { x: 0n, y: 0n },
+  "a point beside the curve": { x: 1n, y: 3n },
+  "a coordinate that is not reduced": { x: 1n + FIELD, y: 2n },
+  "the largest words": { x: 2n ** 256n - 1n, y: 2n ** 256n - 1n },
+};

@@ -5,7 +5,7 @@ import type { ReadContext } from "./reads.ts";
 import { toChainError, type Forward } from "./transactions.ts";
 import type { Chain, MinedTransaction } from "./types.ts";
 
-type Forwarding = Pick<Chain, "simulate" | "forward" | "minedTransaction" | "pendingTransactions">;
+type Forwarding = Pick<Chain, "simulate" | "estimateGas" | "forward" | "minedTransaction" | "pendingTransactions">;
 
 /** What is needed to send other accounts' calls, and to see what became of them. */
 export function createForwarding({ connection, address }: ReadContext, forward: Forward): Forwarding {
@@ -24,16 +24,19 @@ export function createForwarding({ connection, address }: ReadContext, forward: 
       throw error;
     }
   };
+  const refusable = <Value>(request: () => Promise<Value>): Promise<Value> =>
+    reach(async () => {
+      try {
+        return await request();
+      } catch (error) {
+        throw toChainError(error);
+      }
+    });
   return {
     // the bare address: a local account would fill in fees, and an account without ether cannot pay them
     simulate: ({ to, data }, from = address) =>
-      reach(async () => {
-        try {
-          return await publicClient.estimateGas({ account: from, to, data });
-        } catch (error) {
-          throw toChainError(error);
-        }
-      }),
+      refusable(async () => void (await publicClient.call({ account: from, to, data }))),
+    estimateGas: ({ to, data }) => refusable(() => publicClient.estimateGas({ account: address, to, data })),
     forward,
     minedTransaction: (hash) => reach(() => mined(hash)),
     pendingTransactions: () =>

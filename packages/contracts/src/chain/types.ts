@@ -254,8 +254,10 @@ export interface Chain {
    * none. Nothing is sent. @throws ChainError `NotSeat` when the account has no seat in the job that the call names
    */
   signedForm(call: Call): Promise<Call | undefined>;
-  /** What a call would do if `from` (default: this account) sent it now. @returns gas; @throws ChainError as a write */
-  simulate(call: RawCall, from?: Hex): Promise<bigint>;
+  /** Whether a call would succeed if `from` (default: this account) sent it now. @throws ChainError as a write */
+  simulate(call: RawCall, from?: Hex): Promise<void>;
+  /** Gas that a call would take if this account sent it now. @throws ChainError as a write */
+  estimateGas(call: RawCall): Promise<bigint>;
   /** Sends a call that somebody else has made, in the order of this account's own writes. */
   forward(call: RawCall, options?: WriteOptions): Promise<TransactionReceipt>;
   /** A mined transaction; undefined while it is not. */

@@ -5,6 +5,7 @@ import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 import * as Deployer from "../../generated/Deployer.ts";
 import { ledgerAbi, tokenAbi, workerRegistryAbi } from "../chain/abi.ts";
 import { connect } from "../chain/connection.ts";
+import { createSignedForms } from "../chain/signed-forms.ts";
 import { createSender } from "../chain/transactions.ts";
 import type { Chain } from "../chain/types.ts";
 import { children } from "../deployment/addresses.ts";
@@ -39,6 +40,7 @@ export async function measureAccounts(chain: TestChain, meter: GasMeter): Promis
   await meter.take("WorkerRegistry.beginUnstake", "first time", first.beginUnstake(testToken, 500n));
   await meter.take("WorkerRegistry.finishUnstake", "one call", first.finishUnstake(testToken));
   await meter.take("WorkerRegistry.bumpEpoch", "one call", first.bumpEpoch());
+  await measureSigned(chain, meter);
   await meter.take("WorkerRegistry.setPayout", "one call", first.setPayout(first.address, second.address));
 
   await measureVerifiers(first, meter);
@@ -48,6 +50,29 @@ export async function measureAccounts(chain: TestChain, meter: GasMeter): Promis
 async function sender(chain: TestChain) {
   const connection = await connect(chain.anvil.rpcUrl, testKey(0));
   return { connection, send: createSender(connection) };
+}
+
+/** What party 0 signs and party 1 sends. */
+async function measureSigned(chain: TestChain, meter: GasMeter): Promise<void> {
+  const [first] = chain.parties as [Chain];
+  const { address, addresses, chainId } = first;
+  const connection = await connect(chain.anvil.rpcUrl, testKey(0));
+  const signedForm = createSignedForms({ connection, addresses, chainId, address, firstBlock: 0n }, first);
+  const send = createSender(await connect(chain.anvil.rpcUrl, testKey(1)));
+  const take = async (situation: string, contract: "Ledger" | "WorkerRegistry", name: string, args: unknown[]) => {
+    const [at, abi] =
+      contract === "Ledger" ? [addresses.ledger, ledgerAbi] : [addresses.workerRegistry, workerRegistryAbi];
+    const call = await signedForm({ address: at, abi, functionName: name, args });
+    if (call === undefined) throw new Error(`${name} has no signed form`);
+    meter.note(`${contract}.${call.functionName}`, situation, await send(call));
+  };
+  const token = addresses.testToken;
+  await take("approved before", "Ledger", "deposit", [token, address, 1_000n]);
+  await take("1 KiB", "WorkerRegistry", "setCapabilities", [toHex(new Uint8Array(1024).fill(8))]);
+  await take("one call", "WorkerRegistry", "addStake", [token, address, 100n]);
+  await take("one call", "WorkerRegistry", "beginUnstake", [token, address, 100n]);
+  await take("one call", "WorkerRegistry", "bumpEpoch", [address]);
+  await take("one call", "WorkerRegistry", "setPayout", [address, address]);
 }
 
 /** A worker without money registers through somebody else. */

@@ -39,7 +39,11 @@ async function measureExits(parties: readonly Chain[], meter: GasMeter): Promise
   const leaving = { seat: 2, signature: await third.signLeave({ jobId, round: 0 }) };
   await meter.take("JobBoard.leaveFor", "the last one: ends the commits", requester.leaveFor(jobId, leaving));
   await job.attest([0], 1n);
-  await job.merge([0]);
+  const idNext = modelAfter(0);
+  const merge = await first.signAttest({ jobId, round: 0, received: 1n, idNext });
+  const merged = await requester.merge(jobId, idNext, [{ seat: 0, signature: merge }]);
+  meter.note("JobBoard.merge", "1 signature", merged);
+  await meter.take("JobBoard.claim", "one round", requester.claim(jobId, 0, 1));
   await meter.take("JobBoard.stop", "one call", requester.stop(jobId));
   const signature = await first.signAbstain({ jobId, round: 1 });
   await meter.take("JobBoard.abstainFor", "one call", requester.abstainFor(jobId, 1, { seat: 0, signature }));
@@ -77,7 +81,17 @@ async function measureAudits(chain: Awaited<ReturnType<typeof startTestChain>>, 
     for (const seat of [2, 3]) await first.prove(job.jobId, await job.answer(seat, 0));
     await job.attest([0, 1, 2, 3]);
     const updates = await job.updates([0, 1, 2, 3]);
+    const undo = await chain.checkpoint();
     const merged = await first.mergeProven(job.jobId, encodePoints(job.base()), updates);
     meter.note("JobBoard.mergeProven", "4 seats of 7 points", merged);
+    await undo();
+    await job.mergeWork();
+    await job.commitWork([0, 1, 2]);
+    const { idEnd, stepsRoot } = await job.work(3);
+    const closing = await job.workers[3]!.commit(job.jobId, idEnd, stepsRoot);
+    meter.note("JobBoard.commit", "the last seat of a later round: ends the commits", closing);
+    await chain.advance(1);
+    await first.draw(job.jobId);
+    await prove(0, 0, `${what} of a later round, no proof, no verifier`);
   }
 }

@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { openIndex, type IndexClient } from "@skynet/indexer";
+import { openIndex, type IndexClient, type IndexedToken } from "@skynet/indexer";
 import { createPublicClient, http } from "viem";
 import { runningDevnet } from "./options.ts";
 import type { Ui } from "./ui.ts";
@@ -62,3 +62,9 @@ export function matches(search: string | undefined, ...texts: readonly string[])
   const known = texts.flatMap(words);
   return words(search ?? "").every((wanted) => known.some((word) => word.startsWith(wanted)));
 }
+
+/** How amounts of a token are shown; one that does not say what it is, in its units. */
+export const tokenOf = ({ address, symbol, decimals }: IndexedToken): { symbol: string; decimals: number } => ({
+  symbol: symbol ?? `units of ${address}`,
+  decimals: symbol === null ? 0 : (decimals ?? 0),
+});

@@ -1,10 +1,10 @@
 import type { Chain } from "@skynet/contracts";
 import type { IndexClient, IndexedJob } from "@skynet/indexer";
-import { InvalidInputError } from "@skynet/protocol";
-import { describeJob } from "../roles/describe-job.ts";
+import { fromHex, InvalidInputError } from "@skynet/protocol";
+import { describeAccess, describeJob } from "../roles/describe-job.ts";
 import { findJob, openReader } from "./account.ts";
 import { formatAmount, isId } from "./format.ts";
-import { allEntries, chooseIndex, matches, type IndexChoice } from "./index-choice.ts";
+import { allEntries, chooseIndex, matches, tokenOf, type IndexChoice } from "./index-choice.ts";
 import type { Ui } from "./ui.ts";
 
 export type JobDetails = Awaited<ReturnType<typeof describeJob>>;
@@ -20,7 +20,7 @@ export interface JobSource {
   /** Oldest first. */
   list(filter: JobFilter): Promise<JobDetails[]>;
   /** @throws InvalidInputError `NoSuchJob` unless exactly one id begins so */
-  show(prefix: string): Promise<JobDetails>;
+  show(prefix: string): Promise<JobDetails & ReturnType<typeof describeAccess>>;
 }
 
 /** The index that is configured, else the chain. */
@@ -40,7 +40,15 @@ function chainSource(chain: Chain): JobSource {
       }
       return jobs;
     },
-    show: async (prefix) => describeJob(chain, await findJob(chain, prefix)),
+    show: async (prefix) => {
+      const jobId = await findJob(chain, prefix);
+      const [details, { spec }, meta] = await Promise.all([
+        describeJob(chain, jobId),
+        chain.job(jobId),
+        chain.meta(jobId),
+      ]);
+      return { ...details, ...describeAccess(spec.admitter, meta) };
+    },
   };
 }
 
@@ -58,7 +66,11 @@ function indexSource(index: IndexClient): JobSource {
       const valid = /^0x[0-9a-f]{0,64}$/i.test(head);
       const page = valid ? await index.jobs({ prefix: head, limit: 200 }) : { items: [] };
       const items = page.items.filter(({ id }) => isId(id, prefix));
-      if (items.length === 1) return detailsOf(items[0]!);
+      const detail = items.length === 1 ? await index.job(items[0]!.id) : undefined;
+      if (detail !== undefined) {
+        const meta = detail.meta === null ? new Uint8Array() : fromHex(detail.meta);
+        return { ...detailsOf(detail), ...describeAccess(String(detail.terms.admitter), meta) };
+      }
       const message = items.length === 0 ? `the index has no job ${prefix}` : `several jobs begin with ${prefix}`;
       throw new InvalidInputError("NoSuchJob", message, { hint: "npx skynet job list shows the ids" });
     },
@@ -67,8 +79,7 @@ function indexSource(index: IndexClient): JobSource {
 
 /** An indexed job in the words of the chain's description. */
 function detailsOf(job: IndexedJob): JobDetails {
-  const { symbol, decimals, address } = job.token;
-  const token = { symbol: symbol ?? `units of ${address}`, decimals: decimals ?? 0 };
+  const token = tokenOf(job.token);
   const amount = (value: bigint) => formatAmount(value, token);
   const [from, to] = [amount(job.priceMin), amount(job.priceMax)];
   const details = {

@@ -9,6 +9,12 @@ import { toJson } from "./ui.ts";
 // Compiled code of the commands' modules is kept between runs: they begin in half the time.
 module.enableCompileCache();
 
+// A reader that has seen enough, such as head, is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit();
+  throw error;
+});
+
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;

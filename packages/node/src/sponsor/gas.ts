@@ -96,9 +96,10 @@ class GasRouter {
 
   /** @returns why no sponsor has done it, or that it is done; @throws ChainError when the contract refuses the call */
   async #bySponsors(form: Call, job: Hex, signal: AbortSignal | undefined): Promise<string[] | "done"> {
-    if (await this.#isDone(form)) return "done";
     const reasons: string[] = [];
-    for (const sponsor of await this.#finder.sponsorsFor(job)) {
+    const sponsors = await this.#finder.sponsorsFor(job);
+    if (sponsors.length === 0 && (await this.#isDone(form))) return "done";
+    for (const sponsor of sponsors) {
       const { done, reason } = await this.#by(sponsor, form, job, signal);
       if (done) return "done";
       this.#o.log.warn({ sponsor, call: form.functionName, reason }, "a sponsor did not pay");

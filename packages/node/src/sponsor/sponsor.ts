@@ -172,7 +172,7 @@ class SponsorService {
     const call = parseCall(chain.addresses, request.call);
     const job = await checkEntitlement(chain, chooses, from, request, call);
     await checkSignatures({ chain, job }, call);
-    const estimate = await chain.simulate(call.raw);
+    const estimate = await chain.estimateGas(call.raw);
     if (estimate > gasCapOf(call))
       throw new SponsorError("TooDear", `${call.functionName} would take ${estimate} gas, more than it should`);
     const settle = this.#budget.reserve(from, request.job, estimate);

@@ -1,14 +1,10 @@
-import path from "node:path";
 import type { Command } from "commander";
 import type { Chain } from "@skynet/contracts";
-import { readJobFile } from "../../job-file.ts";
 import { actOnJob, settleJob, type JobAction } from "../../roles/job-actions.ts";
 import { describeJob } from "../../roles/describe-job.ts";
 import { tokenInfo } from "../../roles/token.ts";
 import { watchJob } from "../../roles/watch-job.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
-import { openKeystore } from "../../wallet/keystore.ts";
-import { readPassphrase } from "../../wallet/passphrase.ts";
 import { findJob, openAccount, openReader } from "../account.ts";
 import { confirm } from "../confirm.ts";
 import { shortId } from "../format.ts";
@@ -16,19 +12,13 @@ import { addIndexOptions, type IndexChoice } from "../index-choice.ts";
 import { openJobSource, type JobDetails, type JobFilter } from "../job-source.ts";
 import {
   addChainOptions,
-  addConnectionOptions,
-  addProofOptions,
   addWalletOptions,
-  homeDir,
-  noZkOption,
-  resolveConnection,
   withUi,
-  withZk,
   yesOption,
   type ConnectionOptions,
   type JsonOption,
-  type ProofOptions,
 } from "../options.ts";
+import { addPostOptions, requesterOptions, type PostOptions } from "../post-options.ts";
 import { tableText } from "../table.ts";
 
 type JobOptions = ConnectionOptions & JsonOption & { readonly yes?: true };
@@ -63,49 +53,18 @@ const withJob = (job: Command, name: string, description: string): Command =>
     .argument("<job>", "job id, or the first digits of one")
     .addHelpText("after", `\nExample:\n  $ npx skynet job ${name} 0x3f2a`);
 
-interface PostOptions extends ConnectionOptions, JsonOption, ProofOptions {
-  readonly data: string;
-  readonly listen: string;
-  readonly zk: boolean;
-  readonly yes?: true;
-}
-
 function addPost(job: Command): void {
-  const command = job
-    .command("post")
-    .description("post a job and return; npx skynet train with the same file and wallet leads it to its end")
-    .argument("<file>", "job file, such as examples/fashion-mnist/job.yaml")
-    .option("--data <folder>", "folder for the job's files and results", path.join(homeDir(), "requester"))
-    .option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0")
-    .addOption(noZkOption())
-    .addOption(yesOption());
-  addProofOptions(command);
-  addConnectionOptions(command)
+  addPostOptions(
+    job
+      .command("post")
+      .description("post a job and return; npx skynet train with the same file and wallet leads it to its end"),
+  )
     .addHelpText("after", "\nExample:\n  $ npx skynet job post examples/fashion-mnist/job.yaml")
     .action((file: string, options: PostOptions) =>
       withUi(options, async (ui) => {
-        const signal = shutdownSignal();
-        const jobFile = withZk(await readJobFile(file), options.zk);
-        const connection = resolveConnection(options);
-        const privateKey = await openKeystore(
-          connection.keystore,
-          await readPassphrase(connection, "Passphrase of the requester's wallet"),
-        );
         // Its modules are large; the other subcommands do without them.
         const { postJob } = await import("../../roles/requester.ts");
-        const { jobId } = await postJob({
-          job: jobFile,
-          rpcUrl: connection.rpcUrl,
-          relays: connection.relays,
-          privateKey,
-          dataDir: path.resolve(options.data),
-          listen: [options.listen],
-          threads: options.threads,
-          referenceString: options.srs,
-          confirm: (question) => confirm(question, options),
-          ui,
-          signal,
-        });
+        const { jobId } = await postJob(await requesterOptions(file, options, ui));
         ui.line(`workers can join once its data is served: npx skynet train ${file}`);
         return { jobId };
       }),

@@ -16,7 +16,7 @@ import { parseAmount } from "../../roles/token.ts";
 import { formatAmount, formatBytes, formatSeconds, shortId } from "../format.ts";
 import { addIndexOptions, type IndexChoice } from "../index-choice.ts";
 import { openMarketSource, type MarketFilter } from "../market-source.ts";
-import { addChainOptions, resolveRpc, tokens, withUi, type ConnectionOptions, type JsonOption } from "../options.ts";
+import { addChainOptions, tokens, withUi, type ConnectionOptions, type JsonOption } from "../options.ts";
 import { addBuyerOptions, addOwnerOptions, buyerNode, createTokens, type BuyerOptions } from "../shop.ts";
 import { addressArgument, openAccount, openReader } from "../account.ts";
 import { tableText } from "../table.ts";
@@ -84,7 +84,7 @@ export function addList(parent: Command, kind: ContentKind): void {
     .action((options: ListOptions) =>
       withUi(options, async (ui) => {
         const source = await openMarketSource(options, ui);
-        const amount = amounts(resolveRpc(options));
+        const { amount } = source;
         if (options.answers) {
           const offers = await source.offers(options);
           if (offers.length === 0) ui.line("no such answers are for sale on this chain yet: npx skynet model offer");

@@ -1,0 +1,63 @@
+// What `train` and `job post` have in common.
+import path from "node:path";
+import type { Command } from "commander";
+import { readJobFile } from "../job-file.ts";
+import type { RequesterOptions } from "../roles/requester.ts";
+import { shutdownSignal } from "../runtime/shutdown.ts";
+import { openKeystore } from "../wallet/keystore.ts";
+import { readPassphrase } from "../wallet/passphrase.ts";
+import { confirm } from "./confirm.ts";
+import {
+  addConnectionOptions,
+  addProofOptions,
+  homeDir,
+  noZkOption,
+  resolveConnection,
+  withZk,
+  yesOption,
+  type ConnectionOptions,
+  type JsonOption,
+  type ProofOptions,
+} from "./options.ts";
+import type { Ui } from "./ui.ts";
+
+export interface PostOptions extends ConnectionOptions, JsonOption, ProofOptions {
+  readonly data: string;
+  readonly listen: string;
+  readonly zk: boolean;
+  readonly yes?: true;
+}
+
+export function addPostOptions(command: Command): Command {
+  command
+    .argument("<job>", "job file, such as examples/fashion-mnist/job.yaml")
+    .option("--data <folder>", "folder for the job's files and results", path.join(homeDir(), "requester"))
+    .option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0")
+    .addOption(noZkOption())
+    .addOption(yesOption());
+  return addConnectionOptions(addProofOptions(command));
+}
+
+/** The requester's node for a job file. @throws as `readJobFile`, `resolveConnection` and `openKeystore` do */
+export async function requesterOptions(file: string, options: PostOptions, ui: Ui): Promise<RequesterOptions> {
+  const signal = shutdownSignal();
+  const job = withZk(await readJobFile(file), options.zk);
+  const connection = resolveConnection(options);
+  const privateKey = await openKeystore(
+    connection.keystore,
+    await readPassphrase(connection, "Passphrase of the requester's wallet"),
+  );
+  return {
+    job,
+    rpcUrl: connection.rpcUrl,
+    relays: connection.relays,
+    privateKey,
+    dataDir: path.resolve(options.data),
+    listen: [options.listen],
+    threads: options.threads,
+    referenceString: options.srs,
+    confirm: (question) => confirm(question, options),
+    ui,
+    signal,
+  };
+}
