@@ -25,26 +25,38 @@ export interface ExpectedCall {
   readonly success: boolean;
   /** Compared when it is given: returned data of a success, reason of a refusal. */
   readonly answer?: Hex;
+  /** Which cell of storage a question is about. */
+  readonly about?: string;
 }
 
-/** Call `index` of a batch ended otherwise than the model said. */
+/** A call ended otherwise than the model said, or a cell of storage has another value. */
 export class UnexpectedResult extends Error {
-  readonly index: number;
-  readonly success: boolean;
-  readonly answer: Hex;
-
-  constructor(index: number, success: boolean, answer: Hex) {
-    super(`call ${index} of the batch: ${success ? "succeeded" : "failed"} with ${describeAnswer(success, answer)}`);
+  constructor(expected: ExpectedCall, index: number, success: boolean, answer: Hex) {
+    const { about } = expected;
+    const own = describeAnswer(expected.success, expected.answer ?? "0x");
+    const difference =
+      about === undefined
+        ? `call ${index} of the block: the chain says ${describeAnswer(success, answer)}, the model ${own}`
+        : `${about}: ${describeDifference(answer, expected.answer ?? "0x")}`;
+    super(difference);
     this.name = "UnexpectedResult";
-    this.index = index;
-    this.success = success;
-    this.answer = answer;
   }
 }
 
+/** The first words in which two answers differ. */
+function describeDifference(actual: Hex, expected: Hex): string {
+  const wordsOf = (hex: Hex) => hex.slice(2).match(/.{1,64}/g) ?? [];
+  const [chain, model] = [wordsOf(actual), wordsOf(expected)];
+  const differing = Array.from({ length: Math.max(chain.length, model.length) }, (_, i) => i)
+    .filter((i) => chain[i] !== model[i])
+    .slice(0, 4);
+  const short = (word: string | undefined) => (word === undefined ? "nothing" : `0x${word.replace(/^0+(?=.)/, "")}`);
+  return differing.map((i) => `word ${i} is ${short(chain[i])}, in the model ${short(model[i])}`).join("; ");
+}
+
 /** The name and the values of a contract's error, or the bytes. */
-export function describeAnswer(success: boolean, answer: Hex): string {
-  if (success) return answer;
+function describeAnswer(success: boolean, answer: Hex): string {
+  if (success) return "yes";
   try {
     const { errorName, args = [] } = decodeErrorResult({ abi: errorsAbi, data: answer });
     return `${errorName}(${args.map(String).join(", ")})`;
@@ -91,13 +103,18 @@ function pack(calls: readonly ExpectedCall[]): Hex {
 }
 
 /** Why a batch failed, by asking again: the state is as it was before. */
-async function explain(request: Request, call: Record<string, unknown>): Promise<unknown> {
+async function explain(
+  request: Request,
+  call: Record<string, unknown>,
+  expected: readonly ExpectedCall[],
+): Promise<unknown> {
   try {
     await request("eth_call", [call, "latest"]);
   } catch (error) {
     if (!(error instanceof RpcFailure) || typeof error.data !== "string") return error;
     const { args } = decodeErrorResult({ abi: CallBatch.abi, data: error.data as Hex });
-    return new UnexpectedResult(Number(args[0]), args[1], args[2]);
+    const index = Number(args[0]);
+    return new UnexpectedResult(expected[index]!, index, args[1], args[2]);
   }
   return new Error("a batch of calls failed, and does not fail again");
 }
@@ -171,7 +188,7 @@ export async function startEvm(): Promise<Evm> {
     run: async (calls, time) => {
       const data = encodeFunctionData({ abi: CallBatch.abi, functionName: "run", args: [pack(calls)] });
       const { status, blockNumber, blockHash } = await transact({ to: runner, data }, time);
-      if (status !== "0x1") throw await explain(request, { from: sender, to: runner, data, gas });
+      if (status !== "0x1") throw await explain(request, { from: sender, to: runner, data, gas }, calls);
       return { number: Number(blockNumber), hash: blockHash };
     },
     snapshot: async () => {

@@ -27,6 +27,11 @@ export interface Query {
   readonly answer: Hex;
 }
 
+export interface Question extends Query {
+  /** Table and keys. */
+  readonly about: string;
+}
+
 interface Cell {
   readonly table: Table<unknown>;
   readonly keys: readonly string[];
@@ -59,10 +64,10 @@ export class Journal {
   }
 
   /** Questions about every cell that has changed since the last time. */
-  takeQueries(): Query[] {
-    const queries = [...this.#changed.values()].map(({ table, keys }) => table.query(keys));
+  takeQuestions(): Question[] {
+    const questions = [...this.#changed.values()].flatMap(({ table, keys }) => table.question(keys) ?? []);
     this.#changed.clear();
-    return queries.filter((query) => query !== undefined);
+    return questions;
   }
 }
 
@@ -104,12 +109,13 @@ export class Table<Value> {
     return [...this.#values.values()];
   }
 
-  query(keys: readonly string[]): Query | undefined {
-    return this.#ask?.(keys, this.get(...keys));
+  question(keys: readonly string[]): Question | undefined {
+    const query = this.#ask?.(keys, this.get(...keys));
+    return query && { ...query, about: `${this.#name} ${keys.join(" ")}` };
   }
 
   /** Questions about every cell. */
-  allQueries(): Query[] {
-    return this.entries().flatMap(([keys]) => this.query(keys) ?? []);
+  allQuestions(): Question[] {
+    return this.entries().flatMap(([keys]) => this.question(keys) ?? []);
   }
 }

@@ -77,9 +77,12 @@ const names = new Map<Hex, string>(
 /** A call as text, with names for people. */
 function describeCall({ from, contract, name, args }: Call): string {
   const text = JSON.stringify(args, (_, value) => (typeof value === "bigint" ? `${value}n` : value));
-  const named = [...names].reduce((all, [address, person]) => all.replaceAll(address, person), text.slice(1, -1));
-  return `${names.get(from) ?? from}: ${contract}.${name}(${named})`;
+  return `${from}: ${contract}.${name}(${text.slice(1, -1)})`;
 }
+
+/** Names instead of addresses, as far as they are known. */
+const withNames = (text: string) =>
+  [...names].reduce((all, [address, person]) => all.replaceAll(address, person), text);
 
 /** What went wrong, and the trace that leads there. */
 export function describeFailure(trace: readonly TraceBlock[], reason: unknown): string {
@@ -87,5 +90,5 @@ export function describeFailure(trace: readonly TraceBlock[], reason: unknown): 
   const message = reason instanceof Error ? reason.message : String(reason);
   const where =
     reason instanceof UnexpectedResult ? "the chain disagrees with the model" : "an invariant does not hold";
-  return `${where}: ${message}\n${lines.join("\n")}`;
+  return withNames(`${where}: ${message}\n${lines.join("\n")}`);
 }

@@ -20,7 +20,7 @@ import { Environment } from "./environment.ts";
 import type { Evm, ExpectedCall } from "./evm.ts";
 import { InferenceModel } from "./inference-model.ts";
 import { Journal, Table } from "./journal.ts";
-import type { Query, Refusal } from "./journal.ts";
+import type { Question, Refusal } from "./journal.ts";
 import { LedgerModel, TokenModel } from "./ledger-model.ts";
 import { RegistryModel } from "./registry-model.ts";
 import { VerifierModel } from "./verifier-model.ts";
@@ -163,7 +163,7 @@ export class World {
 
   /** Questions about everything that has changed since the last time. */
   checks(): ExpectedCall[] {
-    return this.journal.takeQueries().map(ask);
+    return this.journal.takeQuestions().map(ask);
   }
 
   /** Questions about all cells of the model. */
@@ -172,7 +172,7 @@ export class World {
     const money = [token, ledger, ledger.actions, registry, registry.actions, verifierRegistry];
     const models = [...money, board.state, catalog, inference];
     const tables = models.flatMap((model) => Object.values(model)).filter((field) => field instanceof Table);
-    return tables.flatMap((table: Table<unknown>) => table.allQueries()).map(ask);
+    return tables.flatMap((table: Table<unknown>) => table.allQuestions()).map(ask);
   }
 }
 
@@ -188,12 +188,13 @@ function reasonOf({ name, values, message }: Refusal): Hex {
   return reason;
 }
 
-const ask = ({ to, data, answer }: Query): ExpectedCall => ({
+const ask = ({ to, data, answer, about }: Question): ExpectedCall => ({
   from: people.strangers[0]!.address,
   to,
   data,
   success: true,
   answer,
+  about,
 });
 
 /** Puts the people, two tokens and the verifiers on a fresh chain; the function makes a new model of it. */
