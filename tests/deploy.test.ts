@@ -111,7 +111,7 @@ describe("skynet deploy", () => {
 
     await client.setCode({ address: addresses.ledger, bytecode: "0x00" });
     expect((await deploy(anvil, "--check")).last).toMatchObject({ event: "error", code: "WrongCode" });
-  }, 60_000);
+  }, 180_000);
 
   it("gives a development chain the same addresses, test money besides, and refuses a false BLOCKHASH", async () => {
     const anvil = await startChain("development", 31_337);
@@ -130,7 +130,7 @@ describe("skynet deploy", () => {
     await anvil.stop();
     const restarted = await startChain("development", 31_337);
     expect((await deploy(restarted)).last).toMatchObject({ event: "error", code: "FalseBlockhash" });
-  }, 60_000);
+  }, 180_000);
 
   it("notes the block from which on the index reads, unless it is told another one", async () => {
     const anvil = anvils[0]!;
@@ -153,7 +153,7 @@ describe("skynet deploy", () => {
     };
     expect(await workersIn("noted")).toBe(0);
     expect(await workersIn("told", "--first-block", "0")).toBe(1);
-  }, 60_000);
+  }, 180_000);
 });
 
 /** Kills a deployment when all its transactions are sent; the chain then takes only the first of them. */

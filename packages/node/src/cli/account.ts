@@ -6,7 +6,7 @@ import { openChain } from "../runtime/chain.ts";
 import { openKeystore } from "../wallet/keystore.ts";
 import { readPassphrase } from "../wallet/passphrase.ts";
 import { isId } from "./format.ts";
-import { resolveRpc, resolveWallet, type ConnectionOptions } from "./options.ts";
+import { resolveConnection, resolveRpc, resolveWallet, type ConnectionOptions } from "./options.ts";
 
 /** Any key can read; reading needs no wallet. */
 export const READER_KEY: Hex = `0x${"01".repeat(32)}`;
@@ -18,9 +18,23 @@ export async function openReader(options: Pick<ConnectionOptions, "rpc">): Promi
 
 /** The chain, with the wallet that the options name. */
 export async function openAccount(options: ConnectionOptions): Promise<Chain> {
+  return openChain(resolveRpc(options), await openWallet(options));
+}
+
+/**
+ * Chain, relays and key of a node; `prompt` asks for the passphrase.
+ * @throws as `resolveConnection` and `openKeystore` do
+ */
+export async function openConnection(options: ConnectionOptions, prompt: string) {
+  const connection = resolveConnection(options);
+  const { rpcUrl, relays, keystore } = connection;
+  return { rpcUrl, relays, privateKey: await openKeystore(keystore, await readPassphrase(connection, prompt)) };
+}
+
+/** The wallet's key. */
+export async function openWallet(options: ConnectionOptions, prompt = "Passphrase"): Promise<Uint8Array> {
   const wallet = resolveWallet(options);
-  const privateKey = await openKeystore(wallet.keystore, await readPassphrase(wallet, "Passphrase"));
-  return openChain(resolveRpc(options), privateKey);
+  return openKeystore(wallet.keystore, await readPassphrase(wallet, prompt));
 }
 
 /**

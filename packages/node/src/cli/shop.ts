@@ -2,23 +2,20 @@
 import path from "node:path";
 import { type Command, Option } from "commander";
 import { LICENCES, type Hex, type Licence } from "@skynet/protocol";
-import { addressArgument } from "./account.ts";
+
 import { confirm } from "./confirm.ts";
+import { addressArgument, openConnection, openWallet } from "./account.ts";
 import { openShop, type Shop } from "../roles/selling.ts";
 import { tokenInfo, type TokenInfo } from "../roles/token.ts";
 import { openChain } from "../runtime/chain.ts";
 import { shutdownSignal } from "../runtime/shutdown.ts";
-import { openKeystore } from "../wallet/keystore.ts";
-import { readPassphrase } from "../wallet/passphrase.ts";
 import {
   addChainOptions,
   addConnectionOptions,
   addProofOptions,
   addWalletOptions,
   homeDir,
-  resolveConnection,
   resolveRpc,
-  resolveWallet,
   tokens,
   yesOption,
   type ConnectionOptions,
@@ -89,12 +86,6 @@ export async function confirmFree(what: string, { price, yes, json }: SaleOption
   if (Number(price) === 0) await confirm(`${what}, for ever?`, { ...(yes ? { yes } : {}), ...(json ? { json } : {}) });
 }
 
-/** The wallet's key. */
-export async function openWallet(options: ConnectionOptions): Promise<Uint8Array> {
-  const wallet = resolveWallet(options);
-  return openKeystore(wallet.keystore, await readPassphrase(wallet, "Passphrase"));
-}
-
 export async function openOwnShop(options: ShopOptions, ui: Ui): Promise<Shop> {
   const privateKey = await openWallet(options);
   return openShop({
@@ -110,14 +101,8 @@ export async function openOwnShop(options: ShopOptions, ui: Ui): Promise<Shop> {
 
 /** Options of a node that buys. */
 export async function buyerNode(options: BuyerOptions) {
-  const connection = resolveConnection(options);
   return {
-    rpcUrl: connection.rpcUrl,
-    relays: connection.relays,
-    privateKey: await openKeystore(
-      connection.keystore,
-      await readPassphrase(connection, "Passphrase of the buyer's wallet"),
-    ),
+    ...(await openConnection(options, "Passphrase of the buyer's wallet")),
     dataDir: path.resolve(options.data),
     listen: [options.listen],
     threads: options.threads,

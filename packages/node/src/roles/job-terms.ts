@@ -1,4 +1,3 @@
-import { DEVELOPMENT_CHAIN_ID } from "@skynet/contracts";
 import {
   budgetOf,
   fromHex,
@@ -24,7 +23,7 @@ import { formatAmount } from "../cli/format.ts";
 import type { JobFile } from "../job-file.ts";
 import type { LocalNode } from "./local-node.ts";
 import type { PostedJob } from "./posted-job.ts";
-import { parseAmount, tokenInfo, type TokenInfo } from "./token.ts";
+import { parseAmount, tokenInfo, tokenOrDefault, type TokenInfo } from "./token.ts";
 import { beaconOf, type OwnVerifier } from "./verifier.ts";
 
 /** A job's model, checked and loaded into the trainer. */
@@ -40,13 +39,8 @@ export interface PreparedModel {
   readonly verifier: OwnVerifier | undefined;
 }
 
-export async function tokenOf(node: LocalNode, job: JobFile): Promise<Hex> {
-  if (job.payment.token !== undefined) return job.payment.token;
-  if (node.chain.chainId === DEVELOPMENT_CHAIN_ID) return node.chain.addresses.testToken;
-  throw new SkyNetError("NoToken", "the job file names no token to pay with", {
-    hint: "set payment.token to the address of an ERC-20 on this chain",
-  });
-}
+/** @throws InvalidInputError `NoToken` */
+export const tokenOf = ({ chain }: LocalNode, { payment }: JobFile): Hex => tokenOrDefault(chain, payment.token);
 
 export async function amountText(node: LocalNode, token: Hex, value: bigint): Promise<string> {
   return formatAmount(value, await tokenInfo(node.chain.rpcUrl, token));
@@ -75,7 +69,7 @@ export async function specOf(
   data: Pick<PostedJob, "metadata" | "dataRoot" | "nBatches">,
 ): Promise<JobSpec> {
   const { payment, training, windows, workers } = job;
-  const token = await tokenOf(node, job);
+  const token = tokenOf(node, job);
   const amounts = amountsOf(job, await tokenInfo(node.chain.rpcUrl, token));
   if (prepared.shape.proof) checkAnswerCost(prepared.shape.proof, answerTerms(job, data.nBatches));
   const parameters = prepared.initialWeights.reduce((sum, { length }) => sum + length, 0);
@@ -154,7 +148,7 @@ function auditTerms(node: LocalNode, job: JobFile, verifier: OwnVerifier | undef
  */
 export async function checkStake(node: LocalNode, job: JobFile): Promise<void> {
   const { training, verification } = job;
-  const info = await tokenInfo(node.chain.rpcUrl, await tokenOf(node, job));
+  const info = await tokenInfo(node.chain.rpcUrl, tokenOf(node, job));
   const { priceMax, stake, missPenalty } = amountsOf(job, info);
   const least = minStakeOf({
     mode: verification.mode === "proof" ? JobMode.PROOF : JobMode.QUORUM,
@@ -187,7 +181,7 @@ export async function moneyTerms(node: LocalNode, job: JobFile, token: Hex) {
 
 /** @throws SkyNetError `InsufficientBalance` naming both sums; returns the budget */
 export async function checkBalance(node: LocalNode, job: JobFile): Promise<bigint> {
-  const token = await tokenOf(node, job);
+  const token = tokenOf(node, job);
   const { terms, info } = await moneyTerms(node, job, token);
   const budget = budgetOf(terms);
   const self = node.chain.address;

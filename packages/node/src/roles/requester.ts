@@ -56,6 +56,7 @@ import { awaitPending } from "./pending.ts";
 import { findUnfinishedJob, savePostedJob, settingsHash, type PostedJob } from "./posted-job.ts";
 import { publishTrainingSet, readTestSet, type TestSet } from "./requester-data.ts";
 import { writeResults } from "./requester-results.ts";
+import { fundLedger } from "./token.ts";
 import { checkZeroKnowledge, ensureVerifier, generateOwnVerifier } from "./verifier.ts";
 
 export interface RequesterOptions extends NodeOptions {
@@ -233,7 +234,7 @@ async function findOrPost(
 
 /** Says what the job will cost, and asks whether that is meant. */
 async function showBudget(node: LocalNode, { job, ui, confirm }: RequesterOptions): Promise<void> {
-  const { terms, info } = await moneyTerms(node, job, await tokenOf(node, job));
+  const { terms, info } = await moneyTerms(node, job, tokenOf(node, job));
   const { most, about, basis } = await previewBudget(node.chain, terms, info);
   const text = about === most ? "" : `, about ${formatAmount(about, info)}`;
   ui.event("budget", { most, about, basis });
@@ -261,8 +262,7 @@ async function post(
     // The contract checks the same; here before any token has moved.
     checkSpec(spec, await chain.now(), chain.chainId === DEVELOPMENT_CHAIN_ID ? 1 : PUBLIC_MIN_WINDOW);
     const budget = await checkBalance(node, options.job);
-    const { ledger } = await chain.balances(spec.token);
-    if (ledger < budget) await chain.deposit(spec.token, budget - ledger);
+    await fundLedger(chain, spec.token, budget);
     await chain.post(spec, fromHex(posted.metadata));
     options.ui.line(`posted job ${shortId(posted.jobId)}, ${await amountText(node, spec.token, budget)} in escrow`);
   }

@@ -1,11 +1,11 @@
 import fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { startAnvil, type Anvil } from "@skynet/contracts";
+import { skynetAddresses, startAnvil, type Anvil } from "@skynet/contracts";
 import type { Hex } from "@skynet/protocol";
 import { concat, createTestClient, encodeAbiParameters, http, numberToHex, size } from "viem";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { tokenInfo } from "./token.ts";
+import { tokenInfo, tokenOrDefault } from "./token.ts";
 
 let folder = "";
 let anvil: Anvil;
@@ -33,6 +33,15 @@ async function putToken(symbol: string, decimals: number): Promise<void> {
   ]);
   await createTestClient({ mode: "anvil", transport: http(anvil.rpcUrl) }).setCode({ address: TOKEN, bytecode });
 }
+
+describe("the token to pay with", () => {
+  it("is the one that is named, else the test token, which public chains do not have", () => {
+    const addresses = skynetAddresses();
+    expect(tokenOrDefault({ chainId: 31_337, addresses }, undefined)).toBe(addresses.testToken);
+    expect(tokenOrDefault({ chainId: 534_352, addresses }, TOKEN)).toBe(TOKEN);
+    expect(() => tokenOrDefault({ chainId: 534_352, addresses }, undefined)).toThrow("no token is named");
+  });
+});
 
 describe("what a token says of itself", () => {
   it("is shown as it is if it is decent", async () => {

@@ -1,4 +1,4 @@
-import { type Chain, DEVELOPMENT_CHAIN_ID } from "@skynet/contracts";
+import { type Chain, DEVELOPMENT_CHAIN_ID, type RoutedChain } from "@skynet/contracts";
 import { cleanText, InvalidInputError, SkyNetError, type Hex } from "@skynet/protocol";
 import { createPublicClient, erc20Abi, http, parseUnits } from "viem";
 import { formatAmount } from "../cli/format.ts";
@@ -38,11 +38,14 @@ export async function tokenInfo(rpcUrl: string, token: Hex): Promise<TokenInfo> 
 }
 
 /** The token that was named, else the test token of a development chain. @throws InvalidInputError `NoToken` */
-export function tokenOrDefault({ chainId, addresses }: Chain, token: Hex | undefined): Hex {
+export function tokenOrDefault(
+  { chainId, addresses }: Pick<Chain, "chainId" | "addresses">,
+  token: Hex | undefined,
+): Hex {
   if (token !== undefined) return token;
   if (chainId === DEVELOPMENT_CHAIN_ID) return addresses.testToken;
   throw new InvalidInputError("NoToken", "no token is named to pay with", {
-    hint: "name an ERC-20 of this chain with --token 0x...",
+    hint: "name an ERC-20 of this chain: --token 0x..., or payment.token in a job file",
   });
 }
 
@@ -59,19 +62,23 @@ export function parseAmount(text: string, info: TokenInfo, name?: string): bigin
   });
 }
 
+type Funding = Pick<RoutedChain, "rpcUrl" | "address" | "balances" | "deposit">;
+
 /**
  * Makes sure that the Ledger holds this much for the account; what is missing comes from its wallet.
  * @throws SkyNetError `InsufficientBalance` naming both sums; nothing has moved then
  */
-export async function fundLedger(chain: Chain, token: Hex, amount: bigint, signal?: AbortSignal): Promise<void> {
+export async function fundLedger(chain: Funding, token: Hex, amount: bigint, signal?: AbortSignal): Promise<void> {
   const { wallet, ledger } = await chain.balances(token);
   if (ledger >= amount) return;
-  if (wallet + ledger < amount) {
+  const missing = amount - ledger - wallet;
+  if (missing > 0n) {
     const info = await tokenInfo(chain.rpcUrl, token);
+    const text = (value: bigint) => formatAmount(value, info);
     throw new SkyNetError(
       "InsufficientBalance",
-      `${formatAmount(amount, info)} are needed, the wallet ${chain.address} has ${formatAmount(wallet + ledger, info)}`,
-      { hint: "send tokens to the wallet; npx skynet wallet balance shows what it has" },
+      `${text(amount)} are needed; ${chain.address} has ${text(wallet)} in its wallet and ${text(ledger)} in the Ledger`,
+      { hint: `send ${text(missing)} to ${chain.address}; npx skynet wallet balance shows what it has` },
     );
   }
   await chain.deposit(token, amount - ledger, undefined, signal ? { signal } : {});

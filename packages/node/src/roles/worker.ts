@@ -42,6 +42,7 @@ import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
 import { createJobNetwork, JOBS_TOPIC, updateBytes, type JobCircle } from "./job-network.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
+import { fundLedger } from "./token.ts";
 import { checkBeacon, checkZeroKnowledge, compareVerifier, generateOwnVerifier } from "./verifier.ts";
 
 export interface WorkerOptions extends NodeOptions, JoinLimits {
@@ -218,10 +219,10 @@ async function joinJob(node: WorkerNode, trainer: Trainer, jobId: Hex, options: 
 }
 
 async function ensureStake(chain: RoutedChain, token: Hex, needed: bigint): Promise<void> {
-  const { freeStake, ledger } = await chain.balances(token);
+  const { freeStake } = await chain.balances(token);
   if (freeStake >= needed) return;
   const missing = needed - freeStake;
-  if (ledger < missing) await chain.deposit(token, missing - ledger);
+  await fundLedger(chain, token, missing);
   await chain.addStake(token, missing);
 }
 
