@@ -2,7 +2,6 @@
 import path from "node:path";
 import { type Command, Option } from "commander";
 import { LICENCES, type Hex, type Licence } from "@skynet/protocol";
-
 import { confirm } from "./confirm.ts";
 import { addressArgument, openConnection, openWallet } from "./account.ts";
 import { openShop, type Shop } from "../roles/selling.ts";
