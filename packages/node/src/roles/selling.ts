@@ -2,7 +2,7 @@
 import path from "node:path";
 import { keyCommitOf, ListingKind, type Chain } from "@skynet/contracts";
 import { createIdentity, deriveSecret, type Identity } from "@skynet/network";
-import { readInferenceModel } from "@skynet/proof";
+import { readInferenceModel, reportCircuit, type ProofSystem } from "@skynet/proof";
 import {
   encodeMarketMetadata,
   InvalidInputError,
@@ -15,6 +15,7 @@ import {
   type ModelMetadata,
 } from "@skynet/protocol";
 import { openBlockStore, type BlockStore } from "@skynet/storage";
+import { formatEther } from "viem";
 import { formatAmount, formatGas, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import { answerVerifier, identifyModel, openAnswers, type ProofPlace } from "../market/answers.ts";
@@ -174,11 +175,34 @@ export interface AnswerSale extends Omit<Sale, "bond" | "licence"> {
   readonly maxLatency: number;
 }
 
+export interface AnswerOffer {
+  readonly offerId: Hex;
+  readonly modelId: Hex;
+  readonly cost: AnswerCost;
+}
+
+/** What an answer costs its host. */
+interface AnswerCost {
+  /** An estimate. */
+  readonly gas: number;
+  /** At the present price of gas. */
+  readonly wei: bigint;
+}
+
+/** Escrow, order and pay: an answer without its proof. */
+const ANSWER_GAS = 100_000;
+
+/** A host pays the gas of its answers in ether and gets tokens: only it can say which price is worth that. */
+async function costOfAnswers({ gasPrice }: Chain, { circuit }: ProofSystem): Promise<AnswerCost> {
+  const gas = ANSWER_GAS + reportCircuit(circuit).estimatedGas;
+  return { gas, wei: BigInt(gas) * (await gasPrice()) };
+}
+
 /**
  * Offers to run a model for money: its verifier is put on the chain if it is not there.
  * @throws OnnxError, CompileError; SkyNetError `AlreadyListed`
  */
-export async function offerAnswers(shop: Shop, sale: AnswerSale): Promise<{ offerId: Hex; modelId: Hex }> {
+export async function offerAnswers(shop: Shop, sale: AnswerSale): Promise<AnswerOffer> {
   const { chain, ui, signal } = shop;
   const bytes = await readInputFile(sale.file, "the model");
   const token = tokenOrDefault(chain, sale.token);
@@ -199,6 +223,7 @@ export async function offerAnswers(shop: Shop, sale: AnswerSale): Promise<{ offe
         throw new SkyNetError("AlreadyListed", `answers of this model are for sale already, as ${offerId}`, {
           hint: "npx skynet model price changes the price, npx skynet model remove ends the sale",
         });
+    const cost = await costOfAnswers(chain, system);
     // before the offer: from then on requests can come
     await writeFileAtomic(modelFile(shop.dataDir, modelId), bytes, 0o600);
     const { at, receipt } = await chain.deployVerifier(circuit, initcode, { source: modelId }, { signal });
@@ -210,8 +235,11 @@ export async function offerAnswers(shop: Shop, sale: AnswerSale): Promise<{ offe
     const terms = { modelId, verifierId, outputTag, token, price, maxLatency, meta };
     const { offerId } = await chain.inference.offer(terms, { signal });
     ui.line(`answers of "${name}" are for sale at ${formatAmount(price, info)} each, as ${offerId}`);
-    ui.line("npx skynet host answers");
-    return { offerId, modelId };
+    ui.line(
+      `each costs you about ${formatGas(cost.gas)} gas, ${formatEther(cost.wei)} ETH now: is the price worth it?`,
+    );
+    ui.line("npx skynet host answers; npx skynet model price changes the price");
+    return { offerId, modelId, cost };
   } finally {
     await system.close();
   }
