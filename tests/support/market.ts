@@ -56,7 +56,7 @@ export async function startTestMarket(): Promise<TestMarket> {
       const keystore = path.join(home, "wallet.json");
       const passphraseFile = path.join(home, "passphrase");
       await fs.writeFile(passphraseFile, "market test\n");
-      const address = await createKeystore(keystore, privateKey, "market test");
+      const address = await createKeystore(keystore, privateKey, "market test", 1024);
       if (funded) await fundAccount(network.rpcUrl, address);
       const chain = await createChain({ rpcUrl: network.rpcUrl, privateKey: toHex(privateKey) });
       const env = { SKYNET_RPC: network.rpcUrl, SKYNET_RELAY: network.relay, SKYNET_HOME: home, NO_COLOR: "1" };
