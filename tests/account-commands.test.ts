@@ -10,7 +10,7 @@ import { fundParties, postTestJob } from "../packages/contracts/src/test-job.ts"
 import { unitsOf } from "../packages/node/src/cli/account.ts";
 import { collectEarnings, readEarnings } from "../packages/node/src/roles/earnings.ts";
 import { actOnJob, settleJob, type JobAction } from "../packages/node/src/roles/job-actions.ts";
-import { tokenInfo } from "../packages/node/src/roles/token.ts";
+import { fundLedger, tokenInfo } from "../packages/node/src/roles/token.ts";
 import { addStake, changePayout, unstake } from "../packages/node/src/roles/worker-account.ts";
 import { eventsOf, skynet } from "./support/cli.ts";
 import { startTestNetwork } from "./support/network.ts";
@@ -78,6 +78,14 @@ describe("worker's account", () => {
       refused("NoFreeStake", /earnings claim/, /30\.5 TEST/),
     );
     expect(await worker("unstake", "10")).toMatchObject({ exit: 0, step: "begun", amount: "10000000" });
+    const left = { ...(await hot.leaving(token.address)) };
+    // The second finds nothing missing.
+    for (let i = 0; i < 2; i++) await fundLedger(hot, token.address, 7_000_000n);
+    const args = ["wallet", "withdraw", ...wallet(4), "--rpc", chain.anvil.rpcUrl];
+    const { stdout } = await skynet(args, { env: env() });
+    expect(stdout).toMatch(/withdrawn: 7 TEST\n30\.5 TEST stay as stake \(npx skynet worker unstake /);
+    expect(await hot.balances(token.address)).toMatchObject({ ledger: 0n, freeStake: 20_500_000n });
+    expect(await hot.leaving(token.address)).toEqual(left);
     const status = await run("worker", "status", hot.address);
     expect(status).toMatchObject({ capabilities: { version: 1, gpu: "H200", region: "eu" }, payout: cold.address });
     expect(status).toMatchObject({ registered: true, leaving: { amount: "10000000" }, freeStake: "20500000" });

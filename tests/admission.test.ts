@@ -1,9 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Admission } from "@skynet/contracts";
 import { answerRequests, ask } from "@skynet/network";
-import { encode, fromHex, type Hex } from "@skynet/protocol";
+import { startTrainer } from "@skynet/node";
+import { encode, fromHex, type Hex, type JobSpec } from "@skynet/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { testMeta, testSpec } from "../packages/contracts/src/test-chain.ts";
-import { ADMISSION_PROTOCOL, askAdmission, serveAdmission } from "../packages/node/src/roles/admission.ts";
+import { applyForAdmission, proveForAdmission, type Solve } from "../packages/node/src/admission/ask.ts";
+import { solveChallenge } from "../packages/node/src/admission/challenge.ts";
+import { ADMISSION_PROTOCOL, decodeAnswer } from "../packages/node/src/admission/messages.ts";
+import { serveAdmission } from "../packages/node/src/admission/serve.ts";
+import { tinyCircuit, tinyModel } from "./support/tiny-job.ts";
 import { hasHeard, startScene, type Party, type SponsoringScene } from "./support/sponsoring.ts";
 
 const silent = { debug: () => {}, info: () => {}, warn: () => {} };
@@ -23,20 +29,29 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => scene.stop());
 
-async function postJob(): Promise<Hex> {
+async function postJob(change: Partial<JobSpec> = {}): Promise<Hex> {
   const { chain } = requester;
-  const spec = testSpec(chain, { admitter: chain.address, seats: 2, minSeats: 1, averaging: 2 });
+  const spec = testSpec(chain, { admitter: chain.address, seats: 2, minSeats: 1, averaging: 2, ...change });
   return (await chain.post(spec, testMeta)).jobId;
 }
 
 const serve = (jobId: Hex, change: Partial<Parameters<typeof serveAdmission>[0]> = {}) =>
   serveAdmission({ ...requester, log: silent, jobId, allow: undefined, requirements: {}, ...change });
 
-async function admissionFor({ host, chain }: Party, jobId: Hex, capabilities: typeof machine = machine) {
-  return askAdmission({ host, chain, job: await chain.job(jobId), capabilities, signal: AbortSignal.timeout(20_000) });
-}
+const asking = async ({ host, chain }: Party, jobId: Hex) => ({
+  host,
+  chain,
+  job: await chain.job(jobId),
+  capabilities: machine,
+  signal: AbortSignal.timeout(20_000),
+});
+const admissionFor = async (party: Party, jobId: Hex): Promise<Admission> => {
+  const application = await applyForAdmission(await asking(party, jobId));
+  if (application === undefined || application === "prove") throw new Error("no admission");
+  return application;
+};
 
-const request = (jobId: Hex) => encode({ v: 1, job: fromHex(jobId), capabilities: new Uint8Array() });
+const request = (jobId: Hex, t = "apply") => encode({ v: 1, t, job: fromHex(jobId), capabilities: new Uint8Array() });
 const askRaw = ({ host }: Party, bytes: Uint8Array) =>
   ask(host, requester.chain.address, ADMISSION_PROTOCOL, bytes, { timeoutMs: 5000, maxAnswerBytes: 4096 });
 
@@ -49,14 +64,14 @@ describe("admission", () => {
       code: "NotAdmitted",
       message: expect.stringMatching(/NotListed/) as unknown,
     });
-    const admission = (await admissionFor(listed, jobId))!;
+    const admission = await admissionFor(listed, jobId);
     await expect(stranger.chain.join(jobId, { admission })).rejects.toMatchObject({ code: "BadSignature" });
     await stop();
     await expect(admissionFor(listed, jobId)).rejects.toMatchObject({ code: "Refused" });
     stop = await serve(jobId, { allow: [listed.chain.address, stranger.chain.address] });
     expect(await admissionFor(listed, jobId)).toEqual(admission);
     await listed.chain.join(jobId, { admission });
-    await stranger.chain.join(jobId, { admission: (await admissionFor(stranger, jobId))! });
+    await stranger.chain.join(jobId, { admission: await admissionFor(stranger, jobId) });
     expect((await requester.chain.job(jobId)).state.workers).toHaveLength(2);
     await expect(admissionFor(listed, jobId)).rejects.toMatchObject({
       message: expect.stringMatching(/NotOpen/) as unknown,
@@ -130,8 +145,69 @@ describe("admission", () => {
     }
   }, 60_000);
 
+  it("asks for a proof of a step that nobody can have made before, in time", async () => {
+    const initialSeed = new Uint8Array(32).fill(5);
+    const settings = { batchSize: 16, learningRate: 0.5, averaging: 2 };
+    const trainers = [startTrainer({ threads: 1 }), startTrainer({ threads: 1 })] as const;
+    try {
+      const proofSettings = { chainId: requester.chain.chainId, circuit: tinyCircuit };
+      const shapes = await Promise.all(
+        trainers.map((all) => all.load(tinyModel(), { ...settings, proof: proofSettings })),
+      );
+      const { proof, ...shape } = shapes[0]!;
+      const [admitter, worker] = trainers;
+      const { id: modelId } = await admitter.identify(await admitter.initialWeights(initialSeed));
+      const jobId = await postJob({ modelId });
+      const challenge = { seconds: 20, trainer: admitter, shape: { ...shape, proof: proof! }, batchSize: 16 };
+      let stop = await serve(jobId, { challenge });
+      const solve: Solve = (terms) => solveChallenge(worker, shapes[1]!, { ...settings, initialSeed }, terms);
+      const prove = async (party: Party, how: Solve) => proveForAdmission(await asking(party, jobId), how);
+      const refused = (reason: RegExp) => ({ code: "NotAdmitted", message: expect.stringMatching(reason) as unknown });
+
+      expect(await applyForAdmission(await asking(listed, jobId))).toBe("prove");
+      const admission = await prove(listed, solve);
+      await listed.chain.join(jobId, { admission });
+      // Who has shown it once need not do so again.
+      expect(await admissionFor(listed, jobId)).toEqual(admission);
+
+      // For another batch, in another worker's name, from other weights, altered, and one that answers nothing.
+      const other = new Uint8Array(32).fill(1);
+      await expect(prove(stranger, (terms) => solve({ ...terms, nonce: other }))).rejects.toMatchObject(
+        refused(/WrongProof/),
+      );
+      const name = listed.chain.address;
+      await expect(prove(stranger, (terms) => solve({ ...terms, worker: name }))).rejects.toMatchObject(
+        refused(/WrongProof/),
+      );
+      await stop();
+      stop = await serve(jobId, { challenge });
+      const elsewhere: Solve = (terms) =>
+        solveChallenge(worker, shapes[1]!, { ...settings, initialSeed: other }, terms);
+      await expect(prove(stranger, elsewhere)).rejects.toMatchObject(refused(/WrongProof/));
+      const altered: Solve = async (terms) => {
+        const step = await solve(terms);
+        step.proof[100]! ^= 1;
+        return step;
+      };
+      await expect(prove(stranger, altered)).rejects.toMatchObject(refused(/WrongProof/));
+      await stop();
+      stop = await serve(jobId, { challenge: { ...challenge, seconds: 1 } });
+      const step = { idEnd: new Uint8Array(32), batchLeaf: new Uint8Array(32), proof: new Uint8Array(9) };
+      const unasked = encode({ v: 1, t: "proof", job: fromHex(jobId), capabilities: new Uint8Array(), ...step });
+      expect(decodeAnswer(await askRaw(stranger, unasked))).toMatchObject({ t: "refused", code: "NotChallenged" });
+      const late: Solve = async (terms) => {
+        await sleep(1200);
+        return solve(terms);
+      };
+      await expect(prove(stranger, late)).rejects.toMatchObject(refused(/TooSlow/));
+      await stop();
+    } finally {
+      await Promise.all(trainers.map((trainer) => trainer.close()));
+    }
+  }, 120_000);
+
   it("is nothing to ask for where everybody may join", async () => {
     const { jobId } = await requester.chain.post(testSpec(requester.chain, {}), testMeta);
-    expect(await admissionFor(listed, jobId)).toBeUndefined();
+    expect(await applyForAdmission(await asking(listed, jobId))).toBeUndefined();
   });
 });

@@ -111,7 +111,7 @@ describe("skynet deploy", () => {
 
     await client.setCode({ address: addresses.ledger, bytecode: "0x00" });
     expect((await deploy(anvil, "--check")).last).toMatchObject({ event: "error", code: "WrongCode" });
-  }, 60_000);
+  }, 180_000);
 
   it("gives a development chain the same addresses, test money besides, and refuses a false BLOCKHASH", async () => {
     const anvil = await startChain("development", 31_337);
@@ -130,7 +130,30 @@ describe("skynet deploy", () => {
     await anvil.stop();
     const restarted = await startChain("development", 31_337);
     expect((await deploy(restarted)).last).toMatchObject({ event: "error", code: "FalseBlockhash" });
-  }, 60_000);
+  }, 180_000);
+
+  it("notes the block from which on the index reads, unless it is told another one", async () => {
+    const anvil = anvils[0]!;
+    const wallet = ["--rpc", anvil.rpcUrl, "--keystore", keystore()];
+    const registered = await skynet(["worker", "register", ...wallet], { env: env() });
+    expect(registered.code, registered.stderr).toBe(0);
+    // Moved behind the registration, so that what begins at this block does not see it.
+    const after = Number(await clientOf(anvil).getBlockNumber()) + 1;
+    const book = path.join(folder, "home", "deployments", `${SCROLL_SEPOLIA}.json`);
+    await fs.writeFile(book, JSON.stringify({ ...(await readBook(SCROLL_SEPOLIA)), block: after }));
+    await clientOf(anvil).mine({ blocks: 3 });
+
+    const workersIn = async (data: string, ...args: readonly string[]) => {
+      const place = ["--rpc", anvil.rpcUrl, "--data", path.join(folder, data), "--port", "0"];
+      const child = startChild(["index", ...place, ...args], { env: { ...process.env, ...env() } });
+      const { url } = await child.event("ready");
+      const { counts } = (await (await fetch(`${String(url)}/v1/status`)).json()) as { counts: { workers: number } };
+      await child.stop();
+      return counts.workers;
+    };
+    expect(await workersIn("noted")).toBe(0);
+    expect(await workersIn("told", "--first-block", "0")).toBe(1);
+  }, 180_000);
 });
 
 /** Kills a deployment when all its transactions are sent; the chain then takes only the first of them. */

@@ -33,7 +33,7 @@ async function expectRefused(
   expect(stderr).not.toMatch(/\n\s+at /);
   expect(code).toBe(1);
   const list = await skynet(["job", "list", "--rpc", network.rpcUrl]);
-  expect(list.stdout).toMatch(/no jobs on this chain/);
+  expect(list.stdout).toMatch(/no such jobs on this chain/);
 }
 
 const write = (name: string, bytes: Uint8Array | string) => fs.writeFile(path.join(path.dirname(job), name), bytes);
@@ -72,6 +72,13 @@ describe("input that cannot be used is refused before anything is escrowed", () 
     await expectRefused(
       (text) => text.replace("pricePerRound: 10", "pricePerRound: 100000"),
       /the budget is 600001 TEST, the wallet 0x[0-9a-f]{40} has 10000 TEST/,
+    );
+  });
+
+  it("an amount with more decimals than the token has, by its key", async () => {
+    await expectRefused(
+      (text) => text.replace("stake: 20", "stake: 20.1234567"),
+      /payment\.stake: 20\.1234567 has 7 decimals; TEST has 6\n.*at most 6 decimals/,
     );
   });
 
@@ -121,7 +128,7 @@ describe("a full disk", () => {
     expect(stderr).not.toMatch(/\n\s+at /);
     expect(status).toBe(1);
     const list = await skynet(["job", "list", "--rpc", network.rpcUrl]);
-    expect(list.stdout).toMatch(/no jobs on this chain/);
+    expect(list.stdout).toMatch(/no such jobs on this chain/);
     await fs.rm(folder, { recursive: true });
   });
 });

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import fs from "node:fs/promises";
 import path from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { createDeliverySecret, ListingKind, keyCommitOf, sealKey } from "@skynet/contracts";
 import { createHost, createIdentity, serveBlocks, type Host } from "@skynet/network";
 import type { SkyNetChild } from "@skynet/node";
@@ -28,8 +29,9 @@ async function kill(child: SkyNetChild): Promise<void> {
   await gone;
 }
 
+/** A busy machine may need longer than the half minute after which buyers may cancel. */
 async function startSeller(): Promise<SkyNetChild> {
-  const host = seller.start("host");
+  const host = seller.start("host", "--deliver-late");
   await host.event("ready", MINUTES);
   return host;
 }
@@ -94,6 +96,31 @@ describe("a purchase", () => {
   );
 
   it(
+    "killed while its order is on the way to a block is not ordered twice",
+    async () => {
+      const host = await startSeller();
+      const hasty = await preparedBuyer("hasty", listingId);
+      const before = await hasty.money();
+      await market.mine("off");
+      const first = hasty.start("data", "buy", listingId, "--out", path.join(hasty.home, "out"));
+      // first the money goes into the Ledger, then the order
+      await expect.poll(() => market.pending(hasty.address), { timeout: MINUTES }).toBe(1);
+      await market.mine("once");
+      await expect.poll(() => market.pending(hasty.address), { timeout: MINUTES }).toBe(1);
+      await kill(first);
+      const second = hasty.start("data", "buy", listingId, "--out", path.join(hasty.home, "out"));
+      await setTimeout(4000);
+      expect(await market.pending(hasty.address)).toBe(1);
+      await market.mine("on");
+      expect(await second.event("result", MINUTES)).toMatchObject({ listingId, paid: "5000000" });
+      expect(await hasty.money()).toBe(before - 5n * UNIT);
+      expect(await hasty.chain.catalog.orderIds({ buyer: hasty.address })).toHaveLength(1);
+      await kill(host);
+    },
+    MINUTES,
+  );
+
+  it(
     "of a seller that never comes back is cancelled, and the money returns",
     async () => {
       const host = await startSeller();
@@ -144,7 +171,7 @@ describe("a seller that cheats", () => {
     const cid = await cidOf(block);
     served.set(cid, block);
     const size = { samples: 4, shape: [2, 2], classes: 2, batchSize: 4 };
-    const metadata = { version: 1, kind: "data", name: "bait", description: "", bytes: 100, ...size } as const;
+    const metadata = { version: 1, kind: "data", name: "bait", description: "", bytes: 10_000, ...size } as const;
     const { catalog, addresses } = cheat.chain;
     const { listingId } = await catalog.list({
       kind: ListingKind.DATA,

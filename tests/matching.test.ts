@@ -66,14 +66,17 @@ describe("workers and jobs find each other", () => {
   it("by requirements, by a price that rises to what a worker asks, and by admission", async () => {
     const far = await startWorker("far", "--region", "us");
     const near = await startWorker("near", "--region", "eu", "--min-price", "5");
+    const rising = (text: string, workers: string) =>
+      text
+        .replace("pricePerRound: 10", "pricePerRound: { from: 2, to: 8 }")
+        .replace(
+          "workers: { count: 1,",
+          `workers: { admission: requester, allow: ["${near.address}"], ${workers}count: 1,`,
+        );
     const { child, jobId, file } = await train(
       "rising",
       { workers: 1, rounds: 1, windows: { join: 40 } },
-      (text) =>
-        `${text
-          .replace("pricePerRound: 10", "pricePerRound: { from: 2, to: 8 }")
-          .replace("workers: { count: 1,", `workers: { admission: requester, allow: ["${near.address}"], count: 1,`)}` +
-        `requirements: { regions: [eu], memoryGiB: 0.1, cores: 1 }\n`,
+      (text) => `${rising(text, "challenge: 60s, ")}requirements: { regions: [eu], memoryGiB: 0.1, cores: 1 }\n`,
     );
     expect(await child.event("budget")).toMatchObject({
       most: "8500000",
@@ -104,11 +107,7 @@ describe("workers and jobs find each other", () => {
     expect(await chain.worker(far.address)).toMatchObject({ registered: false });
 
     // Now there is a job to learn from; and another worker is admitted.
-    const next = await train("listed", { workers: 1, rounds: 1, windows: { join: 10 } }, (text) =>
-      text
-        .replace("pricePerRound: 10", "pricePerRound: { from: 2, to: 8 }")
-        .replace("workers: { count: 1,", `workers: { admission: requester, allow: ["${near.address}"], count: 1,`),
-    );
+    const next = await train("listed", { workers: 1, rounds: 1, windows: { join: 10 } }, (text) => rising(text, ""));
     expect((await next.child.event("budget")).basis).toMatch(/latest 1 jobs/);
     expect(await far.told("refused", next.jobId)).toMatchObject({
       code: "NotAdmitted",

@@ -83,7 +83,11 @@ describe("datasets", () => {
     "that are free need no purchase",
     async () => {
       const free = await writeImages(path.join(seller.home), 20);
-      const listed = await ok(seller.run("data", "add", "--images", free.images, "--labels", free.labels));
+      const listed = await ok(
+        seller.run("data", "add", "--images", free.images, "--labels", free.labels, "--price", "0"),
+      );
+      const sold = await seller.run("data", "add", "--images", free.images, "--labels", free.labels, "--price", "3");
+      expect(sold.result).toMatchObject({ event: "error", code: "KeyIsPublic" });
       const other = await market.account("reader");
       const before = await other.money();
       const got = await ok(other.run("data", "buy", listed.listingId as string, "--out", file(other, "free")));
@@ -134,13 +138,19 @@ describe("models and their answers", () => {
     async () => {
       const model = file(seller, "secret.onnx");
       await fs.writeFile(model, tinyModel(2));
-      offerId = (await ok(seller.run("model", "offer", model, "--price", "0.25"))).offerId as Hex;
+      const offered = await ok(seller.run("model", "offer", model, "--price", "0.25"));
+      offerId = offered.offerId as Hex;
       const sample = file(buyer, "sample.json");
       await fs.writeFile(sample, JSON.stringify([0.5, -0.25, 1, 0, 0.75, -1]));
       const before = await buyer.money();
       const answer = await ok(buyer.run("infer", offerId, "--input", sample));
       expect(await buyer.money()).toBe(before - UNIT / 4n);
-      expect(await host.event("answered", MINUTES)).toMatchObject({ orderId: answer.orderId });
+      const answered = await host.event("answered", MINUTES);
+      expect(answered).toMatchObject({ orderId: answer.orderId });
+      // what the seller was told that an answer would cost
+      const { gas, wei } = offered.cost as { gas: number; wei: string };
+      expect(Math.abs(gas / (answered.gas as number) - 1)).toBeLessThan(0.1);
+      expect(BigInt(wei)).toBeGreaterThan(0n);
       const own = await ok(seller.run("infer", model, "--input", sample));
       expect(answer.logits).toEqual(own.logits);
       expect(answer.class).toBe(own.class);

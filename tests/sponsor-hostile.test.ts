@@ -228,7 +228,7 @@ describe("a sponsor", () => {
 
   it("keeps its budget over a restart; the worker turns to another sponsor", async () => {
     const file = path.join(scene.folder, "budget.json");
-    const limits = { workerGas: 200_000n };
+    const limits = { newcomerGas: 200_000n };
     const poor = await scene.sponsor(key(), { file, limits });
     const worker = await scene.newcomer(key(), true);
     const job = await scene.postJob(2);
@@ -237,7 +237,7 @@ describe("a sponsor", () => {
     expect(code(await askSponsor(worker, poor, job, (await capabilities("fast"))!))).toBe("sent");
     expect(code(await askSponsor(worker, poor, job, (await capabilities("faster"))!))).toBe("sent");
     const spent = JSON.parse(await fs.readFile(file, "utf8")) as { workers: Record<Hex, string> };
-    expect(Number(spent.workers[`${worker.chain.address}/${job}`])).toBeGreaterThan(80_000);
+    expect(Number(spent.workers[`${worker.chain.address}/${job}/newcomers`])).toBeGreaterThan(80_000);
     await poor.sponsor.stop();
 
     const again = await scene.sponsor(key(), { file, limits });
@@ -251,6 +251,26 @@ describe("a sponsor", () => {
 
     await fs.writeFile(file, "{");
     await expect(scene.sponsor(key(), { file })).rejects.toMatchObject({ code: "BrokenBudgetFile" });
+  });
+
+  it("keeps what the seats need from keys without one, who may move the same stake from key to key", async () => {
+    const payer = await scene.sponsor(key(), { limits: { newcomerGas: 200_000n, jobGas: 1_000_000n } });
+    const [worker, ...crowd] = await Promise.all([1, 2, 3, 4].map(() => scene.newcomer(key(), true)));
+    for (const party of [worker!, ...crowd]) await hasHeard(party, [payer]);
+    const job = await scene.postJob(2);
+    expect(code(await askSponsor(worker!, payer, job, await join(worker!, job)))).toBe("sent");
+    const repeat = async (party: Party, text: string) => {
+      const form = await party.chain.signedForm(registry(party, "setCapabilities", [toHex(text)]));
+      return askSponsor(party, payer, job, form!);
+    };
+    for (const party of crowd) {
+      const answers = [];
+      for (let i = 0; i < 6; i++) answers.push(await repeat(party, `fast ${i}`));
+      expect(answers.map(code)).toContain("BudgetSpent");
+    }
+    const last = await repeat(crowd[2]!, "fast");
+    expect(last.t === "refused" && last.reason).toContain("of the job for workers without a seat");
+    for (let i = 0; i < 3; i++) expect(code(await repeat(worker!, `mine ${i}`))).toBe("sent");
   });
 
   it("takes nothing before the transactions of its last life are in blocks", async () => {

@@ -29,12 +29,24 @@ export interface TestMarket extends TestNetwork {
   account(name: string, options?: { funded?: boolean }): Promise<Account>;
   /** Lets the chain's clock jump. */
   pass(seconds: number): Promise<void>;
+  /** Stops new blocks, makes one, or lets one come every second again. */
+  mine(mode: "off" | "once" | "on"): Promise<void>;
+  /** Transactions of an account that are in no block yet. */
+  pending(address: Hex): Promise<number>;
 }
 
 /** A chain, a relay and accounts with test money, all real. */
 export async function startTestMarket(): Promise<TestMarket> {
   const network = await startTestNetwork(0);
   const children: SkyNetChild[] = [];
+  const call = async (method: string, params: readonly unknown[]): Promise<unknown> => {
+    const answer = await fetch(network.rpcUrl, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
+    });
+    return ((await answer.json()) as { result: unknown }).result;
+  };
   return {
     ...network,
     account: async (name, { funded = true } = {}) => {
@@ -75,15 +87,16 @@ export async function startTestMarket(): Promise<TestMarket> {
       };
     },
     pass: async (seconds) => {
-      for (const [method, params] of [
-        ["evm_increaseTime", [seconds]],
-        ["evm_mine", []],
-      ] as const)
-        await fetch(network.rpcUrl, {
-          method: "POST",
-          headers: { "content-type": "application/json" },
-          body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
-        });
+      await call("evm_increaseTime", [seconds]);
+      await call("evm_mine", []);
+    },
+    mine: async (mode) => {
+      if (mode === "once") await call("evm_mine", []);
+      else await call("evm_setIntervalMining", [mode === "on" ? 1 : 0]);
+    },
+    pending: async (address) => {
+      const count = async (block: string) => Number(await call("eth_getTransactionCount", [address, block]));
+      return (await count("pending")) - (await count("latest"));
     },
     close: async () => {
       await Promise.all(children.map((child) => child.stop()));
@@ -108,11 +121,12 @@ export async function writeImages(folder: string, count: number) {
   return { ...files, imageBytes: images, labelBytes: labels };
 }
 
-/** An untrained perceptron 6-5-3. */
-export function tinyModel(seed = 1): Uint8Array {
+/** An untrained perceptron 6-5-3; weights of a large `scale` make it overflow. */
+export function tinyModel(seed = 1, scale = 1): Uint8Array {
   const model = new ModelBuilder({ name: "tiny" });
   const x = model.input("x", "float32", ["batch", 6]);
-  const values = (count: number) => Float32Array.from({ length: count }, (_, i) => Math.sin((i + seed) * 12.9898));
+  const values = (count: number) =>
+    Float32Array.from({ length: count }, (_, i) => scale * Math.sin((i + seed) * 12.9898));
   const w1 = model.constant("w1", "float32", [6, 5], values(30));
   const hidden = model.node("Relu", [model.node("Gemm", [x, w1, model.constant("b1", "float32", [5], values(5))])]);
   const w2 = model.constant("w2", "float32", [5, 3], values(15));

@@ -192,3 +192,55 @@ describe("the draw", () => {
     expect(await job.view()).toMatchObject({ seed, state: { selected: state.selected } });
   });
 });
+
+describe("rounds that fail and succeed in turn", () => {
+  test("are all counted: the job ends at its limit, and failed rounds pay nothing for delivery", async () => {
+    const before = await owned();
+    const job = await startProofJob(chain, { rounds: 6, maxFails: 2 });
+    const keepBack = async () => {
+      await job.commitWork();
+      await job.drawAudits();
+      await job.proveSeats();
+      // nobody attests to have received anything
+      await pass();
+      await job.requester.tick(job.jobId);
+    };
+    await keepBack();
+    await job.provenRound();
+    expect((await job.view()).state).toMatchObject({ phase: JobPhase.COMMIT, round: 2, fails: 1 });
+    await keepBack();
+    expect((await job.view()).state).toMatchObject({ outcome: JobOutcome.HALTED, fails: 2 });
+    await job.requester.accept(job.jobId);
+    await job.collect();
+    // twice 80 of 100, without the part for delivery, once everything, and the fee of the one merge
+    expect(gains(before, await owned())).toEqual([-787n, 267n, 260n, 260n, 0n]);
+  });
+});
+
+describe("a stake", () => {
+  test("that penalties have brought below the rule ends its seat, and the rest of it returns", async () => {
+    const before = await owned();
+    // the rule needs 25 for these audits
+    const job = await startProofJob(chain, { rounds: 4, stake: 28n, missPenalty: 3n });
+    const withoutSeat1 = async () => {
+      await job.commitWork([0, 2]);
+      await pass();
+      await job.requester.tick(job.jobId);
+      await job.drawAudits();
+      await job.proveSeats([0, 2]);
+      await job.attest([0, 2], 5n);
+      await job.mergeWork();
+    };
+    await withoutSeat1();
+    expect((await job.view()).state).toMatchObject({ round: 1, active: 7n });
+    // a round between the two: it is not the misses in a row that end the seat
+    await job.provenRound();
+    await withoutSeat1();
+    expect((await job.view()).state).toMatchObject({ round: 3, active: 5n });
+    const { idEnd, stepsRoot } = await job.work(1);
+    await expect(job.workers[1]!.commit(job.jobId, idEnd, stepsRoot)).rejects.toMatchObject({ code: "NotSeat" });
+    await job.workers[1]!.release(job.jobId, 1);
+    await job.workers[1]!.claim(job.jobId, 1, 3);
+    expect(gains(before, await owned())[2]).toBe(95n - 6n);
+  });
+});

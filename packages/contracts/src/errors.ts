@@ -19,14 +19,14 @@ export class ChainError extends SkyNetError {
   }
 }
 
-/** A Ledger balance or wallet holds less than an action needs; amounts are units of `token`. */
+/** A Ledger balance or wallet holds less than an action needs; amounts are in the token's smallest units. */
 export class InsufficientBalance extends ChainError {
   readonly available: bigint;
   readonly needed: bigint;
 
   constructor(available: bigint, needed: bigint, cause?: unknown) {
     super("InsufficientBalance", [available, needed], cause);
-    this.message = `the balance is ${available} units, but ${needed} are needed`;
+    this.message = `the balance is ${available} of the token's smallest units, but ${needed} are needed`;
     this.available = available;
     this.needed = needed;
   }

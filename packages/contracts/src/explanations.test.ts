@@ -6,7 +6,7 @@ import { BaseError, encodeErrorResult, zeroAddress, zeroHash } from "viem";
 import { describe, expect, test } from "vitest";
 import { errorsAbi } from "./chain/abi.ts";
 import { toChainError } from "./chain/transactions.ts";
-import { ChainError } from "./errors.ts";
+import { ChainError, InsufficientBalance } from "./errors.ts";
 import { explainedErrors, explainError } from "./explanations.ts";
 
 const folder = path.join(import.meta.dirname, "..");
@@ -75,6 +75,12 @@ describe("every error of every contract", () => {
     expect(new ChainError("PriceChanged", [120n]).message).toContain("(120)");
     expect(new ChainError("NeverHeardOf").message).toBe("the chain refused the transaction: NeverHeardOf");
     expect(explainError("toString")).toBeUndefined();
+  });
+
+  test("a balance that is too small tells the unit, and names what there is to do", () => {
+    const { message, hint } = new InsufficientBalance(5n, 70n);
+    expect(message).toBe("the balance is 5 of the token's smallest units, but 70 are needed");
+    expect(hint).toMatch(/send tokens to the wallet.*npx skynet wallet balance/);
   });
 
   test("panics and reasons in words are told apart from failures without a reason", () => {

@@ -237,7 +237,10 @@ const accounts = {
     message: "the token keeps a part of each transfer; such tokens are not supported",
     hint: "use another token",
   },
-  InsufficientBalance: { message: "the balance is too small", hint: "deposit more tokens into the Ledger" },
+  InsufficientBalance: {
+    message: "the balance is too small",
+    hint: "send tokens to the wallet, commands deposit what they need; npx skynet wallet balance shows both balances",
+  },
   InsufficientStake: { message: "the free stake is too small", hint: "add stake in the token of the job" },
   NotJobBoard: { message: "only the JobBoard may lock and slash stakes", hint: REFUSED },
   NotModule: { message: "only contracts of SkyNet may move escrows", hint: REFUSED },

@@ -3,7 +3,6 @@ import type { Fuzzer, FuzzOptions, JobSpec, TraceStep } from "@skynet/protocol";
 import { runCampaign } from "./fuzz/campaign.ts";
 import { createHarness } from "./harness.ts";
 import type { HarnessRun } from "./harness.ts";
-import { fuzzMarket } from "./market-fuzz.ts";
 import { startTestChain, testKey } from "./test-chain.ts";
 
 /** The two machines disagree about a step. */
@@ -65,4 +64,4 @@ async function contracts({ count, seed, onProgress }: FuzzOptions): Promise<Reco
   return { ...(await runCampaign({ calls: count, seed, onProgress })) };
 }
 
-export const fuzzers: Record<string, Fuzzer> = { "job-machine": jobMachine, contracts, market: fuzzMarket };
+export const fuzzers: Record<string, Fuzzer> = { "job-machine": jobMachine, contracts };

@@ -1,5 +1,3 @@
-import fs from "node:fs";
-import path from "node:path";
 import { makeJobVectors } from "@skynet/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { assertSameTrace, fuzzers } from "./fuzz.ts";
@@ -33,15 +31,5 @@ describe("the Solidity machine", () => {
   test("agrees with the TypeScript machine on random traces", async () => {
     const { traces } = await fuzzers["job-machine"]!({ count: 150, seed: 3 });
     expect(traces).toBe(150);
-  });
-});
-
-describe("contract sizes", () => {
-  const generated = path.join(import.meta.dirname, "..", "generated");
-  const names = fs.readdirSync(generated).map((file) => path.basename(file, ".ts"));
-  test.each(names)("%s fits EIP-170", (name) => {
-    const size = /deployedSize = (\d+)/.exec(fs.readFileSync(path.join(generated, `${name}.ts`), "utf8"))?.[1];
-    expect(Number(size)).toBeGreaterThan(0);
-    expect(Number(size)).toBeLessThanOrEqual(24_576);
   });
 });

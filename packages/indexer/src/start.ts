@@ -22,8 +22,8 @@ export interface IndexerOptions {
   readonly port?: number;
   /** Requests per second and address, default 50. */
   readonly perSecond?: number;
-  /** First block that can hold events of SkyNet, default 0. */
-  readonly firstBlock?: number;
+  /** First block that can hold events of SkyNet, by the chain's id; default 0. */
+  readonly firstBlock?: (chainId: number) => Promise<bigint>;
   /** Blocks that are in the index, and blocks there are, until it has caught up. */
   readonly onProgress?: (done: number, total: number) => void;
   readonly onNotice?: (text: string) => void;
@@ -65,10 +65,11 @@ function statusOf(store: Store, chainId: number, state: SyncState): Sent<typeof 
  * @throws ChainUnreachable; NotDeployedError; IndexError `WrongChain`, `IndexDamaged`, `PortInUse`, `BadListen`
  */
 export async function startIndexer(options: IndexerOptions): Promise<Indexer> {
-  const { rpcUrl, dataDir, rebuild, listen = "127.0.0.1", port = 0, perSecond = 50, firstBlock = 0, signal } = options;
+  const { rpcUrl, dataDir, rebuild, listen = "127.0.0.1", port = 0, perSecond = 50, signal } = options;
   const { onProgress = () => undefined, onNotice = () => undefined } = options;
   const chain = createChainReader(rpcUrl);
   const chainId = await chain.chainId();
+  const firstBlock = Number((await options.firstBlock?.(chainId)) ?? 0n);
   await assertDeployed(chain.client as PublicClient<Transport, Chain>);
   const store = openStore({ dataDir, tables, undoBlocks: UNDO_BLOCKS, rebuild });
   try {

@@ -56,6 +56,7 @@ describe("JOB.yaml", () => {
     ["payment: {pricePerRound: {from: 2, to: 1}, stake: 1}", /payment\.pricePerRound: from is larger than to/],
     ["payment: {pricePerRound: {from: 2}, stake: 1}", /payment\.pricePerRound/],
     ["workers: {allow: ['0x00000000000000000000000000000000000000aa']}", /workers\.allow: .*admission: requester/],
+    ["workers: {challenge: 9s}", /workers\.challenge: .*admission: requester/],
     ["workers: {admission: requester, allow: [bob]}", /workers\.allow\.0: an address/],
     ["requirements: {core: 2}", /"requirements\.core"; the nearest valid one is "cores"/],
     ["requirements: {reputation: {rounds: -1}}", /requirements\.reputation\.rounds/],

@@ -65,6 +65,8 @@ const jobFileSchema = z.strictObject({
       admission: z.enum(["open", "requester"]).default("open"),
       /** Workers that are admitted; absent: all that meet the requirements. */
       allow: z.array(address).min(1).max(1024).optional(),
+      /** Longest time in which a worker proves a step of the model on a batch of the requester's choice before it joins. */
+      challenge: seconds.optional(),
     })
     .prefault({}),
   requirements: requirementsSchema.prefault({}),
@@ -152,6 +154,8 @@ function contradictionsIn({ workers, payment, training, verification }: JobFile)
   const problems: string[] = [];
   if (workers.allow !== undefined && workers.admission === "open")
     problems.push("workers.allow: a list needs workers.admission: requester");
+  if (workers.challenge !== undefined && (workers.admission === "open" || verification.mode === "quorum"))
+    problems.push("workers.challenge: it needs workers.admission: requester, and verification.mode: proof");
   const { from, to } = payment.pricePerRound;
   if (parseUnits(from, 18) > parseUnits(to, 18)) problems.push("payment.pricePerRound: from is larger than to");
   if (workers.minimum !== undefined && workers.minimum > workers.count)

@@ -1,10 +1,11 @@
 import type { Hex } from "@skynet/protocol";
-import type { ReadContractReturnType, TransactionReceipt } from "viem";
-import { encodeEventTopics, parseEventLogs, zeroAddress } from "viem";
-import { lower } from "../deployment/addresses.ts";
+import type { ReadContractReturnType } from "viem";
+import { encodeEventTopics, zeroAddress } from "viem";
 import { ChainError } from "../errors.ts";
 import { catalogAbi } from "./abi.ts";
-import { lowerAddresses, placeOf, readLogs } from "./events.ts";
+import { lowerAddresses, placeOf } from "./events.ts";
+import { createEventReader, eventOf, eventsNamed } from "./market-events.ts";
+import type { Topics } from "./market-events.ts";
 import type {
   Catalog,
   CatalogEvent,
@@ -17,35 +18,25 @@ import type { ReadContext } from "./reads.ts";
 import type { Send, WriteOptions } from "./transactions.ts";
 import { watchEvents } from "./watch.ts";
 
-type Topics = (Hex | readonly Hex[] | null)[];
-
-/** The event of a receipt that the contract always emits there. */
-function eventOf<Name extends "Listed" | "Bought">(receipt: TransactionReceipt, eventName: Name, address: Hex) {
-  const logs = receipt.logs.filter((log) => lower(log.address) === address);
-  const [found] = parseEventLogs({ abi: catalogAbi, eventName, logs, strict: true });
-  if (found === undefined) throw new ChainError("Reverted", [receipt.transactionHash]);
-  return found;
-}
-
 type CatalogWrites = Pick<
   Catalog,
   "list" | "setPrice" | "deactivate" | "buy" | "deliver" | "complain" | "cancel" | "tick"
 >;
 
 function createCatalogWrites({ addresses }: ReadContext, send: Send): CatalogWrites {
-  const address = addresses.catalog;
+  const contract = { address: addresses.catalog, abi: catalogAbi };
   const write = (functionName: string, args: readonly unknown[], options?: WriteOptions) =>
-    send({ address, abi: catalogAbi, functionName, args }, options);
+    send({ ...contract, functionName, args }, options);
   return {
     list: async (terms, options) => {
       const receipt = await write("list", [terms], options);
-      return { listingId: eventOf(receipt, "Listed", address).args.listingId, receipt };
+      return { listingId: eventOf(receipt, "Listed", contract).args.listingId, receipt };
     },
     setPrice: (listingId, price, options) => write("setPrice", [listingId, price], options),
     deactivate: (listingId, options) => write("deactivate", [listingId], options),
     buy: async (listingId, maxPrice, B, options) => {
       const receipt = await write("buy", [listingId, maxPrice, B.x, B.y], options);
-      const { orderId, price } = eventOf(receipt, "Bought", address).args;
+      const { orderId, price } = eventOf(receipt, "Bought", contract).args;
       return { orderId, price, receipt };
     },
     deliver: (orderId, { R, sealedKey }, options) => write("deliver", [orderId, R.x, R.y, sealedKey], options),
@@ -78,24 +69,16 @@ function toPurchase(orderId: Hex, raw: RawOrder): ChainPurchase {
 
 /** Listings and purchases of one account. */
 export function createCatalog(context: ReadContext, send: Send): Catalog {
-  const { connection, addresses, firstBlock } = context;
+  const { connection, addresses } = context;
   const { publicClient, reach } = connection;
   const contract = { address: addresses.catalog, abi: catalogAbi } as const;
   const blockNumber = () => reach(() => publicClient.getBlockNumber());
 
-  const read = async (topics: Topics, { fromBlock = firstBlock, toBlock }: MarketRange): Promise<CatalogEvent[]> => {
-    const range = { fromBlock, toBlock: toBlock ?? (await blockNumber()) };
-    const logs = await readLogs(connection, addresses.catalog, topics, range);
-    const own = logs.filter((log) => lower(log.address) === addresses.catalog);
-    return parseEventLogs({ abi: catalogAbi, logs: own, strict: true }).map(
-      (log) => ({ name: log.eventName, args: lowerAddresses(log.args), ...placeOf(log) }) as CatalogEvent,
-    );
-  };
+  const read = createEventReader<CatalogEvent>(context, contract);
   const published = async (topics: Topics, range: MarketRange): Promise<PublishedListing[]> =>
-    (await read(topics, range)).flatMap((event) => {
-      if (event.name !== "Listed") return [];
-      const { name: _name, args, ...place } = event;
-      return [{ listingId: args.listingId, seller: args.seller, terms: args.terms, ...place }];
+    eventsNamed(await read(topics, range), "Listed").map((event) => {
+      const { listingId, seller, terms } = event.args;
+      return { listingId, seller, terms, ...placeOf(event) };
     });
   const listing = async (listingId: Hex) =>
     toListing(
@@ -131,8 +114,7 @@ export function createCatalog(context: ReadContext, send: Send): Catalog {
     orderIds: async ({ listingId, buyer, ...range } = {}) => {
       const args = { listingId: listingId ?? null, buyer: buyer ?? null };
       const topics = encodeEventTopics({ abi: catalogAbi, eventName: "Bought", args }) as Topics;
-      const bought = await read(topics, range);
-      return bought.flatMap((event) => (event.name === "Bought" ? [event.args.orderId] : []));
+      return eventsNamed(await read(topics, range), "Bought").map(({ args: { orderId } }) => orderId);
     },
     windows: async () => {
       const names = ["deliveryWindow", "cancelDelay", "complaintWindow"] as const;

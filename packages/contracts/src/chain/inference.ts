@@ -1,11 +1,11 @@
 import { toHex } from "@skynet/protocol";
 import type { Hex } from "@skynet/protocol";
-import type { TransactionReceipt } from "viem";
-import { encodeEventTopics, parseEventLogs, zeroAddress } from "viem";
-import { lower } from "../deployment/addresses.ts";
+import { encodeEventTopics, zeroAddress } from "viem";
 import { ChainError } from "../errors.ts";
 import { inferenceBoardAbi } from "./abi.ts";
-import { lowerAddresses, placeOf, readLogs } from "./events.ts";
+import { lowerAddresses, placeOf } from "./events.ts";
+import { createEventReader, eventOf, eventsNamed } from "./market-events.ts";
+import type { Topics } from "./market-events.ts";
 import type {
   ChainInferenceOrder,
   ChainOffer,
@@ -18,32 +18,22 @@ import type { ReadContext } from "./reads.ts";
 import type { Send, WriteOptions } from "./transactions.ts";
 import { watchEvents } from "./watch.ts";
 
-type Topics = (Hex | readonly Hex[] | null)[];
-
-/** The event of a receipt that the contract always emits there. */
-function eventOf<Name extends "Offered" | "Requested">(receipt: TransactionReceipt, eventName: Name, address: Hex) {
-  const logs = receipt.logs.filter((log) => lower(log.address) === address);
-  const [found] = parseEventLogs({ abi: inferenceBoardAbi, eventName, logs, strict: true });
-  if (found === undefined) throw new ChainError("Reverted", [receipt.transactionHash]);
-  return found;
-}
-
 type InferenceWrites = Pick<InferenceBoard, "offer" | "setPrice" | "close" | "request" | "answer" | "tick">;
 
 function createInferenceWrites({ addresses }: ReadContext, send: Send): InferenceWrites {
-  const address = addresses.inferenceBoard;
+  const contract = { address: addresses.inferenceBoard, abi: inferenceBoardAbi };
   const write = (functionName: string, args: readonly unknown[], options?: WriteOptions) =>
-    send({ address, abi: inferenceBoardAbi, functionName, args }, options);
+    send({ ...contract, functionName, args }, options);
   return {
     offer: async (terms, options) => {
       const receipt = await write("offer", [terms], options);
-      return { offerId: eventOf(receipt, "Offered", address).args.offerId, receipt };
+      return { offerId: eventOf(receipt, "Offered", contract).args.offerId, receipt };
     },
     setPrice: (offerId, price, options) => write("setPrice", [offerId, price], options),
     close: (offerId, options) => write("close", [offerId], options),
     request: async (offerId, maxPrice, { xId, xRef }, options) => {
       const receipt = await write("request", [offerId, maxPrice, xId, toHex(xRef)], options);
-      const { orderId, price } = eventOf(receipt, "Requested", address).args;
+      const { orderId, price } = eventOf(receipt, "Requested", contract).args;
       return { orderId, price, receipt };
     },
     answer: (orderId, z, proof, options) => write("answer", [orderId, toHex(z), proof], options),
@@ -83,22 +73,17 @@ function createInferenceReads({ connection, addresses }: ReadContext): Inference
 
 /** Offers and orders of answers of one account. */
 export function createInferenceBoard(context: ReadContext, send: Send): InferenceBoard {
-  const { connection, addresses, firstBlock } = context;
+  const { connection, addresses } = context;
   const blockNumber = () => connection.reach(() => connection.publicClient.getBlockNumber());
 
-  const read = async (topics: Topics, { fromBlock = firstBlock, toBlock }: MarketRange): Promise<InferenceEvent[]> => {
-    const range = { fromBlock, toBlock: toBlock ?? (await blockNumber()) };
-    const logs = await readLogs(connection, addresses.inferenceBoard, topics, range);
-    const own = logs.filter((log) => lower(log.address) === addresses.inferenceBoard);
-    return parseEventLogs({ abi: inferenceBoardAbi, logs: own, strict: true }).map(
-      (log) => ({ name: log.eventName, args: lowerAddresses(log.args), ...placeOf(log) }) as InferenceEvent,
-    );
-  };
+  const read = createEventReader<InferenceEvent>(context, {
+    address: addresses.inferenceBoard,
+    abi: inferenceBoardAbi,
+  });
   const published = async (topics: Topics, range: MarketRange): Promise<PublishedOffer[]> =>
-    (await read(topics, range)).flatMap((event) => {
-      if (event.name !== "Offered") return [];
-      const { name: _name, args, ...place } = event;
-      return [{ offerId: args.offerId, host: args.host, terms: args.terms, ...place }];
+    eventsNamed(await read(topics, range), "Offered").map((event) => {
+      const { offerId, host, terms } = event.args;
+      return { offerId, host, terms, ...placeOf(event) };
     });
   const reads = createInferenceReads(context);
   const events: InferenceBoard["events"] = async ({ offerId, ...range } = {}) => {

@@ -24,6 +24,7 @@ type Reads = Pick<
   | "blockNumber"
   | "blockHash"
   | "gasBalance"
+  | "gasPrice"
   | "job"
   | "jobIds"
   | "meta"
@@ -113,6 +114,7 @@ export function createReads(context: ReadContext): Reads {
     events,
     now: async () => Number((await reach(() => publicClient.getBlock())).timestamp),
     gasBalance: (owner = address) => reach(() => publicClient.getBalance({ address: owner })),
+    gasPrice: () => reach(() => publicClient.getGasPrice()),
     job: (jobId) => readJob(context, jobId),
     jobIds: async ({ fromBlock = firstBlock, requester } = {}) => {
       const all = await events({ fromBlock });

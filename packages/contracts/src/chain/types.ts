@@ -199,6 +199,8 @@ export interface Chain {
   blockHash(number: bigint): Promise<Hex>;
   /** Gas money of an account, in wei. */
   gasBalance(address?: Hex): Promise<bigint>;
+  /** What a unit of gas costs now, in wei; on rollups without the price of data. */
+  gasPrice(): Promise<bigint>;
   /** @throws ChainError `UnknownJob` */
   job(jobId: Hex): Promise<ChainJob>;
   /** Jobs in the order of posting. */

@@ -107,7 +107,16 @@ export async function deploySkyNet({ publicClient, walletClient }: DeployClients
 const BLOCKHASH_PATIENCE_MS = 5_000;
 const BLOCKHASH_PAUSE_MS = 250;
 
-/** Whether the blockhash beacon sees the hash of the last block but one. */
+/** What is wrong with a chain on which `seesBlockhash` or `seesTrueBlockhash` is false. */
+export const falseBlockhash = (): NotDeployedError =>
+  new NotDeployedError("FalseBlockhash", "contracts on this chain do not see the hashes of its blocks", {
+    hint: "audits cannot be drawn here: use a chain whose BLOCKHASH is the hash of the block",
+  });
+
+/**
+ * Whether the blockhash beacon has the hash of the last block but one: the very call that audits are drawn with, which
+ * reads BLOCKHASH and the chain's history contract. Before there is a beacon, `seesTrueBlockhash` asks the opcode.
+ */
 async function seesBlockhash(client: PublicClient<Transport, ViemChain>): Promise<boolean> {
   const latest = await client.getBlockNumber({ cacheTime: 0 });
   if (latest === 0n) return true;
@@ -131,10 +140,7 @@ async function seesBlockhash(client: PublicClient<Transport, ViemChain>): Promis
 async function assertBlockhash(client: PublicClient<Transport, ViemChain>): Promise<void> {
   const deadline = Date.now() + BLOCKHASH_PATIENCE_MS;
   while (!(await seesBlockhash(client))) {
-    if (Date.now() > deadline)
-      throw new NotDeployedError("FalseBlockhash", "contracts on this chain do not see the hashes of its blocks", {
-        hint: "audits cannot be drawn here: use a chain whose BLOCKHASH is the hash of the block",
-      });
+    if (Date.now() > deadline) throw falseBlockhash();
     await sleep(BLOCKHASH_PAUSE_MS);
   }
 }

@@ -4,7 +4,7 @@ import { connect } from "../chain/connection.ts";
 import { NotDeployedError } from "../errors.ts";
 import { skynetAddresses } from "./addresses.ts";
 import { CREATE2_PROXY, PROXY_COST_WEI } from "./create2.ts";
-import { deploySkyNet, exists, missingCreations } from "./deploy.ts";
+import { deploySkyNet, exists, falseBlockhash, missingCreations } from "./deploy.ts";
 import {
   blockBeforeDeployment,
   codeHashes,
@@ -60,10 +60,7 @@ export async function openDeployment(options: { rpcUrl: string; privateKey: Hex 
   const chainId = publicClient.chain.id;
 
   const plan = async (): Promise<DeploymentPlan> => {
-    if (!(await seesTrueBlockhash(publicClient)))
-      throw new NotDeployedError("FalseBlockhash", "contracts on this chain do not see the hashes of its blocks", {
-        hint: "audits cannot be drawn here: use a chain whose BLOCKHASH is the hash of the block",
-      });
+    if (!(await seesTrueBlockhash(publicClient))) throw falseBlockhash();
     const [creations, balance, prices, hasProxy] = await Promise.all([
       missingCreations(publicClient),
       publicClient.getBalance({ address: account.address }),

@@ -71,7 +71,7 @@ export async function expectedCodeHashes(chainId: number): Promise<CodeHashes> {
 }
 
 /**
- * Whether contracts see the hashes of blocks: some chains have answered with a hash of the number, and audits drawn from
+ * Whether contracts see the hashes of blocks, before there is a beacon to ask: some chains have answered with a hash of the number, and audits drawn from
  * it would audit nothing.
  */
 export async function seesTrueBlockhash(client: Client): Promise<boolean> {

@@ -19,6 +19,12 @@ const MAX_PRICE = (1n << 96n) - 1n;
 const key = (index: number): Hex => hashText(`key ${index}`);
 const bytes = (length: number): Hex => toHex(new Uint8Array(length));
 
+/** A second at which something changes its rules, and the calls that end differently from then on. */
+interface Deadline {
+  readonly time: number;
+  readonly moves: readonly (() => Call)[];
+}
+
 /** Calls of the Catalog and of the InferenceBoard. */
 export class MarketMoves {
   readonly #agent: Agent;
@@ -29,21 +35,35 @@ export class MarketMoves {
 
   /** Seconds at which something changes its rules. */
   edges(): number[] {
-    const { catalog, inference } = this.#agent.world;
-    const purchases = catalog.bought.slice(-RECENT).flatMap((id) => {
-      const { state, at } = catalog.orders.get(id);
-      if (state === Purchase.NEW) return [at + windows.cancel, at + windows.delivery];
-      return state === Purchase.DELIVERED ? [at + windows.complaint] : [];
-    });
-    const requests = inference.requested.slice(-RECENT).flatMap((id) => {
-      const { state, at, offerId } = inference.orders.get(id);
-      return state === Request.OPEN ? [at + inference.offers.get(offerId).maxLatency] : [];
-    });
-    return [...purchases, ...requests];
+    return this.#deadlines().map(({ time }) => time);
   }
 
   next(): Call {
-    return this.#agent.random.chance(0.6) ? this.#catalog() : this.#inference();
+    const { random, now } = this.#agent;
+    const close = this.#deadlines().filter(({ time }) => time === now || time === now + 1);
+    if (close.length > 0 && random.chance(0.4)) return random.pick(random.pick(close).moves)();
+    return random.chance(0.6) ? this.#catalog() : this.#inference();
+  }
+
+  #deadlines(): Deadline[] {
+    const { catalog, inference } = this.#agent.world;
+    const purchases = catalog.bought.slice(-RECENT).flatMap((id): Deadline[] => {
+      const { state, at } = catalog.orders.get(id);
+      const [cancel, tick] = [() => this.#cancel(id), () => this.#tick("catalog", id)];
+      if (state === Purchase.NEW)
+        return [
+          { time: at + windows.cancel, moves: [cancel] },
+          { time: at + windows.delivery, moves: [() => this.#deliver(id), cancel, tick] },
+        ];
+      const complain = () => this.#complain(id);
+      return state === Purchase.DELIVERED ? [{ time: at + windows.complaint, moves: [complain, tick] }] : [];
+    });
+    const requests = inference.requested.slice(-RECENT).flatMap((id): Deadline[] => {
+      const { state, at, offerId } = inference.orders.get(id);
+      const moves = [() => this.#answer(id), () => this.#tick("inferenceBoard", id)];
+      return state === Request.OPEN ? [{ time: at + inference.offers.get(offerId).maxLatency, moves }] : [];
+    });
+    return [...purchases, ...requests];
   }
 
   #call(from: Hex, contract: "catalog" | "inferenceBoard", name: string, ...args: readonly unknown[]): Call {
@@ -136,18 +156,22 @@ export class MarketMoves {
     const agent = this.#agent;
     const { random, world } = agent;
     const id = this.#recent(world.catalog.bought);
-    const { state, buyer } = world.catalog.orders.get(id);
-    const by = (name: string) =>
-      this.#call(
-        agent.mostly(buyer, () => agent.anybody(), 0.9),
-        "catalog",
-        name,
-        id,
-      );
-    const tick = () => this.#call(agent.anybody(), "catalog", "tick", id);
+    const { state } = world.catalog.orders.get(id);
+    const tick = () => this.#tick("catalog", id);
     const likely = state === Purchase.NEW ? () => this.#deliver(id) : () => this.#complain(id);
     if (random.chance(0.5)) return likely();
-    return random.pick([tick, tick, () => by("cancel"), () => this.#deliver(id), () => this.#complain(id)])();
+    return random.pick([tick, tick, () => this.#cancel(id), () => this.#deliver(id), () => this.#complain(id)])();
+  }
+
+  #tick(contract: "catalog" | "inferenceBoard", id: Hex): Call {
+    return this.#call(this.#agent.anybody(), contract, "tick", id);
+  }
+
+  #cancel(id: Hex): Call {
+    const agent = this.#agent;
+    const { buyer } = agent.world.catalog.orders.get(id);
+    const from = agent.mostly(buyer, () => agent.anybody(), 0.9);
+    return this.#call(from, "catalog", "cancel", id);
   }
 
   #deliver(id: Hex): Call {
@@ -195,7 +219,8 @@ export class MarketMoves {
     if (roll < 0.12 || inference.offered.length === 0) return this.#offer();
     if (roll < 0.45) return this.#request();
     if (roll < 0.5) return this.#changeOffer();
-    return this.#answer();
+    const id = this.#recent(inference.requested);
+    return random.chance(0.3) ? this.#tick("inferenceBoard", id) : this.#answer(id);
   }
 
   #offer(): Call {
@@ -245,12 +270,10 @@ export class MarketMoves {
     return this.#call(agent.anybody(), "inferenceBoard", "request", id, max, xId, xRef);
   }
 
-  #answer(): Call {
+  #answer(id: Hex): Call {
     const agent = this.#agent;
     const { random, world } = agent;
     const { inference } = world;
-    const id = this.#recent(inference.requested);
-    if (random.chance(0.3)) return this.#call(agent.anybody(), "inferenceBoard", "tick", id);
     const { offerId, xId } = inference.orders.get(id);
     const z = agent.mostly(bytes(32 * (1 + random.below(3))), () => bytes(random.pick([0, 1024, 1025])), 0.9);
     const { context, idOut } = inference.statement(

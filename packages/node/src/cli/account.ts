@@ -1,34 +1,40 @@
-import { createChain, type Chain } from "@skynet/contracts";
-import { InvalidInputError, toHex, type Hex } from "@skynet/protocol";
+import type { Chain } from "@skynet/contracts";
+import { fromHex, InvalidInputError, type Hex } from "@skynet/protocol";
 import { InvalidArgumentError } from "commander";
 import { parseAmount, tokenInfo, tokenOrDefault, type TokenInfo } from "../roles/token.ts";
-import { deploymentBlock } from "../runtime/address-book.ts";
+import { openChain } from "../runtime/chain.ts";
 import { openKeystore } from "../wallet/keystore.ts";
 import { readPassphrase } from "../wallet/passphrase.ts";
 import { isId } from "./format.ts";
-import { resolveRpc, resolveWallet, type ConnectionOptions } from "./options.ts";
+import { resolveConnection, resolveRpc, resolveWallet, type ConnectionOptions } from "./options.ts";
 
 /** Any key can read; reading needs no wallet. */
 export const READER_KEY: Hex = `0x${"01".repeat(32)}`;
 
 /** The chain, for commands that only read. */
 export async function openReader(options: Pick<ConnectionOptions, "rpc">): Promise<Chain> {
-  const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: READER_KEY, firstBlock: deploymentBlock });
-  await chain.assertDeployed();
-  return chain;
+  return openChain(resolveRpc(options), fromHex(READER_KEY));
 }
 
 /** The chain, with the wallet that the options name. */
 export async function openAccount(options: ConnectionOptions): Promise<Chain> {
+  return openChain(resolveRpc(options), await openWallet(options));
+}
+
+/**
+ * Chain, relays and key of a node; `prompt` asks for the passphrase.
+ * @throws as `resolveConnection` and `openKeystore` do
+ */
+export async function openConnection(options: ConnectionOptions, prompt: string) {
+  const connection = resolveConnection(options);
+  const { rpcUrl, relays, keystore } = connection;
+  return { rpcUrl, relays, privateKey: await openKeystore(keystore, await readPassphrase(connection, prompt)) };
+}
+
+/** The wallet's key. */
+export async function openWallet(options: ConnectionOptions, prompt = "Passphrase"): Promise<Uint8Array> {
   const wallet = resolveWallet(options);
-  const privateKey = await openKeystore(wallet.keystore, await readPassphrase(wallet, "Passphrase"));
-  const chain = await createChain({
-    rpcUrl: resolveRpc(options),
-    privateKey: toHex(privateKey),
-    firstBlock: deploymentBlock,
-  });
-  await chain.assertDeployed();
-  return chain;
+  return openKeystore(wallet.keystore, await readPassphrase(wallet, prompt));
 }
 
 /**

@@ -1,9 +1,10 @@
 import module from "node:module";
 import process from "node:process";
-import { Command, CommanderError } from "commander";
+import { CommanderError } from "commander";
 import { colours as pc } from "./colours.ts";
 import { SkyNetError } from "@skynet/protocol";
 import { Interrupted, wasInterrupted } from "../runtime/shutdown.ts";
+import { commands, createProgram } from "./program.ts";
 import { toJson } from "./ui.ts";
 
 // Compiled code of the commands' modules is kept between runs: they begin in half the time.
@@ -19,38 +20,8 @@ const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
 
-const program = new Command("skynet")
-  .description("Train machine-learning models on computers that belong to different people, paid from escrow.")
-  .version("0.1.0")
-  .showHelpAfterError("(run with --help for the options)")
-  .showSuggestionAfterError()
-  // Otherwise the options of `worker status` would be taken for those of `worker`.
-  .enablePositionalOptions()
-  .exitOverride();
-
-/** In the order of the help. A command's modules are loaded only when it is called. */
-const commands: Record<string, () => Promise<(program: Command) => void>> = {
-  start: async () => (await import("./commands/start.ts")).addStart,
-  devnet: async () => (await import("./commands/devnet.ts")).addDevnet,
-  train: async () => (await import("./commands/train.ts")).addTrain,
-  job: async () => (await import("./commands/job.ts")).addJob,
-  worker: async () => (await import("./commands/worker.ts")).addWorker,
-  data: async () => (await import("./commands/data.ts")).addData,
-  model: async () => (await import("./commands/model.ts")).addModel,
-  host: async () => (await import("./commands/host.ts")).addHost,
-  earnings: async () => (await import("./commands/earnings.ts")).addEarnings,
-  index: async () => (await import("./commands/index-command.ts")).addIndex,
-  relay: async () => (await import("./commands/relay.ts")).addRelay,
-  circuit: async () => (await import("./commands/circuit.ts")).addCircuit,
-  verify: async () => (await import("./commands/verify.ts")).addVerify,
-  infer: async () => (await import("./commands/infer.ts")).addInfer,
-  wallet: async () => (await import("./commands/wallet.ts")).addWallet,
-  srs: async () => (await import("./commands/srs.ts")).addSrs,
-  deploy: async () => (await import("./commands/deploy.ts")).addDeploy,
-  doctor: async () => (await import("./commands/doctor.ts")).addDoctor,
-};
-const called = commands[process.argv[2] ?? ""];
-for (const load of called ? [called] : Object.values(commands)) (await load())(program);
+const called = process.argv[2] ?? "";
+const program = await createProgram(called in commands ? [called] : Object.keys(commands));
 
 /** Whether --json was given without a file. */
 function printsJson(args: readonly string[]): boolean {

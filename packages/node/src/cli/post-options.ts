@@ -4,15 +4,13 @@ import type { Command } from "commander";
 import { readJobFile } from "../job-file.ts";
 import type { RequesterOptions } from "../roles/requester.ts";
 import { shutdownSignal } from "../runtime/shutdown.ts";
-import { openKeystore } from "../wallet/keystore.ts";
-import { readPassphrase } from "../wallet/passphrase.ts";
+import { openConnection } from "./account.ts";
 import { confirm } from "./confirm.ts";
 import {
   addConnectionOptions,
   addProofOptions,
   homeDir,
   noZkOption,
-  resolveConnection,
   withZk,
   yesOption,
   type ConnectionOptions,
@@ -38,20 +36,13 @@ export function addPostOptions(command: Command): Command {
   return addConnectionOptions(addProofOptions(command));
 }
 
-/** The requester's node for a job file. @throws as `readJobFile`, `resolveConnection` and `openKeystore` do */
+/** The requester's node for a job file. @throws as `readJobFile` and `openConnection` do */
 export async function requesterOptions(file: string, options: PostOptions, ui: Ui): Promise<RequesterOptions> {
   const signal = shutdownSignal();
   const job = withZk(await readJobFile(file), options.zk);
-  const connection = resolveConnection(options);
-  const privateKey = await openKeystore(
-    connection.keystore,
-    await readPassphrase(connection, "Passphrase of the requester's wallet"),
-  );
   return {
     job,
-    rpcUrl: connection.rpcUrl,
-    relays: connection.relays,
-    privateKey,
+    ...(await openConnection(options, "Passphrase of the requester's wallet")),
     dataDir: path.resolve(options.data),
     listen: [options.listen],
     threads: options.threads,

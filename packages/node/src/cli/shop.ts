@@ -1,24 +1,22 @@
 // What the commands of sellers and buyers share.
 import path from "node:path";
 import { type Command, Option } from "commander";
-import { createChain } from "@skynet/contracts";
-import { LICENCES, toHex, type Hex, type Licence } from "@skynet/protocol";
-import { addressArgument } from "./account.ts";
+import { LICENCES, type Hex, type Licence } from "@skynet/protocol";
+import { confirm } from "./confirm.ts";
+import { addressArgument, openConnection, openWallet } from "./account.ts";
 import { openShop, type Shop } from "../roles/selling.ts";
 import { tokenInfo, type TokenInfo } from "../roles/token.ts";
+import { openChain } from "../runtime/chain.ts";
 import { shutdownSignal } from "../runtime/shutdown.ts";
-import { openKeystore } from "../wallet/keystore.ts";
-import { readPassphrase } from "../wallet/passphrase.ts";
 import {
   addChainOptions,
   addConnectionOptions,
   addProofOptions,
   addWalletOptions,
   homeDir,
-  resolveConnection,
   resolveRpc,
-  resolveWallet,
   tokens,
+  yesOption,
   type ConnectionOptions,
   type JsonOption,
   type ProofOptions,
@@ -57,6 +55,7 @@ export function addBuyerOptions(command: Command): Command {
 }
 
 export interface SaleOptions {
+  readonly yes?: true;
   readonly name?: string;
   readonly description: string;
   readonly licence: Licence;
@@ -75,23 +74,21 @@ export function addSaleOptions(command: Command): Command {
     .option("--name <text>", "name in the marketplace (default: the file's name)")
     .option("--description <text>", "what buyers should know", "")
     .addOption(new Option("--licence <name>", "licence of the content").choices(LICENCES).default("unspecified"))
-    .option("--price <tokens>", "price; 0 is free for everybody", tokens, "0")
+    .requiredOption("--price <tokens>", "price; 0 makes the key public, for ever", tokens)
     .option("--bond <tokens>", "deposit that a buyer gets a share of if a delivered key is wrong", tokens, "0")
-    .addOption(tokenOption());
+    .addOption(tokenOption())
+    .addOption(yesOption());
 }
 
-/** The wallet's key. */
-export async function openWallet(options: ConnectionOptions): Promise<Uint8Array> {
-  const wallet = resolveWallet(options);
-  return openKeystore(wallet.keystore, await readPassphrase(wallet, "Passphrase"));
+/** What is given away cannot be taken back. */
+export async function confirmFree(what: string, { price, yes, json }: SaleOptions & JsonOption): Promise<void> {
+  if (Number(price) === 0) await confirm(`${what}, for ever?`, { ...(yes ? { yes } : {}), ...(json ? { json } : {}) });
 }
 
 export async function openOwnShop(options: ShopOptions, ui: Ui): Promise<Shop> {
   const privateKey = await openWallet(options);
-  const chain = await createChain({ rpcUrl: resolveRpc(options), privateKey: toHex(privateKey) });
-  await chain.assertDeployed();
   return openShop({
-    chain,
+    chain: await openChain(resolveRpc(options), privateKey),
     privateKey,
     dataDir: path.resolve(options.data),
     threads: options.threads ?? DEFAULT_THREADS,
@@ -103,14 +100,8 @@ export async function openOwnShop(options: ShopOptions, ui: Ui): Promise<Shop> {
 
 /** Options of a node that buys. */
 export async function buyerNode(options: BuyerOptions) {
-  const connection = resolveConnection(options);
   return {
-    rpcUrl: connection.rpcUrl,
-    relays: connection.relays,
-    privateKey: await openKeystore(
-      connection.keystore,
-      await readPassphrase(connection, "Passphrase of the buyer's wallet"),
-    ),
+    ...(await openConnection(options, "Passphrase of the buyer's wallet")),
     dataDir: path.resolve(options.data),
     listen: [options.listen],
     threads: options.threads,

@@ -29,12 +29,15 @@ export type FetchBlock = (cid: string) => Promise<Uint8Array>;
 
 /** Plain size of a part of a file; blocks are at most 4 MiB. */
 const PART_BYTES = 2 ** 20;
-const MAX_PARTS = 16_384;
+const MAX_PARTS = 1024;
 
 const fileSchema = z.strictObject({
   version: z.literal(1),
   kind: z.literal("file"),
-  bytes: z.int().min(1),
+  bytes: z
+    .int()
+    .min(1)
+    .max(MAX_PARTS * PART_BYTES),
   cids: z.array(z.string().max(100)).min(1).max(MAX_PARTS),
 });
 
@@ -101,15 +104,22 @@ const wrongContent = (reason: string, cause?: unknown) =>
     hint: "nothing was written; the key was right, so the contract cannot refund this: warn others of the seller",
   });
 
-/** A block from this node's store, else fetched and kept. */
-export function keepingBlocks(blocks: BlockStore, fetch: FetchBlock): FetchBlock {
+/**
+ * A block from this node's store, else fetched and kept.
+ * @param most bytes of all blocks together, as the seller says: no seller fills a buyer's disk or memory
+ */
+export function keepingBlocks(blocks: BlockStore, most: number, fetch: FetchBlock): FetchBlock {
+  const sizes = new Map<string, number>();
   return async (cid) => {
     const stored = await blocks.get(cid);
+    const block = stored ?? (await fetch(cid));
+    sizes.set(cid, block.length);
+    const total = sizes.values().reduce((sum, size) => sum + size, 0);
+    if (total > most) throw wrongContent(`it has more than the ${formatBytes(most)} that the listing says`);
     if (stored !== undefined) return stored;
-    const fetched = await fetch(cid);
-    if (!(await matchesCid(cid, fetched))) throw wrongContent(`other bytes than block ${cid} were delivered`);
-    await blocks.put(fetched);
-    return fetched;
+    if (!(await matchesCid(cid, block))) throw wrongContent(`other bytes than block ${cid} were delivered`);
+    await blocks.put(block);
+    return block;
   };
 }
 
@@ -188,6 +198,7 @@ export async function openFile(
   onProgress?: Progress,
 ): Promise<Uint8Array> {
   const { bytes, cids } = parseFile(await openRoot(cid, key, fetch));
+  if (cids.length !== Math.ceil(bytes / PART_BYTES)) throw wrongContent(`${cids.length} parts for ${bytes} bytes`);
   const { identity } = await dataKeyOf(key);
   const parts: Uint8Array[] = [];
   for (const part of cids) {

@@ -1,6 +1,5 @@
 import { ChainError, InferenceState } from "@skynet/contracts";
-import { fetchBlock } from "@skynet/network";
-import { type Commitment, readInferenceModel } from "@skynet/proof";
+import { type Commitment, OverflowError, readInferenceModel } from "@skynet/proof";
 import { fromHex, InvalidInputError, SkyNetError, toHex, type Hex } from "@skynet/protocol";
 import { formatAmount, formatGas, formatSeconds, shortId } from "../cli/format.ts";
 import { openAnsweringModel, type AnsweringModel } from "../market/answers.ts";
@@ -8,6 +7,7 @@ import { readOffer, type MarketOffer } from "../market/listings.ts";
 import { openInput, type OpenedInput } from "../market/sealed-input.ts";
 import { readInputFile } from "../runtime/files.ts";
 import { back, failureText, type HostOptions } from "./host.ts";
+import { InputQueue, type ReadyRequest } from "./host-inputs.ts";
 import type { LocalNode } from "./local-node.ts";
 import { modelFile } from "./selling.ts";
 import { tokenInfo } from "./token.ts";
@@ -20,25 +20,17 @@ export interface AnswerDesk {
   close(): Promise<void>;
 }
 
-interface Request {
-  readonly offer: MarketOffer;
-  readonly requester: Hex;
-  /** Where the input is, as the requester says. */
-  readonly xRef: Uint8Array;
-  told: boolean;
-}
-
 /** Models that are kept ready; each holds its proof system. */
 const MAX_MODELS = 2;
 
-/** Answers the requests of this account's offers, one after the other. */
+/** Answers the requests of this account's offers: inputs are fetched together, proofs are made one after the other. */
 export function createAnswerDesk(node: LocalNode, options: HostOptions): AnswerDesk {
-  const { ui, signal } = options;
-  const { chain, log } = node;
+  const { signal } = options;
+  const { chain } = node;
   const offers = new Map<Hex, MarketOffer>();
-  const requests = new Map<Hex, Request>();
   const models = createModels(node, options);
   const seen = new Set<Hex>();
+  const inputs = openQueue(node, options);
   let nextBlock: bigint | undefined;
 
   const look = async () => {
@@ -52,34 +44,10 @@ export function createAnswerDesk(node: LocalNode, options: HostOptions): AnswerD
       if (event.name !== "Requested") continue;
       const { orderId, offerId, requester, xRef } = event.args;
       const offer = offers.get(offerId);
-      if (offer && !seen.has(orderId)) requests.set(orderId, { offer, requester, xRef: fromHex(xRef), told: false });
+      if (offer && !seen.has(orderId)) inputs.add(orderId, { offer, requester, xRef: fromHex(xRef) });
       seen.add(orderId);
     }
     nextBlock = head + 1n;
-  };
-
-  /** @returns whether the order is over */
-  const attend = async (orderId: Hex, request: Request): Promise<boolean> => {
-    const { offer } = request;
-    const { state, at: since, xId, price } = await chain.inference.order(orderId);
-    if (state !== InferenceState.OPEN || (await chain.now()) >= since + offer.maxLatency) return true;
-    const startedMs = performance.now();
-    const model = await models.of(offer);
-    const { x, commitment } = await fetchInput(node, model, request, xId, signal);
-    const { at: verifier } = await chain.verifierEntry(offer.verifierId);
-    const { z, proof } = await model.answer(
-      { verifier, context: async (z) => (await chain.inference.statement(orderId, z)).context },
-      x,
-      commitment,
-    );
-    const receipt = await chain.inference.answer(orderId, z, toHex(proof), { signal });
-    const seconds = (performance.now() - startedMs) / 1000;
-    const amount = formatAmount(price, await tokenInfo(chain.rpcUrl, offer.token));
-    ui.line(
-      `answered order ${shortId(orderId)} of "${offer.name}" in ${formatSeconds(seconds)}: ${amount} for ${formatGas(receipt.gasUsed)} gas`,
-    );
-    ui.event("answered", { orderId, offerId: offer.offerId, price, gas: Number(receipt.gasUsed), seconds });
-    return true;
   };
 
   return {
@@ -88,19 +56,18 @@ export function createAnswerDesk(node: LocalNode, options: HostOptions): AnswerD
       return [...offers.values()].filter(({ active }) => active).length;
     },
     step: async () => {
-      await look();
-      for (const [orderId, request] of requests) {
+      for (;;) {
         signal.throwIfAborted();
+        await look();
+        inputs.fetchMore();
+        const ready = inputs.oldest();
+        if (ready === undefined) return;
         try {
-          if (await attend(orderId, request)) requests.delete(orderId);
+          await answer(node, options, models, ready);
+          inputs.done(ready.orderId);
         } catch (error) {
           if (signal.aborted) return;
-          if (error instanceof ChainError && error.code === "WrongState") continue;
-          if (!request.told) ui.line(failureText(orderId, error));
-          request.told = true;
-          log.debug({ orderId, error: (error as Error).message }, "a request waits");
-          // what the requester committed to cannot become another input
-          if (error instanceof InvalidInputError) requests.delete(orderId);
+          inputs.failed(ready.orderId, error);
         }
       }
     },
@@ -108,8 +75,64 @@ export function createAnswerDesk(node: LocalNode, options: HostOptions): AnswerD
   };
 }
 
+function openQueue(node: LocalNode, { ui, signal }: HostOptions): InputQueue {
+  return new InputQueue({
+    host: node.host,
+    isOpen: async (orderId, { offer }) => (await openOrder(node, orderId, offer)) !== undefined,
+    onFailure: (orderId, error, { again, final }) => {
+      node.log.debug({ orderId, error: (error as Error).message, final }, "a request waits or is dropped");
+      // somebody else moved it on in the meantime
+      if (error instanceof ChainError && error.code === "WrongState") return;
+      if (!again || final) ui.line(failureText(orderId, error));
+      if (final) ui.event("dropped", { orderId, reason: (error as Error).message });
+    },
+    signal,
+  });
+}
+
+/** An order that waits for its answer; undefined when it is over. */
+async function openOrder({ chain }: LocalNode, orderId: Hex, { maxLatency }: MarketOffer) {
+  const order = await chain.inference.order(orderId);
+  const waits = order.state === InferenceState.OPEN && (await chain.now()) < order.at + maxLatency;
+  return waits ? order : undefined;
+}
+
+/** Proves the answer of an order, if it still waits for one. @throws InvalidInputError when its input has none */
+async function answer(
+  node: LocalNode,
+  { ui, signal }: HostOptions,
+  models: Models,
+  { orderId, offer, sealed }: ReadyRequest,
+): Promise<void> {
+  const { chain } = node;
+  const order = await openOrder(node, orderId, offer);
+  if (order === undefined) return;
+  const startedMs = performance.now();
+  const model = await models.of(offer);
+  const { x, commitment } = await readInput(node, model, sealed, order.xId);
+  const { at: verifier } = await chain.verifierEntry(offer.verifierId);
+  const context = async (z: Uint8Array) => (await chain.inference.statement(orderId, z)).context;
+  const { z, proof } = await model.answer({ verifier, context }, x, commitment).catch((cause: unknown) => {
+    if (!(cause instanceof OverflowError)) throw cause;
+    throw new InvalidInputError("BadInput", `its input has no answer: ${cause.message}`, { cause });
+  });
+  const receipt = await chain.inference.answer(orderId, z, toHex(proof), { signal });
+  const seconds = (performance.now() - startedMs) / 1000;
+  const { price } = order;
+  const amount = formatAmount(price, await tokenInfo(chain.rpcUrl, offer.token));
+  ui.line(
+    `answered order ${shortId(orderId)} of "${offer.name}" in ${formatSeconds(seconds)}: ${amount} for ${formatGas(receipt.gasUsed)} gas`,
+  );
+  ui.event("answered", { orderId, offerId: offer.offerId, price, gas: Number(receipt.gasUsed), seconds });
+}
+
+interface Models {
+  of(offer: MarketOffer): Promise<AnsweringModel>;
+  close(): Promise<void>;
+}
+
 /** Opened models, the latest used last. */
-function createModels({ chain }: LocalNode, { dataDir, threads = 2, referenceString }: HostOptions) {
+function createModels({ chain }: LocalNode, { dataDir, threads = 2, referenceString }: HostOptions): Models {
   const open = new Map<Hex, AnsweringModel>();
   return {
     async of({ modelId, name }: MarketOffer): Promise<AnsweringModel> {
@@ -138,19 +161,16 @@ function createModels({ chain }: LocalNode, { dataDir, threads = 2, referenceStr
   };
 }
 
-/** The input of an order from its requester. @throws InvalidInputError `BadInput`; NetworkError */
-async function fetchInput(
-  node: LocalNode,
+/** Opens the input of an order. @throws InvalidInputError `BadInput` */
+async function readInput(
+  { host }: LocalNode,
   { system }: AnsweringModel,
-  { requester, xRef }: Request,
+  sealed: Uint8Array,
   xId: Hex,
-  signal: AbortSignal,
 ): Promise<{ x: Int8Array; commitment: Commitment }> {
-  const cid = new TextDecoder().decode(xRef);
-  const sealed = await fetchBlock(node.host, requester, cid, { signal });
   const { features } = system.circuit.program.input;
   const size = { features, blocks: system.blocks.batch };
-  const { x, blinders }: OpenedInput = await openInput(xId, sealed, node.host.identity, size);
+  const { x, blinders }: OpenedInput = await openInput(xId, sealed, host.identity, size);
   const commitment = await system.commitBatch(x, undefined, blinders);
   if (system.batchId(commitment.points) !== xId)
     throw new InvalidInputError("BadInput", "the input is not the one that the order commits to");

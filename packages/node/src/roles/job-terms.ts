@@ -1,4 +1,3 @@
-import { DEVELOPMENT_CHAIN_ID } from "@skynet/contracts";
 import {
   budgetOf,
   fromHex,
@@ -19,12 +18,12 @@ import {
   type ModelShape,
   type Weights,
 } from "@skynet/swarm";
-import { parseUnits, zeroAddress } from "viem";
+import { zeroAddress } from "viem";
 import { formatAmount } from "../cli/format.ts";
 import type { JobFile } from "../job-file.ts";
 import type { LocalNode } from "./local-node.ts";
 import type { PostedJob } from "./posted-job.ts";
-import { tokenInfo } from "./token.ts";
+import { parseAmount, tokenInfo, tokenOrDefault, type TokenInfo } from "./token.ts";
 import { beaconOf, type OwnVerifier } from "./verifier.ts";
 
 /** A job's model, checked and loaded into the trainer. */
@@ -40,21 +39,28 @@ export interface PreparedModel {
   readonly verifier: OwnVerifier | undefined;
 }
 
-export async function tokenOf(node: LocalNode, job: JobFile): Promise<Hex> {
-  if (job.payment.token !== undefined) return job.payment.token;
-  if (node.chain.chainId === DEVELOPMENT_CHAIN_ID) return node.chain.addresses.testToken;
-  throw new SkyNetError("NoToken", "the job file names no token to pay with", {
-    hint: "set payment.token to the address of an ERC-20 on this chain",
-  });
-}
+/** @throws InvalidInputError `NoToken` */
+export const tokenOf = ({ chain }: LocalNode, { payment }: JobFile): Hex => tokenOrDefault(chain, payment.token);
 
 export async function amountText(node: LocalNode, token: Hex, value: bigint): Promise<string> {
   return formatAmount(value, await tokenInfo(node.chain.rpcUrl, token));
 }
 
+/** Amounts of a job file in units of its token. @throws InvalidInputError `BadAmount` naming the key */
+export function amountsOf({ payment }: Pick<JobFile, "payment">, info: TokenInfo) {
+  const amount = (key: string, text: string) => parseAmount(text, info, `payment.${key}`);
+  return {
+    priceMin: amount("pricePerRound", payment.pricePerRound.from),
+    priceMax: amount("pricePerRound", payment.pricePerRound.to),
+    stake: amount("stake", payment.stake),
+    missPenalty: amount("missPenalty", payment.missPenalty),
+    mergeFee: amount("mergeFee", payment.mergeFee),
+  };
+}
+
 /**
  * The job's terms as the contract takes them.
- * @throws SkyNetError `AnswerTooLarge`, `AnswerTooDear` when no worker could answer its audits on chain
+ * @throws InvalidInputError `BadAmount`; SkyNetError `AnswerTooLarge`, `AnswerTooDear` when no worker could answer its audits on chain
  */
 export async function specOf(
   node: LocalNode,
@@ -63,9 +69,8 @@ export async function specOf(
   data: Pick<PostedJob, "metadata" | "dataRoot" | "nBatches">,
 ): Promise<JobSpec> {
   const { payment, training, windows, workers } = job;
-  const token = await tokenOf(node, job);
-  const { decimals } = await tokenInfo(node.chain.rpcUrl, token);
-  const amount = (text: string) => parseUnits(text, decimals);
+  const token = tokenOf(node, job);
+  const amounts = amountsOf(job, await tokenInfo(node.chain.rpcUrl, token));
   if (prepared.shape.proof) checkAnswerCost(prepared.shape.proof, answerTerms(job, data.nBatches));
   const parameters = prepared.initialWeights.reduce((sum, { length }) => sum + length, 0);
   return {
@@ -87,11 +92,7 @@ export async function specOf(
     mergeWindow: windows.merge,
     deliverWindow: windows.deliver,
     averaging: prepared.averaging,
-    priceMin: amount(payment.pricePerRound.from),
-    priceMax: amount(payment.pricePerRound.to),
-    stake: amount(payment.stake),
-    missPenalty: amount(payment.missPenalty),
-    mergeFee: amount(payment.mergeFee),
+    ...amounts,
     nBatches: BigInt(data.nBatches),
     workUnits: 3n * BigInt(parameters) * BigInt(training.batchSize) * BigInt(training.localSteps),
     modelId: prepared.modelId,
@@ -143,24 +144,22 @@ function auditTerms(node: LocalNode, job: JobFile, verifier: OwnVerifier | undef
 /**
  * The stake rule, before anything is done for the job: a worker that fakes steps must lose more on average than the
  * round pays.
- * @throws SkyNetError `StakeTooLow` naming the stake that is needed
+ * @throws InvalidInputError `BadAmount`; SkyNetError `StakeTooLow` naming the stake that is needed
  */
 export async function checkStake(node: LocalNode, job: JobFile): Promise<void> {
-  const { payment, training, verification } = job;
-  const info = await tokenInfo(node.chain.rpcUrl, await tokenOf(node, job));
-  const [price, stake, penalty] = [payment.pricePerRound.to, payment.stake, payment.missPenalty].map((text) =>
-    parseUnits(text, info.decimals),
-  ) as [bigint, bigint, bigint];
+  const { training, verification } = job;
+  const info = await tokenInfo(node.chain.rpcUrl, tokenOf(node, job));
+  const { priceMax, stake, missPenalty } = amountsOf(job, info);
   const least = minStakeOf({
     mode: verification.mode === "proof" ? JobMode.PROOF : JobMode.QUORUM,
     steps: training.localSteps,
     segment: verification.segment,
     auditBps: Math.round(verification.auditPercent * 100),
     auditSteps: verification.auditSegments,
-    priceMax: price,
-    missPenalty: penalty,
+    priceMax,
+    missPenalty,
   });
-  const needed = [least + penalty, 8n * penalty].reduce((a, b) => (a > b ? a : b));
+  const needed = [least + missPenalty, 8n * missPenalty].reduce((a, b) => (a > b ? a : b));
   if (stake >= needed) return;
   throw new SkyNetError(
     "StakeTooLow",
@@ -172,23 +171,17 @@ export async function checkStake(node: LocalNode, job: JobFile): Promise<void> {
 export type MoneyTerms = Pick<JobSpec, "token" | "seats" | "rounds" | "priceMin" | "priceMax" | "mergeFee">;
 
 /** What a job costs, as far as its terms say. */
-export async function moneyTerms(node: LocalNode, { payment, training, workers }: JobFile, token: Hex) {
+export async function moneyTerms(node: LocalNode, job: JobFile, token: Hex) {
   const info = await tokenInfo(node.chain.rpcUrl, token);
-  const amount = (text: string) => parseUnits(text, info.decimals);
-  const terms: MoneyTerms = {
-    token,
-    seats: workers.count,
-    rounds: training.rounds,
-    priceMin: amount(payment.pricePerRound.from),
-    priceMax: amount(payment.pricePerRound.to),
-    mergeFee: amount(payment.mergeFee),
-  };
+  const { priceMin, priceMax, mergeFee } = amountsOf(job, info);
+  const seats = job.workers.count;
+  const terms: MoneyTerms = { token, seats, rounds: job.training.rounds, priceMin, priceMax, mergeFee };
   return { terms, info };
 }
 
 /** @throws SkyNetError `InsufficientBalance` naming both sums; returns the budget */
 export async function checkBalance(node: LocalNode, job: JobFile): Promise<bigint> {
-  const token = await tokenOf(node, job);
+  const token = tokenOf(node, job);
   const { terms, info } = await moneyTerms(node, job, token);
   const budget = budgetOf(terms);
   const self = node.chain.address;

@@ -1,10 +1,10 @@
 import path from "node:path";
-import { createChain, type Chain } from "@skynet/contracts";
+import type { Chain } from "@skynet/contracts";
 import { createHost, createIdentity, serveBlocks, type Host } from "@skynet/network";
-import { SkyNetError, toHex } from "@skynet/protocol";
+import { SkyNetError } from "@skynet/protocol";
 import { openBlockStore, type BlockStore } from "@skynet/storage";
 import type { Address, Log } from "@skynet/swarm";
-import { deploymentBlock } from "../runtime/address-book.ts";
+import { openChain } from "../runtime/chain.ts";
 import { lockFolder } from "../runtime/lock.ts";
 import { openLog } from "../runtime/log.ts";
 
@@ -73,12 +73,7 @@ export async function openNode(options: NodeOptions, role: string): Promise<Loca
 
 async function openLocked(options: NodeOptions, role: string, unlock: () => void): Promise<LocalNode> {
   const log = openLog(options.dataDir, role);
-  const chain = await createChain({
-    rpcUrl: options.rpcUrl,
-    privateKey: toHex(options.privateKey),
-    firstBlock: deploymentBlock,
-  });
-  await chain.assertDeployed();
+  const chain = await openChain(options.rpcUrl, options.privateKey);
   const blocks = await openBlockStore(path.join(options.dataDir, "blocks"));
   const access = new BlockAccess();
   const host = await createHost({

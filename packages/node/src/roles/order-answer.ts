@@ -12,6 +12,7 @@ import { readSample } from "../market/sample.ts";
 import { sealInput } from "../market/sealed-input.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
+import { awaitPending } from "./pending.ts";
 import { fundLedger, tokenInfo, parseAmount } from "./token.ts";
 
 export interface AnswerOptions extends NodeOptions {
@@ -83,6 +84,7 @@ async function findOrRequest(
   const { dataDir, ui } = options;
   const content = new Uint8Array(x.buffer, x.byteOffset, x.length);
   const request = toHex(keccak256(fromHex(offer.offerId), content));
+  await awaitPending(node.chain, ui, options.signal);
   const before = await loadAnswerOrder(dataDir, request);
   const open = before && (await findOrder(node, before));
   if (before && open) {

@@ -23,6 +23,7 @@ import { loadPurchase, purchaseFile, savePurchase, type Purchase } from "../mark
 import { systemClock } from "../runtime/clock.ts";
 import { writeFileAtomic } from "../runtime/files.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
+import { awaitPending } from "./pending.ts";
 import { fundLedger, tokenInfo, parseAmount } from "./token.ts";
 
 export interface PurchaseOptions extends NodeOptions {
@@ -82,6 +83,7 @@ async function obtainKey(node: LocalNode, listing: MarketListing, options: Purch
     if (!listing.metadata?.key) throw wrongKey("the listing is free, but names no key");
     return { key: listing.metadata.key, orderId: undefined, paid: 0n };
   }
+  await awaitPending(node.chain, ui, options.signal);
   const before = await loadPurchase(dataDir, listing.listingId);
   if (before?.key) {
     ui.line("bought before: the key is on disk, nothing is paid");
@@ -141,16 +143,37 @@ async function order(
   const { orderId, price } = await chain.catalog.buy(listing.listingId, most, deliveryPoint(BigInt(purchase.secret)), {
     signal,
   });
+  const { share } = await chain.catalog.order(orderId);
   ui.line(`ordered "${listing.name}", ${formatAmount(price, info)} in escrow until its key is here`);
-  ui.event("ordered", { orderId, listingId: listing.listingId, price });
+  if (share > 0n) ui.line(`a wrong key would bring ${formatAmount(share, info)} more, from the seller's bond`);
+  ui.event("ordered", { orderId, listingId: listing.listingId, price, share });
   return orderId;
 }
 
-async function firstBlock(node: LocalNode, { seller, cid }: MarketListing, signal: AbortSignal): Promise<void> {
+/** Blocks of a seller, kept in the node's store, and not more than the listing says. */
+function blocksFrom(
+  { blocks, host }: LocalNode,
+  seller: Hex,
+  metadata: MarketListing["metadata"],
+  signal: AbortSignal,
+): FetchBlock {
+  return keepingBlocks(blocks, metadata?.bytes ?? 0, (cid) => fetchBlock(host, seller, cid, { signal }));
+}
+
+async function firstBlock(
+  node: LocalNode,
+  { seller, cid, metadata }: MarketListing,
+  signal: AbortSignal,
+): Promise<void> {
   try {
-    await keepingBlocks(node.blocks, (block) => fetchBlock(node.host, seller, block, { signal }))(cid);
+    await blocksFrom(node, seller, metadata, signal)(cid);
   } catch (cause) {
     signal.throwIfAborted();
+    if (cause instanceof SkyNetError && cause.code === "WrongContent")
+      throw new SkyNetError("WrongContent", cause.message, {
+        cause,
+        hint: "nothing was paid; look for another seller",
+      });
     throw new SkyNetError("SellerOffline", `the seller ${seller} does not serve the content now`, {
       cause,
       hint: "nothing was paid; try again later",
@@ -235,7 +258,7 @@ async function obtainContent(
   { outDir, ui, signal, threads = 2, referenceString, dataDir }: PurchaseOptions,
 ): Promise<string[]> {
   const { metadata } = listing;
-  const fetch: FetchBlock = keepingBlocks(node.blocks, (cid) => fetchBlock(node.host, listing.seller, cid, { signal }));
+  const fetch = blocksFrom(node, listing.seller, metadata, signal);
   const onProgress = (done: number, total: number) => ui.progress("Fetching the content", done, total);
   const write = async (name: string, bytes: Uint8Array) => {
     const file = path.join(outDir, name);

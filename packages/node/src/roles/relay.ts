@@ -1,7 +1,7 @@
 import path from "node:path";
-import { createChain } from "@skynet/contracts";
 import { createHost, createIdentity, type Host } from "@skynet/network";
-import { toHex, type Hex } from "@skynet/protocol";
+import type { Hex } from "@skynet/protocol";
+import { openChain } from "../runtime/chain.ts";
 import { openLog } from "../runtime/log.ts";
 import { sponsoringRole } from "../sponsor/finding.ts";
 import { startSponsor, type Sponsor, type SponsorLimits } from "../sponsor/sponsor.ts";
@@ -33,8 +33,7 @@ export interface Relay {
  */
 export async function startRelay({ privateKey, listen, dataDir, sponsor: sponsoring }: RelayOptions): Promise<Relay> {
   const log = openLog(dataDir, "relay");
-  const chain = sponsoring && (await createChain({ rpcUrl: sponsoring.rpcUrl, privateKey: toHex(privateKey) }));
-  await chain?.assertDeployed();
+  const chain = sponsoring && (await openChain(sponsoring.rpcUrl, privateKey));
   const host = await createHost({
     identity: createIdentity(privateKey),
     listen,

@@ -19,7 +19,7 @@ export async function writeResults(
   options: RequesterOptions,
 ): Promise<Summary> {
   const folder = options.resultDir ?? path.join(options.dataDir, "jobs", posted.jobId);
-  const token = await tokenOf(node, options.job);
+  const token = tokenOf(node, options.job);
   const money = await node.chain.money(posted.jobId);
   const summary: Summary = {
     jobId: posted.jobId,

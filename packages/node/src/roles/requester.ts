@@ -31,6 +31,7 @@ import { formatAmount, formatBytes, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import type { JobFile } from "../job-file.ts";
 import type { Summary } from "../report/summary.ts";
+import { serveAdmission } from "../admission/serve.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { readInputFile } from "../runtime/files.ts";
 import { limitsForJob } from "../sponsor/limits.ts";
@@ -39,7 +40,6 @@ import { startTrainer } from "../trainer/trainer.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
 import { createJobNetwork, JOBS_TOPIC, updateBytes, type JobCircle } from "./job-network.ts";
-import { serveAdmission } from "./admission.ts";
 import { previewBudget } from "./budget.ts";
 import {
   amountText,
@@ -52,9 +52,11 @@ import {
   type PreparedModel,
 } from "./job-terms.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
+import { awaitPending } from "./pending.ts";
 import { findUnfinishedJob, savePostedJob, settingsHash, type PostedJob } from "./posted-job.ts";
 import { publishTrainingSet, readTestSet, type TestSet } from "./requester-data.ts";
 import { writeResults } from "./requester-results.ts";
+import { fundLedger } from "./token.ts";
 import { checkZeroKnowledge, ensureVerifier, generateOwnVerifier } from "./verifier.ts";
 
 export interface RequesterOptions extends NodeOptions {
@@ -85,7 +87,7 @@ export async function runRequester(options: RequesterOptions): Promise<Summary> 
     if (options.job.gas === "sponsored") sponsor = await sponsorOwnJobs(node, prepared, options);
     const test = await readTestSet(options.job, trainer, prepared.shape);
     const posted = await findOrPost(node, trainer, prepared, options);
-    await admitWorkers(node, posted.jobId, options.job);
+    await admitWorkers(node, trainer, prepared, posted.jobId, options.job);
     const result = await lead(node, trainer, prepared, test, posted, options);
     const summary = await writeResults(node, trainer, posted, result, options);
     await savePostedJob(options.dataDir, { ...posted, done: true });
@@ -114,10 +116,20 @@ export async function postJob(options: RequesterOptions): Promise<PostedJob> {
 }
 
 /** Until the node closes. */
-async function admitWorkers({ host, chain, log }: LocalNode, jobId: Hex, job: JobFile): Promise<void> {
-  const { requirements, workers } = job;
-  if (workers.admission === "requester")
-    await serveAdmission({ host, chain, log, jobId, allow: workers.allow, requirements });
+async function admitWorkers(
+  { host, chain, log }: LocalNode,
+  trainer: Trainer,
+  { shape }: PreparedModel,
+  jobId: Hex,
+  { requirements, workers, training }: JobFile,
+): Promise<void> {
+  if (workers.admission !== "requester") return;
+  const { proof } = shape;
+  const challenge =
+    workers.challenge === undefined || proof === undefined
+      ? undefined
+      : { seconds: workers.challenge, trainer, shape: { ...shape, proof }, batchSize: training.batchSize };
+  await serveAdmission({ host, chain, log, jobId, allow: workers.allow, requirements, challenge });
 }
 
 /** The workers of this requester's jobs need no ether; ready before a job is posted. */
@@ -222,7 +234,7 @@ async function findOrPost(
 
 /** Says what the job will cost, and asks whether that is meant. */
 async function showBudget(node: LocalNode, { job, ui, confirm }: RequesterOptions): Promise<void> {
-  const { terms, info } = await moneyTerms(node, job, await tokenOf(node, job));
+  const { terms, info } = await moneyTerms(node, job, tokenOf(node, job));
   const { most, about, basis } = await previewBudget(node.chain, terms, info);
   const text = about === most ? "" : `, about ${formatAmount(about, info)}`;
   ui.event("budget", { most, about, basis });
@@ -239,6 +251,7 @@ async function post(
 ): Promise<void> {
   const { chain } = node;
   for (const cid of [posted.modelCid, posted.manifestCid]) node.access.open(cid);
+  await awaitPending(chain, options.ui, options.signal);
   if (!(await isPosted(chain, posted.jobId))) {
     const spec = await specOf(node, prepared, options.job, posted);
     if ((await chain.nextJobId(spec)) !== posted.jobId)
@@ -249,8 +262,7 @@ async function post(
     // The contract checks the same; here before any token has moved.
     checkSpec(spec, await chain.now(), chain.chainId === DEVELOPMENT_CHAIN_ID ? 1 : PUBLIC_MIN_WINDOW);
     const budget = await checkBalance(node, options.job);
-    const { ledger } = await chain.balances(spec.token);
-    if (ledger < budget) await chain.deposit(spec.token, budget - ledger);
+    await fundLedger(chain, spec.token, budget);
     await chain.post(spec, fromHex(posted.metadata));
     options.ui.line(`posted job ${shortId(posted.jobId)}, ${await amountText(node, spec.token, budget)} in escrow`);
   }

@@ -2,7 +2,7 @@
 import path from "node:path";
 import { keyCommitOf, ListingKind, type Chain } from "@skynet/contracts";
 import { createIdentity, deriveSecret, type Identity } from "@skynet/network";
-import { readInferenceModel } from "@skynet/proof";
+import { readInferenceModel, reportCircuit, type ProofSystem } from "@skynet/proof";
 import {
   encodeMarketMetadata,
   InvalidInputError,
@@ -15,6 +15,7 @@ import {
   type ModelMetadata,
 } from "@skynet/protocol";
 import { openBlockStore, type BlockStore } from "@skynet/storage";
+import { formatEther } from "viem";
 import { formatAmount, formatGas, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import { answerVerifier, identifyModel, openAnswers, type ProofPlace } from "../market/answers.ts";
@@ -22,6 +23,7 @@ import { storeBatches, storeFile, type StoredContent } from "../market/content.t
 import { prepareDataset } from "../market/datasets.ts";
 import { readListings } from "../market/listings.ts";
 import { readInputFile, writeFileAtomic } from "../runtime/files.ts";
+import { awaitPending } from "./pending.ts";
 import { fundLedger, tokenInfo, tokenOrDefault, parseAmount } from "./token.ts";
 
 /** Chain and files of a seller. The folder is the one that `skynet host` serves from. */
@@ -134,8 +136,15 @@ async function publish(shop: Shop, sale: Sale, content: Content): Promise<Listed
   const [price, bond] = [parseAmount(sale.price, info), parseAmount(sale.bond, info)];
   const free = price === 0n;
   if (free && bond > 0n) throw new InvalidInputError("BadBond", "a free listing has no bond: nobody can lose by it");
-  const own = await readListings(chain, { kind, seller: chain.address });
-  const same = own.find((listing) => listing.contentRoot === contentRoot);
+  await awaitPending(chain, ui, signal);
+  const own = await readListings(chain, { kind, seller: chain.address, inactive: true });
+  const earlier = own.filter((listing) => listing.contentRoot === contentRoot);
+  const given = earlier.find((listing) => listing.price === 0n);
+  if (given && !free)
+    throw new SkyNetError("KeyIsPublic", `this ${kind} was free before, as ${given.listingId}: its key is public`, {
+      hint: "nothing was published; only another content can be sold",
+    });
+  const same = earlier.find(({ active }) => active);
   if (same)
     throw new SkyNetError("AlreadyListed", `this ${kind} is for sale already, as ${same.listingId}`, {
       hint: `npx skynet ${kind} price changes its price, npx skynet ${kind} remove ends the sale`,
@@ -166,11 +175,34 @@ export interface AnswerSale extends Omit<Sale, "bond" | "licence"> {
   readonly maxLatency: number;
 }
 
+export interface AnswerOffer {
+  readonly offerId: Hex;
+  readonly modelId: Hex;
+  readonly cost: AnswerCost;
+}
+
+/** What an answer costs its host. */
+interface AnswerCost {
+  /** An estimate. */
+  readonly gas: number;
+  /** At the present price of gas. */
+  readonly wei: bigint;
+}
+
+/** Escrow, order and pay: an answer without its proof. */
+const ANSWER_GAS = 100_000;
+
+/** A host pays the gas of its answers in ether and gets tokens: only it can say which price is worth that. */
+async function costOfAnswers({ gasPrice }: Chain, { circuit }: ProofSystem): Promise<AnswerCost> {
+  const gas = ANSWER_GAS + reportCircuit(circuit).estimatedGas;
+  return { gas, wei: BigInt(gas) * (await gasPrice()) };
+}
+
 /**
  * Offers to run a model for money: its verifier is put on the chain if it is not there.
  * @throws OnnxError, CompileError; SkyNetError `AlreadyListed`
  */
-export async function offerAnswers(shop: Shop, sale: AnswerSale): Promise<{ offerId: Hex; modelId: Hex }> {
+export async function offerAnswers(shop: Shop, sale: AnswerSale): Promise<AnswerOffer> {
   const { chain, ui, signal } = shop;
   const bytes = await readInputFile(sale.file, "the model");
   const token = tokenOrDefault(chain, sale.token);
@@ -185,11 +217,13 @@ export async function offerAnswers(shop: Shop, sale: AnswerSale): Promise<{ offe
   try {
     const { description: circuit, verifierId, initcode } = await answerVerifier(system);
     const outputTag = toHex(system.key.outputTag);
+    await awaitPending(chain, ui, signal);
     for (const { offerId, terms } of await chain.inference.offers({ host: chain.address, modelId }))
       if (terms.verifierId === verifierId && (await chain.inference.offerOf(offerId)).active)
         throw new SkyNetError("AlreadyListed", `answers of this model are for sale already, as ${offerId}`, {
           hint: "npx skynet model price changes the price, npx skynet model remove ends the sale",
         });
+    const cost = await costOfAnswers(chain, system);
     // before the offer: from then on requests can come
     await writeFileAtomic(modelFile(shop.dataDir, modelId), bytes, 0o600);
     const { at, receipt } = await chain.deployVerifier(circuit, initcode, { source: modelId }, { signal });
@@ -201,8 +235,11 @@ export async function offerAnswers(shop: Shop, sale: AnswerSale): Promise<{ offe
     const terms = { modelId, verifierId, outputTag, token, price, maxLatency, meta };
     const { offerId } = await chain.inference.offer(terms, { signal });
     ui.line(`answers of "${name}" are for sale at ${formatAmount(price, info)} each, as ${offerId}`);
-    ui.line("npx skynet host answers");
-    return { offerId, modelId };
+    ui.line(
+      `each costs you about ${formatGas(cost.gas)} gas, ${formatEther(cost.wei)} ETH now: is the price worth it?`,
+    );
+    ui.line("npx skynet host answers; npx skynet model price changes the price");
+    return { offerId, modelId, cost };
   } finally {
     await system.close();
   }

@@ -1,7 +1,7 @@
 import type { Chain } from "@skynet/contracts";
 import { SkyNetError, type Hex } from "@skynet/protocol";
 import { formatAmount } from "../cli/format.ts";
-import type { TokenInfo } from "./token.ts";
+import { fundLedger, type TokenInfo } from "./token.ts";
 
 export interface StakeToken extends TokenInfo {
   readonly address: Hex;
@@ -22,15 +22,7 @@ export async function checkRegistered(chain: Chain, worker: Hex): Promise<{ payo
  */
 export async function addStake(chain: Chain, token: StakeToken, worker: Hex, amount: bigint): Promise<void> {
   await checkRegistered(chain, worker);
-  const { wallet, ledger } = await chain.balances(token.address);
-  const text = (value: bigint) => formatAmount(value, token);
-  if (wallet + ledger < amount)
-    throw new SkyNetError(
-      "InsufficientBalance",
-      `a stake of ${text(amount)} is wanted; ${chain.address} has ${text(wallet)} in its wallet and ${text(ledger)} in the Ledger`,
-      { hint: `send ${text(amount - wallet - ledger)} to ${chain.address}, or stake less` },
-    );
-  if (ledger < amount) await chain.deposit(token.address, amount - ledger);
+  await fundLedger(chain, token.address, amount);
   await chain.addStake(token.address, amount, worker);
 }
 

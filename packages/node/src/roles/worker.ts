@@ -31,16 +31,18 @@ import {
 import { shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import { systemClock } from "../runtime/clock.ts";
+import { applyForAdmission, proveForAdmission, type Solve } from "../admission/ask.ts";
+import { solveChallenge } from "../admission/challenge.ts";
 import { createGasPayment, type GasMode, type GasPayment } from "../sponsor/gas.ts";
 import { withdrawPay } from "../sponsor/withdraw.ts";
 import { startTrainer } from "../trainer/trainer.ts";
-import { askAdmission } from "./admission.ts";
 import { ensureRegistered } from "./capabilities.ts";
 import { checkMoney, checkRequirements, checkSpeed, measureSteps, NotYet, type JoinLimits } from "./join-checks.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
 import { createJobNetwork, JOBS_TOPIC, updateBytes, type JobCircle } from "./job-network.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
+import { fundLedger } from "./token.ts";
 import { checkBeacon, checkZeroKnowledge, compareVerifier, generateOwnVerifier } from "./verifier.ts";
 
 export interface WorkerOptions extends NodeOptions, JoinLimits {
@@ -199,11 +201,14 @@ async function joinJob(node: WorkerNode, trainer: Trainer, jobId: Hex, options: 
   const { minPrice, waitMs } = await checkMoney(chain, jobId, options);
   const readyMs = Date.now() + waitMs;
   await checkRequirements(chain, decodeMetadata(await chain.meta(jobId)), capabilities);
-  const admission = await askAdmission({ host: node.host, chain, job, capabilities, signal });
+  const asking = { host: node.host, chain, job, capabilities, signal };
+  const application = await applyForAdmission(asking);
   const { metadata, shape } = await loadJob(node, trainer, jobId, signal);
   await checkVerification(node, trainer, spec, metadata, shape);
   const measured = await measureSteps(trainer, shape, metadata, spec);
   checkSpeed(spec, measured);
+  const solve: Solve = (terms) => solveChallenge(trainer, shape, metadata, terms);
+  const admission = application === "prove" ? await proveForAdmission(asking, solve) : application;
   await systemClock.sleep(Math.max(0, readyMs - Date.now()), signal);
   const paid = node.chainFor(jobId);
   await ensureRegistered(paid, capabilities);
@@ -214,10 +219,10 @@ async function joinJob(node: WorkerNode, trainer: Trainer, jobId: Hex, options: 
 }
 
 async function ensureStake(chain: RoutedChain, token: Hex, needed: bigint): Promise<void> {
-  const { freeStake, ledger } = await chain.balances(token);
+  const { freeStake } = await chain.balances(token);
   if (freeStake >= needed) return;
   const missing = needed - freeStake;
-  if (ledger < missing) await chain.deposit(token, missing - ledger);
+  await fundLedger(chain, token, missing);
   await chain.addStake(token, missing);
 }
 

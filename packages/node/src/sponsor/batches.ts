@@ -30,6 +30,9 @@ interface BatchTools {
   readonly save: () => Promise<void>;
 }
 
+/** Keeps a transaction of joins, the dearest of them, below 10 M gas: see docs/gas.md. */
+const MAX_CALLS = 64;
+
 /**
  * Collects calls of one kind and job for a moment and sends them as one transaction. Of each kind and job one
  * transaction is on its way at a time, so the next one is simulated in the state that it leaves.
@@ -76,7 +79,7 @@ export class Batches {
     while (queue.length > 0) {
       if (isList(queue[0]!.call))
         await systemClock.sleep(this.#tools.windowMs, this.#tools.signal).catch(() => undefined);
-      const batch = queue.splice(0);
+      const batch = queue.splice(0, MAX_CALLS);
       await this.#send(batch).catch((error: unknown) => this.#fail(batch, error));
     }
     this.#queues.delete(key);

@@ -7,17 +7,27 @@ import { SponsorError } from "./errors.ts";
 export interface BudgetLimits {
   /** For everybody in one day (UTC). */
   readonly dayGas: bigint;
-  /** For one job, from its beginning to its end. */
+  /** For the seats of one job together, from its beginning to its end. */
   readonly jobGas: bigint;
-  /** For one worker in one job and day. */
+  /** For one worker with a seat, in one job and day. */
   readonly workerGas: bigint;
+  /** For one key before it has a seat, in one job and day; all of them together have this for each seat of the job. */
+  readonly newcomerGas: bigint;
+}
+
+/** Who spends: a worker for a job. */
+export interface Spender {
+  readonly worker: Hex;
+  readonly job: Hex;
+  /** Seats of the job, when the worker has none of them. */
+  readonly newcomerOf?: number | undefined;
 }
 
 const amounts = z.record(z.string(), z.string().regex(/^\d{1,20}$/));
 const fileSchema = z.strictObject({ version: z.literal(1), day: z.number().int(), workers: amounts, jobs: amounts });
 
-/** Jobs that are remembered; older ones are over. */
-const MAX_JOBS = 1000;
+/** Purses that are remembered, two of each job; those of older jobs are over. */
+const MAX_PURSES = 2000;
 const DAY_MS = 86_400_000;
 
 /** Counts the gas that was paid, on disk, so that a restart does not begin a new budget. */
@@ -65,25 +75,30 @@ export class Budget {
   }
 
   /**
-   * Sets gas aside before it is spent.
+   * Sets gas aside before it is spent. Whoever has no seat may be one of any number of keys of one owner, so these have a
+   * purse of their own: what the seats need is not theirs.
    * @returns puts the gas that was really used in its place, once; @throws SponsorError `BudgetSpent`
    */
-  reserve(worker: Hex, job: Hex, gas: bigint): (used: bigint) => void {
+  reserve({ worker, job, newcomerOf: seats }: Spender, gas: bigint): (used: bigint) => void {
     this.#turnDay();
-    const { dayGas, jobGas, workerGas } = this.#limits;
-    const part = `${worker}/${job}`;
+    const { dayGas, jobGas, workerGas, newcomerGas } = this.#limits;
+    const isNewcomer = seats !== undefined;
+    const purse = isNewcomer ? `${job}/newcomers` : job;
+    const part = `${worker}/${purse}`;
     if (this.spentToday + gas > dayGas) throw spent("of this day");
-    if ((this.#jobs.get(job) ?? 0n) + gas > jobGas) throw spent("of the job");
-    if ((this.#workers.get(part) ?? 0n) + gas > workerGas) throw spent("of the worker for this job and day");
-    this.#add(part, job, gas);
+    if ((this.#jobs.get(purse) ?? 0n) + gas > (isNewcomer ? BigInt(seats) * newcomerGas : jobGas))
+      throw spent(isNewcomer ? "of the job for workers without a seat" : "of the job");
+    if ((this.#workers.get(part) ?? 0n) + gas > (isNewcomer ? newcomerGas : workerGas))
+      throw spent(isNewcomer ? "of a worker without a seat" : "of the worker for this job and day");
+    this.#add(part, purse, gas);
     const day = this.#day;
     let settled = false;
     return (used) => {
       if (settled) return;
       settled = true;
       this.#turnDay();
-      if (this.#day === day) this.#add(part, job, used - gas);
-      else this.#addTo(this.#jobs, job, used - gas);
+      if (this.#day === day) this.#add(part, purse, used - gas);
+      else this.#addTo(this.#jobs, purse, used - gas);
     };
   }
 
@@ -105,10 +120,10 @@ export class Budget {
     this.#workers.clear();
   }
 
-  #add(part: string, job: Hex, gas: bigint): void {
+  #add(part: string, purse: string, gas: bigint): void {
     this.#addTo(this.#workers, part, gas);
-    this.#addTo(this.#jobs, job, gas);
-    if (this.#jobs.size > MAX_JOBS) this.#jobs.delete(this.#jobs.keys().next().value!);
+    this.#addTo(this.#jobs, purse, gas);
+    if (this.#jobs.size > MAX_PURSES) this.#jobs.delete(this.#jobs.keys().next().value!);
   }
 
   #addTo(map: Map<string, bigint>, name: string, gas: bigint): void {

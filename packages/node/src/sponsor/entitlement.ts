@@ -39,7 +39,7 @@ export async function checkEntitlement(
   return job;
 }
 
-/** What a node may have paid before it has a seat; it must have the job's stake, so a crowd of made-up keys costs its maker. */
+/** What a node may have paid before it has a seat; it must have the job's stake, which can move from key to key: the budget bounds what all such keys get. */
 async function checkNewcomer(chain: EntitlementChain, from: Hex, job: ChainJob, call: SponsorCall): Promise<void> {
   const steps = ["registerFor", "setCapabilitiesFor", "depositFor", "addStakeFor", "joinFor"];
   if (!steps.includes(call.functionName)) throw notEntitled("it has no seat in the job");

@@ -2,6 +2,8 @@ import { costOfAnswer, type ProofShape } from "@skynet/swarm";
 import type { JobFile } from "../job-file.ts";
 import type { BudgetLimits } from "./budget.ts";
 
+/** Registration, capabilities, deposit, stake and join take 0.5 M; the join that fills 256 seats, 0.8 M more. */
+export const NEWCOMER_GAS = 1_500_000n;
 /** Registration, stake, join, readiness, claims, withdrawal, and some repetitions. */
 const ONCE_GAS = 3_000_000n;
 /** Commit, draw, attestation, and a merge when it falls to this worker. */
@@ -25,6 +27,8 @@ export function limitsForJob(
   const proofs = proof ? BigInt(Math.ceil(costOfAnswer(proof, terms).gas)) * BigInt(auditSteps) : 0n;
   // a failed round is repeated within the number of rounds
   const workerGas = ONCE_GAS + BigInt(training.rounds) * (ROUND_GAS + MARGIN * proofs);
-  const jobGas = BigInt(workers.count) * workerGas;
-  return { workerGas, jobGas, dayGas: JOBS_A_DAY * jobGas };
+  const seats = BigInt(workers.count);
+  const [jobGas, newcomerGas] = [seats * workerGas, NEWCOMER_GAS];
+  // newcomers cannot spend what the seats need, neither of the job nor of the day
+  return { workerGas, jobGas, newcomerGas, dayGas: JOBS_A_DAY * (jobGas + seats * newcomerGas) };
 }

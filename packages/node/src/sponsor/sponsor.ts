@@ -8,6 +8,7 @@ import { Budget, type BudgetLimits } from "./budget.ts";
 import { gasCapOf, parseCall } from "./calls.ts";
 import { checkEntitlement, type ChoosesJob } from "./entitlement.ts";
 import { SponsorError } from "./errors.ts";
+import { NEWCOMER_GAS } from "./limits.ts";
 import { decodeRequest, encodeAnswer, MAX_REQUEST_BYTES, SPONSOR_PROTOCOL, type SponsorAnswer } from "./messages.ts";
 import { createRate } from "./rate.ts";
 import { checkSignatures } from "./signatures.ts";
@@ -40,6 +41,7 @@ export const SPONSOR_LIMITS: SponsorLimits = {
   dayGas: 200_000_000n,
   jobGas: 200_000_000n,
   workerGas: 40_000_000n,
+  newcomerGas: NEWCOMER_GAS,
   windowMs: 700,
   burst: 40,
   perSecond: 4,
@@ -175,7 +177,8 @@ class SponsorService {
     const estimate = await chain.estimateGas(call.raw);
     if (estimate > gasCapOf(call))
       throw new SponsorError("TooDear", `${call.functionName} would take ${estimate} gas, more than it should`);
-    const settle = this.#budget.reserve(from, request.job, estimate);
+    const newcomerOf = job.state.workers.includes(from) ? undefined : job.spec.seats;
+    const settle = this.#budget.reserve({ worker: from, job: request.job, newcomerOf }, estimate);
     const hash = await this.#batches.add({ call, settle });
     log.info({ from, job: request.job, call: call.functionName, hash }, "sponsored");
     return hash;

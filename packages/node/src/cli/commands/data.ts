@@ -2,7 +2,14 @@ import path from "node:path";
 import type { Command } from "commander";
 import { sellDataset } from "../../roles/selling.ts";
 import { integer, withUi } from "../options.ts";
-import { addSaleOptions, addShopOptions, openOwnShop, type SaleOptions, type ShopOptions } from "../shop.ts";
+import {
+  addSaleOptions,
+  addShopOptions,
+  confirmFree,
+  openOwnShop,
+  type SaleOptions,
+  type ShopOptions,
+} from "../shop.ts";
 import { addBuy, addList, addPrice, addRemove, addShow } from "./listing-actions.ts";
 
 interface AddOptions extends ShopOptions, SaleOptions {
@@ -29,6 +36,7 @@ Example:
     )
     .action((options: AddOptions) =>
       withUi(options, async (ui) => {
+        await confirmFree("Publish the key, so that everybody can open the dataset", options);
         const shop = await openOwnShop(options, ui);
         const { images, labels, batch, ...sale } = options;
         const name = options.name ?? path.basename(images).replace(/(-idx\d-ubyte)?(\.gz)?$/, "");

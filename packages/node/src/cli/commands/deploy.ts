@@ -11,16 +11,13 @@ import {
   writeAddressBook,
   type NetworkName,
 } from "../../runtime/address-book.ts";
-import { openKeystore } from "../../wallet/keystore.ts";
-import { readPassphrase } from "../../wallet/passphrase.ts";
 import { confirm } from "../confirm.ts";
-import { READER_KEY } from "../account.ts";
+import { openWallet, READER_KEY } from "../account.ts";
 import {
   addChainOptions,
   addWalletOptions,
   integer,
   resolveRpc,
-  resolveWallet,
   withUi,
   yesOption,
   type ConnectionOptions,
@@ -102,6 +99,5 @@ async function complete(deployment: Deployment, file: string, missing: number, u
 /** `--check` needs no wallet. */
 async function keyOf(options: DeployOptions): Promise<Hex> {
   if (options.check && options.keystore === undefined) return READER_KEY;
-  const wallet = resolveWallet(options);
-  return toHex(await openKeystore(wallet.keystore, await readPassphrase(wallet, "Passphrase of the paying wallet")));
+  return toHex(await openWallet(options, "Passphrase of the paying wallet"));
 }

@@ -2,12 +2,10 @@ import path from "node:path";
 import type { Command } from "commander";
 import { runHost } from "../../roles/host.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
-import { openKeystore } from "../../wallet/keystore.ts";
-import { readPassphrase } from "../../wallet/passphrase.ts";
+import { openConnection } from "../account.ts";
 import {
   addConnectionOptions,
   addProofOptions,
-  resolveConnection,
   withUi,
   type ConnectionOptions,
   type JsonOption,
@@ -35,14 +33,8 @@ export function addHost(program: Command): void {
     .action((options: HostCommandOptions) =>
       withUi(options, async (ui) => {
         const signal = shutdownSignal();
-        const connection = resolveConnection(options);
         await runHost({
-          rpcUrl: connection.rpcUrl,
-          relays: connection.relays,
-          privateKey: await openKeystore(
-            connection.keystore,
-            await readPassphrase(connection, "Passphrase of the seller's wallet"),
-          ),
+          ...(await openConnection(options, "Passphrase of the seller's wallet")),
           dataDir: path.resolve(options.data),
           listen: [options.listen],
           threads: options.threads,

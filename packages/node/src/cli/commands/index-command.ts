@@ -1,6 +1,7 @@
 import path from "node:path";
 import { type Command, Option } from "commander";
 import { startIndexer } from "@skynet/indexer";
+import { deploymentBlock } from "../../runtime/address-book.ts";
 import { lockFolder } from "../../runtime/lock.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { addChainOptions, homeDir, integer, resolveRpc, withUi, type JsonOption } from "../options.ts";
@@ -11,7 +12,7 @@ interface IndexOptions extends JsonOption {
   readonly listen: string;
   readonly port: number;
   readonly rate: number;
-  readonly firstBlock: number;
+  readonly firstBlock?: number;
   readonly rebuild?: true;
 }
 
@@ -28,9 +29,10 @@ export function addIndex(program: Command): void {
     .option("--port <n>", "port to listen on; 0 takes a free one", integer(0, 65_535), DEFAULT_PORT)
     .option("--rate <n>", "requests per second that one address may send", integer(1, 10_000), 50)
     .addOption(
-      new Option("--first-block <n>", "block of the contracts' deployment: saves time on old chains")
-        .argParser(integer(0, Number.MAX_SAFE_INTEGER))
-        .default(0),
+      new Option(
+        "--first-block <n>",
+        "block of the contracts' deployment: saves time on old chains (default: as skynet deploy has noted it)",
+      ).argParser(integer(0, Number.MAX_SAFE_INTEGER)),
     )
     .option("--rebuild", "begin with an empty index; everything in it comes from the chain")
     .addHelpText(
@@ -44,7 +46,9 @@ export function addIndex(program: Command): void {
         const dataDir = path.resolve(options.data);
         const unlock = lockFolder(dataDir);
         try {
-          const { listen, port, rate: perSecond, firstBlock, rebuild = false } = options;
+          const { listen, port, rate: perSecond, rebuild = false } = options;
+          const named = options.firstBlock;
+          const firstBlock = named === undefined ? deploymentBlock : () => Promise.resolve(BigInt(named));
           const settings = { rpcUrl, dataDir, listen, port, perSecond, firstBlock, rebuild, signal };
           const indexer = await startIndexer({
             ...settings,

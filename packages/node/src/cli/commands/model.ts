@@ -1,10 +1,11 @@
 import path from "node:path";
 import type { Command } from "commander";
 import { offerAnswers, sellModel } from "../../roles/selling.ts";
-import { integer, tokens, withUi } from "../options.ts";
+import { integer, tokens, withUi, yesOption } from "../options.ts";
 import {
   addSaleOptions,
   addShopOptions,
+  confirmFree,
   openOwnShop,
   tokenOption,
   type SaleOptions,
@@ -31,6 +32,7 @@ export function addModel(program: Command): void {
     )
     .action((file: string, options: ShopOptions & SaleOptions) =>
       withUi(options, async (ui) => {
+        await confirmFree("Publish the key, so that everybody can open the model", options);
         const shop = await openOwnShop(options, ui);
         return sellModel(shop, { ...options, file, name: options.name ?? nameOf(file) });
       }),
@@ -39,12 +41,14 @@ export function addModel(program: Command): void {
     .argument("<model>", "model that a job trained, or an ONNX file of a multi-layer perceptron with its weights")
     .option("--name <text>", "name in the marketplace (default: the file's name)")
     .option("--description <text>", "what buyers should know", "")
-    .option("--price <tokens>", "price of an answer", tokens, "0")
+    .requiredOption("--price <tokens>", "price of an answer", tokens)
     .addOption(tokenOption())
+    .addOption(yesOption())
     .option("--max-latency <seconds>", "an answer comes within this time, or is not paid", integer(1, 604_800), 120)
     .addHelpText("after", "\nExample:\n  $ npx skynet model offer model.onnx --price 0.1\n  $ npx skynet host")
     .action((file: string, options: OfferOptions) =>
       withUi(options, async (ui) => {
+        await confirmFree("Answer everybody for nothing, and pay the gas", options);
         const shop = await openOwnShop(options, ui);
         return offerAnswers(shop, { ...options, file, name: options.name ?? nameOf(file) });
       }),

@@ -1,7 +1,7 @@
 import path from "node:path";
 import process from "node:process";
 import type { Command } from "commander";
-import { ChainError, type Chain } from "@skynet/contracts";
+import type { Chain } from "@skynet/contracts";
 import { fromHex, toHex, type Hex } from "@skynet/protocol";
 import { generatePrivateKey } from "viem/accounts";
 import { createIdentity } from "@skynet/network";
@@ -85,15 +85,17 @@ function addMoney(wallet: Command): void {
       return { address: chain.address, token, ...info, ...balances };
     }),
   );
-  sub("withdraw", "move earnings, refunds and free stake from the contracts to the key's own address").action(
+  sub("withdraw", "move earnings, refunds and returned stakes from the Ledger to the key's own address").action(
     (options: MoneyOptions) =>
       withUi(options, async (ui) => {
         const { chain, token } = await openMoney(options);
         const info = await tokenInfo(chain.rpcUrl, token);
-        await unstake(chain, token, ui.line);
-        const { ledger } = await chain.balances(token);
+        const { ledger, freeStake, leavingStake } = await chain.balances(token);
         if (ledger > 0n) await chain.withdraw(token, ledger);
         ui.line(`withdrawn: ${formatAmount(ledger, info)}`);
+        const stake = freeStake + leavingStake;
+        if (stake > 0n)
+          ui.line(`${formatAmount(stake, info)} stay as stake (npx skynet worker unstake takes stake back)`);
         return { address: chain.address, token, ...info, withdrawn: ledger };
       }),
   );
@@ -112,19 +114,6 @@ function addFund(wallet: Command): void {
         return { address };
       }),
     );
-}
-
-/** Free stake leaves in two steps; on public chains seven days lie between them. */
-async function unstake(chain: Chain, token: Hex, line: (text: string) => void): Promise<void> {
-  const { freeStake, leavingStake } = await chain.balances(token);
-  if (freeStake > 0n) await chain.beginUnstake(token, freeStake);
-  if (freeStake + leavingStake === 0n) return;
-  try {
-    await chain.finishUnstake(token);
-  } catch (error) {
-    if (!(error instanceof ChainError && error.code === "StillBonded")) throw error;
-    line("the stake is in its unbonding time; run the same command again when it is over");
-  }
 }
 
 async function openMoney(options: MoneyOptions): Promise<{ chain: Chain; token: Hex }> {

@@ -2,13 +2,11 @@ import path from "node:path";
 import type { Command } from "commander";
 import { addWorkerAccount } from "./worker-account.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
-import { openKeystore } from "../../wallet/keystore.ts";
-import { readPassphrase } from "../../wallet/passphrase.ts";
+import { openConnection } from "../account.ts";
 import {
   addConnectionOptions,
   addProofOptions,
   homeDir,
-  resolveConnection,
   tokens,
   withUi,
   type ConnectionOptions,
@@ -62,15 +60,8 @@ export function addWorker(program: Command): void {
         const { runWorker } = await import("../../roles/worker.ts");
         const capabilities = measureCapabilities(options);
         const signal = shutdownSignal();
-        const connection = resolveConnection(options);
-        const privateKey = await openKeystore(
-          connection.keystore,
-          await readPassphrase(connection, "Passphrase of the worker's wallet"),
-        );
         await runWorker({
-          rpcUrl: connection.rpcUrl,
-          relays: connection.relays,
-          privateKey,
+          ...(await openConnection(options, "Passphrase of the worker's wallet")),
           dataDir: path.resolve(options.data),
           listen: [options.listen],
           threads: options.threads,
