@@ -53,19 +53,19 @@ describe("all contracts against a model of their rules", () => {
 
   test("calls meet jobs in every phase, and jobs end in every way", () => {
     for (const phase of Object.keys(JobPhase)) expect(report.phases[phase], phase).toBeGreaterThan(100);
-    for (const outcome of Object.keys(JobOutcome)) expect(report.outcomes[outcome], outcome).toBeGreaterThan(10);
+    for (const outcome of Object.keys(JobOutcome)) expect(report.outcomes[outcome], outcome).toBeGreaterThan(3);
   });
 
   test("purchases and requests of answers end in every way", () => {
     for (const state of ["NEW", "DELIVERED", "PAID", "REFUNDED"])
-      expect(report.purchases[state], state).toBeGreaterThan(10);
-    for (const state of ["OPEN", "PAID", "REFUNDED"]) expect(report.requests[state], state).toBeGreaterThan(10);
+      expect(report.purchases[state], state).toBeGreaterThan(3);
+    for (const state of ["OPEN", "PAID", "REFUNDED"]) expect(report.requests[state], state).toBeGreaterThan(3);
   });
 
   test("every function succeeds often, but those that only contracts may call", () => {
     for (const [name, { succeeded }] of Object.entries(report.functions)) {
       if (internal.test(name)) expect(succeeded, name).toBe(0);
-      else expect(succeeded, name).toBeGreaterThan(10);
+      else expect(succeeded, name).toBeGreaterThan(3);
     }
   });
 

@@ -58,7 +58,9 @@ export class JobMoves {
       case JobPhase.PROVE:
         return this.#prove(job);
       case JobPhase.MERGE:
-        return job.spec.mode === JobMode.PROOF ? this.#mergeProven(job) : this.#merge(job);
+        return agent.mostly(job.spec.mode, () => 1 - job.spec.mode, 0.98) === JobMode.PROOF
+          ? this.#mergeProven(job)
+          : this.#merge(job);
       case JobPhase.DELIVER:
         return this.#byRequester(job, agent.random.pick(["accept", "complain"]));
       case JobPhase.SETTLED:
@@ -135,10 +137,12 @@ export class JobMoves {
     const agent = this.#agent;
     const { random } = agent;
     const { state, jobId, mood } = job;
+    if (random.chance(0.008)) return this.#byRequester(job, "stop");
     const undecided = listSeats(state.active & ~state.committed & ~state.abstained);
     const willing = undecided.filter((seat) => seat !== mood.lazySeat);
     if (willing.length === 0) return this.#board(agent.anybody(), "tick", jobId);
-    const seat = agent.mostly(random.pick(willing), () => random.below(8), 0.94);
+    const other = () => random.pick([...listSeats(state.abstained), random.below(8)]);
+    const seat = agent.mostly(random.pick(willing), other, 0.93);
     const roll = random.next();
     if (roll < 0.05) return this.#leave(job, seat);
     if (roll < 0.13) return this.#abstain(job, seat);
@@ -219,10 +223,12 @@ export class JobMoves {
   #brokenAnswer(answer: AnswerArgument, job: LiveJob): AnswerArgument {
     const { random } = this.#agent;
     const [first, ...rest] = answer.steps as [AnswerArgument["steps"][0]];
+    const [done] = listSeats(job.state.proven);
     const wrongEnd = { ...first, idEnd: flip(first.idEnd) };
     return random.pick<() => AnswerArgument>([
       () => ({ ...answer, seat: BigInt(random.below(8)) }),
       () => ({ ...answer, seat: 1n << 130n }),
+      () => ({ ...answer, seat: BigInt(done ?? 0), slot: 0n }),
       () => ({ ...answer, slot: BigInt(random.below(20)) }),
       () => ({ ...answer, idEnd: flip(answer.idEnd) }),
       () => ({ ...answer, stepsRoot: flip(answer.stepsRoot) }),

@@ -135,7 +135,7 @@ export function randomTerms(agent: Agent, requester: Hex): JobSpec {
   const rule = minStakeOf(spec) + spec.missPenalty;
   const stake = (rule > spec.missPenalty * 8n ? rule : spec.missPenalty * 8n) + BigInt(random.below(20));
   spec = { ...spec, stake };
-  return random.chance(0.9) ? spec : { ...spec, ...brokenTerms(agent, spec) };
+  return random.chance(0.8) ? spec : { ...spec, ...brokenTerms(agent, spec) };
 }
 
 /** One field that breaks a rule, or nearly. */

@@ -154,7 +154,10 @@ export class MoneyMoves {
       () => world.call(agent.anybody(), "workerRegistry", "finishUnstake", token, worker),
       () => world.call(sender, "workerRegistry", "bumpEpoch", worker),
       () => world.call(sender, "workerRegistry", "setPayout", worker, to),
-      () => world.call(worker, "workerRegistry", "setCapabilities", toHex(new Uint8Array(random.below(30)))),
+      () => {
+        const length = agent.mostly(random.below(30), () => random.pick([1024, 1025]), 0.9);
+        return world.call(worker, "workerRegistry", "setCapabilities", toHex(new Uint8Array(length)));
+      },
     ])();
   }
 
