@@ -56,7 +56,11 @@ export async function shrink(
   const deadline = Date.now() + PATIENCE_MS;
   const still = (part: readonly Placed[]) => fails(evm, newWorld, assemble(trace, part), kind);
   if (!(await still(calls))) return trace.slice(-2);
-  for (let size = Math.ceil(calls.length / 2); size >= 1 && Date.now() < deadline; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+  for (
+    let size = Math.ceil(calls.length / 2);
+    size >= 1 && Date.now() < deadline;
+    size = size === 1 ? 0 : Math.ceil(size / 2)
+  ) {
     for (let from = Math.max(0, calls.length - size); from >= 0 && Date.now() < deadline; from -= size) {
       const rest = [...calls.slice(0, from), ...calls.slice(from + size)];
       if (await still(rest)) calls = rest;
