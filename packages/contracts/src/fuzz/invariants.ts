@@ -1,6 +1,6 @@
 // I1 and I10 across jobs; what concerns one job is checked by the protocol package at every step of its machine.
 import { assertFinal, assertStep, JobPhase } from "@skynet/protocol";
-import type { Hex, JobState } from "@skynet/protocol";
+import type { Hex, JobEvent, JobState } from "@skynet/protocol";
 import type { BoardJob } from "./board-state.ts";
 import { Purchase } from "./catalog-model.ts";
 import { Request } from "./inference-model.ts";
@@ -32,21 +32,22 @@ export class Invariants {
       // the exits by ticks cost more than all others together
       this.#steps++;
       assertStep(spec, step, this.#steps % 16 === 0);
-      this.#watchModel(jobId, step.before, step.after!);
+      this.#watchModel(jobId, step.event.type);
     };
   }
 
-  readonly #lastModel = new Map<Hex, Hex>();
+  readonly #lastSteps = new Map<Hex, { readonly modelId: Hex; readonly type: JobEvent["type"] }>();
   readonly #open = new Set<Hex>();
   #seen = 0;
   readonly #closedBurned = new Map<Hex, bigint>();
 
-  /** I9: the model of a job changes in MERGE only. */
-  #watchModel(jobId: Hex, before: JobState, after: JobState): void {
+  /** I9: the model of a job is another one after a merge, and only then. */
+  #watchModel(jobId: Hex, type: JobEvent["type"]): void {
+    // the merge itself is seen before it has changed the model
     const { modelId } = this.#world.board.state.get(jobId)!;
-    const old = this.#lastModel.get(jobId);
-    this.#lastModel.set(jobId, modelId);
-    must(old === undefined || old === modelId || after.merged > 0, "I9 model", { jobId, phase: before.phase });
+    const last = this.#lastSteps.get(jobId);
+    this.#lastSteps.set(jobId, { modelId, type });
+    must(last === undefined || last.modelId === modelId || last.type === "merge", "I9 model", { jobId, type });
   }
 
   /** I1, I6, I10 and I15, over all tokens, workers, jobs and orders. */

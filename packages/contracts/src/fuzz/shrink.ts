@@ -6,8 +6,8 @@ import type { Evm } from "./evm.ts";
 import { people } from "./world.ts";
 import type { Call, World } from "./world.ts";
 
-/** Replays that are spent on a shorter trace. */
-const BUDGET = 400;
+/** Time that is spent on a shorter trace. */
+const PATIENCE_MS = 60_000;
 
 /** Whether the trace still fails in the same way. */
 async function fails(evm: Evm, newWorld: () => World, trace: readonly TraceBlock[], kind: string): Promise<boolean> {
@@ -53,13 +53,16 @@ export async function shrink(
 ): Promise<readonly TraceBlock[]> {
   const kind = kindOf(reason);
   let calls: Placed[] = trace.flatMap((block, index) => block.calls.map((call) => ({ block: index, call })));
-  let budget = BUDGET;
+  const deadline = Date.now() + PATIENCE_MS;
   const still = (part: readonly Placed[]) => fails(evm, newWorld, assemble(trace, part), kind);
   if (!(await still(calls))) return trace.slice(-2);
-  for (let size = Math.ceil(calls.length / 2); size >= 1 && budget > 0; size = size === 1 ? 0 : Math.ceil(size / 2)) {
-    for (let from = Math.max(0, calls.length - size); from >= 0 && budget > 0; from -= size) {
+  for (
+    let size = Math.ceil(calls.length / 2);
+    size >= 1 && Date.now() < deadline;
+    size = size === 1 ? 0 : Math.ceil(size / 2)
+  ) {
+    for (let from = Math.max(0, calls.length - size); from >= 0 && Date.now() < deadline; from -= size) {
       const rest = [...calls.slice(0, from), ...calls.slice(from + size)];
-      budget--;
       if (await still(rest)) calls = rest;
       if (from === 0) break;
       if (from < size) from = size;
