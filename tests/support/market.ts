@@ -107,6 +107,7 @@ export async function startTestMarket(): Promise<TestMarket> {
 
 /** Two IDX files of `count` images of 4 x 4 bytes in three classes; returns their paths and bytes. */
 export async function writeImages(folder: string, count: number) {
+  await fs.mkdir(folder, { recursive: true });
   const images = encodeIdx({
     shape: [count, 4, 4],
     data: Uint8Array.from({ length: 16 * count }, (_, i) => (i * 37 + (i >> 4)) % 256),
