@@ -100,7 +100,8 @@ describe("datasets", () => {
   it(
     "cannot be listed twice, change their price, and end",
     async () => {
-      const again = await seller.run("data", "add", "--images", sold.images, "--labels", sold.labels, "--price", "1");
+      const same = ["--images", sold.images, "--labels", sold.labels, "--batch", "16"];
+      const again = await seller.run("data", "add", ...same, "--price", "1");
       expect(again.result).toMatchObject({ event: "error", code: "AlreadyListed" });
       await ok(seller.run("data", "price", listingId, "7.5"));
       const stranger = await buyer.run("data", "price", listingId, "1");
