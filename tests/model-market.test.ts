@@ -82,7 +82,7 @@ describe("datasets", () => {
   it(
     "that are free need no purchase",
     async () => {
-      const free = await writeImages(path.join(seller.home), 20);
+      const free = await writeImages(path.join(seller.home, "free"), 20);
       const listed = await ok(
         seller.run("data", "add", "--images", free.images, "--labels", free.labels, "--price", "0"),
       );

@@ -56,7 +56,7 @@ export async function startTestMarket(): Promise<TestMarket> {
       const keystore = path.join(home, "wallet.json");
       const passphraseFile = path.join(home, "passphrase");
       await fs.writeFile(passphraseFile, "market test\n");
-      const address = await createKeystore(keystore, privateKey, "market test");
+      const address = await createKeystore(keystore, privateKey, "market test", 1024);
       if (funded) await fundAccount(network.rpcUrl, address);
       const chain = await createChain({ rpcUrl: network.rpcUrl, privateKey: toHex(privateKey) });
       const env = { SKYNET_RPC: network.rpcUrl, SKYNET_RELAY: network.relay, SKYNET_HOME: home, NO_COLOR: "1" };
@@ -107,6 +107,7 @@ export async function startTestMarket(): Promise<TestMarket> {
 
 /** Two IDX files of `count` images of 4 x 4 bytes in three classes; returns their paths and bytes. */
 export async function writeImages(folder: string, count: number) {
+  await fs.mkdir(folder, { recursive: true });
   const images = encodeIdx({
     shape: [count, 4, 4],
     data: Uint8Array.from({ length: 16 * count }, (_, i) => (i * 37 + (i >> 4)) % 256),

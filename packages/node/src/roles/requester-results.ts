@@ -21,12 +21,14 @@ export async function writeResults(
   const folder = options.resultDir ?? path.join(options.dataDir, "jobs", posted.jobId);
   const token = tokenOf(node, options.job);
   const money = await node.chain.money(posted.jobId);
+  // The chain's count: a requester that was away has not reported every round.
+  const { merged } = (await node.chain.job(posted.jobId)).state;
   const summary: Summary = {
     jobId: posted.jobId,
     name: options.job.name,
     outcome: result.outcome,
     testAccuracy: result.weights && result.accuracy,
-    rounds: result.rounds.filter(({ merged }) => merged).length,
+    rounds: merged,
     workers: result.workers,
     statesIdentical: result.statesIdentical,
     budget: money.budget,

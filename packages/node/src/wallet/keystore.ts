@@ -40,16 +40,22 @@ async function derive(password: string, params: { n: number; r: number; p: numbe
 
 /**
  * Encrypts a private key into an Ethereum keystore (Web3 Secret Storage, version 3) and writes it with mode 0600.
+ * @param scryptN cost of every guess of the passphrase; one that nobody can guess, of 16 random bytes, needs little
  * @throws WalletError `WalletExists` when the file is there already.
  */
-export async function createKeystore(file: string, privateKey: Uint8Array, passphrase: string): Promise<Hex> {
+export async function createKeystore(
+  file: string,
+  privateKey: Uint8Array,
+  passphrase: string,
+  scryptN = SCRYPT_N,
+): Promise<Hex> {
   if (await exists(file))
     throw new WalletError("WalletExists", `a wallet exists already: ${file}`, {
       hint: "choose another --keystore; a wallet is never overwritten",
     });
   const address = privateKeyToAddress(toHex(privateKey)).toLowerCase() as Hex;
   const salt = crypto.getRandomValues(new Uint8Array(32));
-  const kdfparams = { dklen: 32, n: SCRYPT_N, r: 8, p: 1, salt: toHex(salt).slice(2) };
+  const kdfparams = { dklen: 32, n: scryptN, r: 8, p: 1, salt: toHex(salt).slice(2) };
   const key = await derive(passphrase, kdfparams);
   const keystore = Keystore.encrypt(privateKey, key, {
     kdf: "scrypt",
