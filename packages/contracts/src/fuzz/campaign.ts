@@ -45,8 +45,8 @@ export class FuzzFailure extends Error {
 }
 
 /** Calls on one state of the chain; then everything is undone, because blocks cost more the more storage there is. */
-const CHAPTER = 4_000;
-const MAX_BLOCK = 48;
+const CHAPTER = 2_000;
+const MAX_BLOCK = 80;
 
 const nameOf = (names: Readonly<Record<string, number>>, value: number) =>
   Object.keys(names).find((name) => names[name] === value)!;

@@ -18,7 +18,7 @@ export function pointWords(factor: bigint): string {
   if (point !== undefined) return point;
   if (factor === 0n) point = words(0, 0);
   else {
-    const { x, y } = bn254.G1.Point.BASE.multiply(factor).toAffine();
+    const { x, y } = bn254.G1.Point.BASE.multiplyUnsafe(factor).toAffine();
     point = words(x, y);
     factors.set(point, factor);
   }
