@@ -34,7 +34,7 @@ it(
     const windows = { join: 120, ready: 120, commit: 120, prove: 120, merge: 120, deliver: 120 };
     const job = await writeSmallJob(path.join(network.folder, "job"), {
       workers: 2,
-      rounds: 1,
+      rounds: 2,
       localSteps: 8,
       windows,
     });
