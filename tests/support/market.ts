@@ -39,6 +39,7 @@ export interface TestMarket extends TestNetwork {
 export async function startTestMarket(): Promise<TestMarket> {
   const network = await startTestNetwork(0);
   const children: SkyNetChild[] = [];
+  let funding: Promise<void> = Promise.resolve();
   const call = async (method: string, params: readonly unknown[]): Promise<unknown> => {
     const answer = await fetch(network.rpcUrl, {
       method: "POST",
@@ -57,7 +58,8 @@ export async function startTestMarket(): Promise<TestMarket> {
       const passphraseFile = path.join(home, "passphrase");
       await fs.writeFile(passphraseFile, "market test\n");
       const address = await createKeystore(keystore, privateKey, "market test", 1024);
-      if (funded) await fundAccount(network.rpcUrl, address);
+      // one after the other: all money comes from one account, whose nonces would collide
+      if (funded) await (funding = funding.then(() => fundAccount(network.rpcUrl, address)));
       const chain = await createChain({ rpcUrl: network.rpcUrl, privateKey: toHex(privateKey) });
       const env = { SKYNET_RPC: network.rpcUrl, SKYNET_RELAY: network.relay, SKYNET_HOME: home, NO_COLOR: "1" };
       const wallet = ["--keystore", keystore, "--passphrase-file", passphraseFile];
