@@ -1,17 +1,17 @@
 import { cidOf, concatBytes, encode, equalBytes, sha256, SkyNetError, toHex } from "@skynet/protocol";
-import { createAssembly } from "./assembly.ts";
-import { parseBlockAnswer, parseBlockRequest } from "./block-messages.ts";
-import { createDrops, type Drops } from "./drops.ts";
-import { sealEnvelope } from "./envelope.ts";
-import { unwrapKey, wrapKey } from "./group-key.ts";
-import { createIdentity } from "./identity.ts";
-import { createInbox } from "./inbox.ts";
-import { silent } from "./log.ts";
+import { createAssembly } from "./bulk/assembly.ts";
+import { parseBlockAnswer, parseBlockRequest } from "./bulk/block-messages.ts";
+import { createDrops, type Drops } from "./host/drops.ts";
+import { sealEnvelope } from "./messages/envelope.ts";
+import { unwrapKey, wrapKey } from "./identity/group-key.ts";
+import { createIdentity } from "./identity/identity.ts";
+import { createInbox } from "./messages/inbox.ts";
+import { silent } from "./host/log.ts";
 import { createRandom, mutate } from "./mutate.ts";
-import { parsePresence } from "./presence.ts";
-import { checkReceipt, signReceipt } from "./receipt.ts";
-import { chunkHeader, encodeAnswer, encodeOffer, parseAnswer, parseChunk, parseOffer } from "./update-messages.ts";
-import { contentTopicOf, encodeWakuMessage, wakuMessageHash } from "./waku-message.ts";
+import { parsePresence } from "./discovery/presence.ts";
+import { checkReceipt, signReceipt } from "./bulk/receipt.ts";
+import { chunkHeader, encodeAnswer, encodeOffer, parseAnswer, parseChunk, parseOffer } from "./bulk/update-messages.ts";
+import { contentTopicOf, encodeWakuMessage, wakuMessageHash } from "./messages/waku-message.ts";
 
 interface FuzzOptions {
   readonly count: number;

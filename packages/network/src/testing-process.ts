@@ -1,9 +1,9 @@
 // A node in a process of its own, driven by processes.test.ts over the IPC channel. Arguments: role, number, relay.
 import { fromHex } from "@skynet/protocol";
-import { createHost } from "./host.ts";
-import { receiveUpdates } from "./receive-updates.ts";
+import { createHost } from "./host/host.ts";
+import { receiveUpdates } from "./bulk/receive-updates.ts";
 import { reasonOf, NetworkError } from "./errors.ts";
-import { sendUpdate } from "./send-update.ts";
+import { sendUpdate } from "./bulk/send-update.ts";
 import { identityOf } from "./testing.ts";
 
 const [role, number, relay] = process.argv.slice(2) as [string, string, string | undefined];

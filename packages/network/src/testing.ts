@@ -1,6 +1,6 @@
 // Set-up shared by the tests of this package; not part of its public face.
-import { createHost, type Host, type HostOptions } from "./host.ts";
-import { createIdentity } from "./identity.ts";
+import { createHost, type Host, type HostOptions } from "./host/host.ts";
+import { createIdentity } from "./identity/identity.ts";
 
 export const identityOf = (n: number) => createIdentity(new Uint8Array(32).fill(n));
 

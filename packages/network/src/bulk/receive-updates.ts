@@ -1,0 +1,183 @@
+import { sha256, toHex, type Hex } from "@skynet/protocol";
+import { createAssembly, type Assembly } from "./assembly.ts";
+import { deadlineSignal } from "../timing/delay.ts";
+import { untilAborted } from "../timing/until-aborted.ts";
+import { NetworkError, reasonOf } from "../errors.ts";
+import type { FramedStream } from "../host/framed-stream.ts";
+import type { Host } from "../host/host.ts";
+import { signReceipt, type UpdateId } from "./receipt.ts";
+import {
+  encodeAnswer,
+  MAX_CHUNK_FRAME_BYTES,
+  MAX_CONTROL_BYTES,
+  parseChunk,
+  parseOffer,
+  UPDATE_PROTOCOL,
+  type Answer,
+} from "./update-messages.ts";
+
+/** What an update is about, before its content arrives. */
+export interface UpdateHeader extends UpdateId {
+  /** Bytes. */
+  readonly size: number;
+  /** SHA-256 of the content. */
+  readonly hash: Hex;
+}
+
+export type UpdateVerdict = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+
+export interface ReceiveUpdatesOptions {
+  /** Whether this peer may send this update now; asked before anything is stored. */
+  readonly admit: (peerAddress: Hex, header: UpdateHeader) => boolean;
+  /** Largest update. */
+  readonly maxBytes: number;
+  /**
+   * Verifies and keeps the content, whose hash is right already. The receipt is signed only after `ok`. Called again
+   * for the same content when the sender repeats an update that was not accepted, or long after it was.
+   */
+  readonly onUpdate: (header: UpdateHeader, from: Hex, bytes: Uint8Array) => UpdateVerdict | Promise<UpdateVerdict>;
+  /** Unfinished updates are kept this long for a sender that comes back, milliseconds (600,000). */
+  readonly keepMs?: number;
+  /** Most bytes of unfinished updates (8 x maxBytes); the oldest make room. */
+  readonly maxHeldBytes?: number;
+  /** Longest silence of a sender, milliseconds (20,000). */
+  readonly stallMs?: number;
+}
+
+/** One update of one sender: still arriving, being verified, or done. */
+interface Transfer {
+  readonly assembly: Assembly;
+  touchedMs: number;
+  verdict: Promise<Answer> | undefined;
+}
+
+const VERIFYING_EVERY_MS = 3000;
+const MAX_RECEIPTS = 1024;
+const MAX_TRANSFERS = 256;
+
+/**
+ * Receives updates from admitted peers, resumes interrupted ones, and answers with a signed receipt once `onUpdate`
+ * has accepted the content. Others are refused and counted.
+ * @returns function that stops receiving
+ */
+export async function receiveUpdates(host: Host, options: ReceiveUpdatesOptions): Promise<() => Promise<void>> {
+  const { admit, maxBytes, stallMs = 20_000 } = options;
+  const transfers = createTransfers(host, options);
+  const receipts = new Map<string, Uint8Array>();
+
+  const conclude = async (key: string, from: Hex, transfer: Transfer): Promise<Answer> => {
+    const header = headerOf(transfer.assembly);
+    const verdict = await options.onUpdate(header, from, await transfer.assembly.content());
+    if (!verdict.ok) return { t: "rejected", reason: verdict.reason };
+    const receipt = signReceipt({ ...header, sender: from }, host.identity);
+    if (receipts.size >= MAX_RECEIPTS) receipts.delete(receipts.keys().next().value!);
+    receipts.set(key, receipt);
+    transfers.delete(key);
+    return { t: "receipt", receipt };
+  };
+  const verdictOf = (key: string, from: Hex, transfer: Transfer): Promise<Answer> => {
+    transfer.verdict ??= conclude(key, from, transfer)
+      .catch((error: unknown): Answer => {
+        host.drops.count("handlerError");
+        host.log.warn({ from, error: reasonOf(error) }, "an update could not be verified");
+        return { t: "rejected", reason: `not verified: ${reasonOf(error)}` };
+      })
+      .finally(() => (transfer.verdict = undefined));
+    return transfer.verdict;
+  };
+  const receiveChunks = async (stream: FramedStream, { assembly }: Transfer): Promise<void> => {
+    while (!assembly.complete) {
+      const frame = await readWithin(stream, MAX_CHUNK_FRAME_BYTES, stallMs, host.signal);
+      const { index, chunk } = parseChunk(frame);
+      await assembly.add(index, chunk);
+      transfers.makeRoom();
+    }
+  };
+  return host.serve(UPDATE_PROTOCOL, async (stream, from) => {
+    const offer = parseOffer(await readWithin(stream, MAX_CONTROL_BYTES, stallMs, host.signal));
+    const assembly = createAssembly(offer);
+    const header = headerOf(assembly);
+    const tooLarge = offer.size > maxBytes;
+    if (tooLarge || !admit(from, header)) {
+      host.drops.count("refusedUpdate");
+      const reason = tooLarge ? `at most ${maxBytes} bytes are accepted` : "not assigned, or not now";
+      return stream.write(encodeAnswer({ t: "refused", reason }));
+    }
+    const key = await keyOf(from, offer.chunks, header);
+    const receipt = receipts.get(key);
+    if (receipt !== undefined) return stream.write(encodeAnswer({ t: "receipt", receipt }));
+    const transfer = transfers.resume(key, assembly);
+    await stream.write(encodeAnswer({ t: "have", have: transfer.assembly.have() }));
+    await receiveChunks(stream, transfer);
+    await stream.write(encodeAnswer(await whileVerifying(stream, verdictOf(key, from, transfer))));
+  });
+}
+
+function headerOf({ offer: { job, round, kind, size, hash } }: Assembly): UpdateHeader {
+  return { job, round, kind, size, hash: toHex(hash) };
+}
+
+/** The chunk hashes are part of the key: an offer with wrong ones must not block the right one. */
+async function keyOf(from: Hex, chunks: Uint8Array, header: UpdateHeader): Promise<string> {
+  const { job, round, kind, size, hash } = header;
+  return [from, job, round, kind, size, hash, toHex(await sha256(chunks))].join(" ");
+}
+
+function createTransfers(
+  host: Host,
+  { maxBytes, keepMs = 600_000, maxHeldBytes = 8 * maxBytes }: ReceiveUpdatesOptions,
+) {
+  const transfers = new Map<string, Transfer>();
+  const idle = () => [...transfers].filter(([, { verdict }]) => verdict === undefined);
+  return {
+    delete: (key: string) => transfers.delete(key),
+    resume(key: string, assembly: Assembly): Transfer {
+      const nowMs = host.clock();
+      for (const [old, { touchedMs }] of idle()) if (nowMs - touchedMs > keepMs) transfers.delete(old);
+      const transfer = transfers.get(key) ?? { assembly, touchedMs: nowMs, verdict: undefined };
+      transfer.touchedMs = nowMs;
+      transfers.delete(key);
+      if (transfers.size >= MAX_TRANSFERS) transfers.delete(idle()[0]?.[0] ?? key);
+      transfers.set(key, transfer);
+      return transfer;
+    },
+    /** Forgets the unfinished updates that were touched longest ago; their senders start again. */
+    makeRoom(): void {
+      let held = transfers.values().reduce((sum, { assembly }) => sum + assembly.heldBytes, 0);
+      for (const [key, { assembly }] of idle().slice(0, -1)) {
+        if (held <= maxHeldBytes) return;
+        held -= assembly.heldBytes;
+        transfers.delete(key);
+      }
+    },
+  };
+}
+
+/** Next frame of a peer that must not stay silent. @throws NetworkError `Stalled`, `Unreachable`, `Malformed` */
+export async function readWithin(
+  stream: FramedStream,
+  maxBytes: number,
+  stallMs: number,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const stalled = () => new NetworkError("Stalled", `the peer sent nothing for ${stallMs / 1000} s`);
+  const deadline = deadlineSignal(stallMs, stalled, signal);
+  try {
+    const frame = await untilAborted(stream.read(maxBytes), deadline.signal);
+    if (frame === undefined) throw new NetworkError("Unreachable", "the peer closed the stream");
+    return frame;
+  } finally {
+    deadline.clear();
+  }
+}
+
+/** Tells the sender every few seconds that its update is being verified. */
+async function whileVerifying(stream: FramedStream, verdict: Promise<Answer>): Promise<Answer> {
+  const tell = () => void stream.write(encodeAnswer({ t: "verifying" })).catch(() => undefined);
+  const timer = setInterval(tell, VERIFYING_EVERY_MS);
+  try {
+    return await verdict;
+  } finally {
+    clearInterval(timer);
+  }
+}

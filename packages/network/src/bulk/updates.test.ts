@@ -1,0 +1,171 @@
+import { cidOf, concatBytes, encode, sha256, toHex, type Hex } from "@skynet/protocol";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { frame } from "../host/framed-stream.ts";
+import type { Host } from "../host/host.ts";
+import { signReceipt, verifyReceipt } from "./receipt.ts";
+import { receiveUpdates, type ReceiveUpdatesOptions, type UpdateHeader } from "./receive-updates.ts";
+import { sendUpdate } from "./send-update.ts";
+import { startNetwork, type TestNetwork } from "../testing.ts";
+import {
+  CHUNK_BYTES,
+  chunkHeader,
+  chunkOf,
+  encodeOffer,
+  parseAnswer,
+  parseOffer,
+  UPDATE_PROTOCOL,
+} from "./update-messages.ts";
+
+let network: TestNetwork;
+let alice: Host;
+let bob: Host;
+beforeEach(async () => {
+  network = await startNetwork();
+  [alice, bob] = (await Promise.all([network.node(1), network.node(2)])) as [Host, Host];
+  await alice.connect(bob.identity.address);
+});
+afterEach(() => network.stop());
+
+const id = { job: "0x0a", round: 2, kind: "weights" };
+const content = Uint8Array.from({ length: 3 * CHUNK_BYTES + 12_345 }, (_, i) => (i * 31) ^ (i >> 8));
+const send = (options: Partial<Parameters<typeof sendUpdate>[4]> = {}, bytes = content, from = alice) =>
+  sendUpdate(from, bob.identity.address, id, bytes, { deadlineMs: Date.now() + 20_000, ...options });
+
+const admit = (peer: Hex) => peer === alice.identity.address;
+
+function receive(options: Partial<ReceiveUpdatesOptions> = {}) {
+  const onUpdate = vi.fn<(header: UpdateHeader, from: Hex, bytes: Uint8Array) => { ok: true }>(() => ({ ok: true }));
+  return { onUpdate, serving: receiveUpdates(bob, { admit, maxBytes: 2 ** 24, onUpdate, ...options }) };
+}
+
+async function offerFrame(): Promise<Uint8Array> {
+  const chunks = await Promise.all([0, 1, 2, 3].map((index) => sha256(chunkOf(content, index))));
+  return encodeOffer({ ...id, size: content.length, hash: await sha256(content), chunks: concatBytes(...chunks) });
+}
+
+test("an update arrives whole and is confirmed by a signed receipt", async () => {
+  const { onUpdate } = receive();
+  const progress: number[] = [];
+  const { receipt, receiptBytes } = await send({ onProgress: ({ sentBytes }) => progress.push(sentBytes) });
+  const hash = toHex(await sha256(content));
+  const expected = { ...id, hash, sender: alice.identity.address, receiver: bob.identity.address };
+  expect(receipt).toEqual(expected);
+  expect(verifyReceipt(receiptBytes)).toEqual(expected);
+  expect(onUpdate).toHaveBeenCalledOnce();
+  const [header, from, bytes] = onUpdate.mock.calls[0]!;
+  expect(header).toEqual({ ...id, size: content.length, hash });
+  expect(from).toBe(alice.identity.address);
+  expect(Buffer.compare(bytes, content)).toBe(0);
+  expect(progress.at(-1)).toBe(content.length);
+  const again = await send();
+  expect(again.receiptBytes).toEqual(receiptBytes);
+  expect(onUpdate).toHaveBeenCalledOnce();
+});
+
+test("a peer that is not admitted is refused and counted, and nothing reaches the application", async () => {
+  const { onUpdate } = receive();
+  const eve = await network.node(3);
+  const delivery = send({ deadlineMs: Date.now() + 1200 }, content, eve);
+  await expect(delivery).rejects.toMatchObject({ code: "NotDelivered", cause: { code: "Refused" } });
+  expect(bob.traffic().dropped.refusedUpdate).toBeGreaterThan(0);
+  expect(bob.traffic().protocols[UPDATE_PROTOCOL]!.receivedBytes).toBeLessThan(5000);
+  expect(onUpdate).not.toHaveBeenCalled();
+});
+
+test("an update above the limit is refused before it is sent", async () => {
+  receive({ maxBytes: 1000 });
+  const delivery = send({ deadlineMs: Date.now() + 1200 });
+  await expect(delivery).rejects.toMatchObject({ code: "NotDelivered", cause: { code: "Refused" } });
+  expect(bob.traffic().protocols[UPDATE_PROTOCOL]!.receivedBytes).toBeLessThan(5000);
+});
+
+test("an interrupted update goes on where it stopped", async () => {
+  const { onUpdate, serving } = receive();
+  await serving;
+  const stream = await alice.openStream(bob.identity.address, UPDATE_PROTOCOL);
+  const framed = frame(stream);
+  await framed.write(await offerFrame());
+  expect(parseAnswer((await framed.read(1000))!)).toEqual({ t: "have", have: Uint8Array.of(0) });
+  for (const index of [0, 2]) await framed.write(chunkHeader(index), chunkOf(content, index));
+  await expect
+    .poll(() => bob.traffic().protocols[UPDATE_PROTOCOL]?.receivedBytes ?? 0)
+    .toBeGreaterThan(2 * CHUNK_BYTES);
+  stream.abort(new Error("the line went down"));
+  const beforeBytes = bob.traffic().protocols[UPDATE_PROTOCOL]!.receivedBytes;
+  await send();
+  const resumedBytes = bob.traffic().protocols[UPDATE_PROTOCOL]!.receivedBytes - beforeBytes;
+  expect(resumedBytes).toBeLessThan(CHUNK_BYTES + 20_000);
+  expect(Buffer.compare(onUpdate.mock.calls[0]![2], content)).toBe(0);
+});
+
+test("an update that the receiver finds wrong is repeated until the deadline, and accepted if it changes its mind", async () => {
+  let answers = 0;
+  receive({ onUpdate: () => (++answers < 3 ? { ok: false, reason: "the round is not open" } : { ok: true }) });
+  await send();
+  expect(answers).toBe(3);
+  expect(bob.traffic().protocols[UPDATE_PROTOCOL]!.receivedBytes).toBeLessThan(content.length + 5000);
+  const other = Uint8Array.of(1, 2, 3);
+  answers = -1000;
+  const rejected = {
+    code: "NotDelivered",
+    cause: { code: "Rejected" },
+    message: expect.stringContaining("not open") as string,
+  };
+  await expect(send({ deadlineMs: Date.now() + 1200 }, other)).rejects.toMatchObject(rejected);
+});
+
+test("a receiver that fails to verify answers so, and the failure is counted", async () => {
+  receive({
+    onUpdate: () => {
+      throw new Error("out of memory");
+    },
+  });
+  const delivery = send({ deadlineMs: Date.now() + 1200 }, Uint8Array.of(1));
+  await expect(delivery).rejects.toMatchObject({ cause: { code: "Rejected" } });
+  expect(bob.traffic().dropped.handlerError).toBeGreaterThan(0);
+});
+
+test("forged receipts, and receipts for other content, are not believed", async () => {
+  const eve = await network.node(3);
+  for (const [signer, hash] of [
+    [eve, await sha256(content)],
+    [bob, await sha256(Uint8Array.of(1))],
+  ] as const) {
+    const receipt = signReceipt({ ...id, hash: toHex(hash), sender: alice.identity.address }, signer.identity);
+    const end = await bob.serve(UPDATE_PROTOCOL, async (stream) => {
+      parseOffer((await stream.read(65_536))!);
+      await stream.write(encode({ t: "receipt", receipt }));
+    });
+    const delivery = send({ deadlineMs: Date.now() + 1200 });
+    await expect(delivery).rejects.toMatchObject({ code: "NotDelivered", cause: { code: "BadReceipt" } });
+    await end();
+  }
+});
+
+test("the deadline ends the attempts: receiver unknown, silent, or already too late", async () => {
+  const nobody = sendUpdate(alice, `0x${"12".repeat(20)}`, id, content, { deadlineMs: Date.now() + 200 });
+  await expect(nobody).rejects.toMatchObject({ code: "NotDelivered" });
+  await bob.serve(UPDATE_PROTOCOL, async (stream) => void (await stream.read(65_536), await stream.read(1)));
+  const silent = send({ deadlineMs: Date.now() + 1200, stallMs: 100 });
+  await expect(silent).rejects.toMatchObject({ code: "NotDelivered", cause: { code: "Stalled" } });
+  await expect(send({ deadlineMs: Date.now() - 1 })).rejects.toMatchObject({ code: "NotDelivered" });
+  await expect(send({ signal: AbortSignal.abort(new Error("cancelled")) })).rejects.toThrow("cancelled");
+});
+
+test("a receiver that starts late still gets the update", async () => {
+  const delivery = send();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  receive();
+  expect((await delivery).receipt.receiver).toBe(bob.identity.address);
+});
+
+test("what cannot be an update is refused at once", async () => {
+  const bad = { code: "BadOption" };
+  await expect(send({}, new Uint8Array())).rejects.toMatchObject(bad);
+  const options = { deadlineMs: Date.now() + 1000 };
+  const to = bob.identity.address;
+  await expect(sendUpdate(alice, to, { ...id, round: -1 }, content, options)).rejects.toMatchObject(bad);
+  await expect(sendUpdate(alice, to, { ...id, job: await cidOf(content) }, content, options)).rejects.toMatchObject(
+    bad,
+  );
+});

@@ -1,0 +1,136 @@
+import type { Hex } from "@skynet/protocol";
+import { deadlineSignal } from "../timing/delay.ts";
+import type { Drops } from "../host/drops.ts";
+import { NetworkError } from "../errors.ts";
+import type { RelayMessage } from "../messages/inbox.ts";
+import { parsePresence, type Presence } from "./presence.ts";
+import { untilAborted } from "../timing/until-aborted.ts";
+
+/** A node that was heard of. */
+export interface DirectoryEntry extends Presence {
+  readonly address: Hex;
+  /** When its last accepted presence arrived, milliseconds since the epoch. */
+  readonly heardMs: number;
+}
+
+/** Addresses of nodes, learned from their signed presence messages. */
+export interface Directory {
+  get(address: Hex): DirectoryEntry | undefined;
+  entries(): DirectoryEntry[];
+  /**
+   * Waits until the node is known. An address that was asked for is kept when others must make room.
+   * @throws NetworkError `Unreachable` after `timeoutMs` (default 10 s)
+   */
+  find(
+    address: Hex,
+    options?: { signal?: AbortSignal | undefined; timeoutMs?: number | undefined },
+  ): Promise<DirectoryEntry>;
+}
+
+export interface DirectoryOptions {
+  readonly clock: () => number;
+  readonly drops: Drops;
+  /** Called when a node is heard for the first time. */
+  readonly onNew?: (entry: DirectoryEntry) => void;
+  /** Most nodes to remember (4096); the one that was silent for longest makes room. */
+  readonly maxEntries?: number;
+  /** Most unknown nodes to accept per second (64), so that made-up identities cannot wash out the others. */
+  readonly newPerSecond?: number;
+}
+
+const MAX_WANTED = 1024;
+/** A node may change its presence this often. */
+const MIN_INTERVAL_MS = 100;
+
+/** A bucket of `perSecond` tokens that refills evenly. */
+function tokenBucket(perSecond: number, clock: () => number): () => boolean {
+  let tokens = perSecond;
+  let lastMs = clock();
+  return () => {
+    const nowMs = clock();
+    tokens = Math.min(perSecond, tokens + ((nowMs - lastMs) / 1000) * perSecond);
+    lastMs = nowMs;
+    if (tokens < 1) return false;
+    tokens -= 1;
+    return true;
+  };
+}
+
+/** Calls of `find` that wait for a node. */
+function createWaiters() {
+  const waiting = new Map<Hex, Set<(entry: DirectoryEntry) => void>>();
+  return {
+    arrived(entry: DirectoryEntry): void {
+      for (const resolve of waiting.get(entry.address) ?? []) resolve(entry);
+      waiting.delete(entry.address);
+    },
+    async waitFor(address: Hex, signal: AbortSignal): Promise<DirectoryEntry> {
+      const { promise, resolve } = Promise.withResolvers<DirectoryEntry>();
+      const waiters = waiting.get(address) ?? new Set();
+      waiting.set(address, waiters.add(resolve));
+      try {
+        return await untilAborted(promise, signal);
+      } finally {
+        waiters.delete(resolve);
+        if (waiters.size === 0 && waiting.get(address) === waiters) waiting.delete(address);
+      }
+    },
+  };
+}
+
+/** @returns the directory and the handler of presence messages that fills it */
+export function createDirectory(options: DirectoryOptions): Directory & { hear(message: RelayMessage): void } {
+  const { clock, drops, onNew, maxEntries = 4096, newPerSecond = 64 } = options;
+  const known = new Map<Hex, DirectoryEntry>(); // the longest silent first
+  const wanted = new Set<Hex>();
+  const waiting = createWaiters();
+  const mayAdd = tokenBucket(newPerSecond, clock);
+
+  const makeRoom = () => {
+    if (known.size < maxEntries) return;
+    const oldest = known.keys().find((address) => !wanted.has(address)) ?? known.keys().next().value!;
+    known.delete(oldest);
+  };
+  const want = (address: Hex) => {
+    wanted.delete(address);
+    if (wanted.size >= MAX_WANTED) wanted.delete(wanted.values().next().value!);
+    wanted.add(address);
+  };
+  const hear = ({ from, body }: RelayMessage) => {
+    const before = known.get(from);
+    const limited = before === undefined ? !wanted.has(from) && !mayAdd() : clock() - before.heardMs < MIN_INTERVAL_MS;
+    if (limited) return drops.count("rateLimited");
+    let presence: Presence;
+    try {
+      presence = parsePresence(body, from);
+    } catch (error) {
+      if (error instanceof NetworkError) return drops.count("undecodable");
+      throw error;
+    }
+    const entry = { ...presence, address: from, heardMs: clock() };
+    if (!known.delete(from)) makeRoom();
+    known.set(from, entry);
+    waiting.arrived(entry);
+    if (before === undefined) onNew?.(entry);
+  };
+  return {
+    hear,
+    get: (address) => known.get(address),
+    entries: () => [...known.values()],
+    async find(address, { signal, timeoutMs = 10_000 } = {}) {
+      want(address);
+      const entry = known.get(address);
+      if (entry !== undefined) return entry;
+      const unknown = () =>
+        new NetworkError("Unreachable", `no presence of ${address} was heard in ${timeoutMs / 1000} s`, {
+          hint: "the node is offline, or it does not share a relay with us",
+        });
+      const deadline = deadlineSignal(timeoutMs, unknown, signal);
+      try {
+        return await waiting.waitFor(address, deadline.signal);
+      } finally {
+        deadline.clear();
+      }
+    },
+  };
+}

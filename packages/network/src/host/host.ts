@@ -1,0 +1,188 @@
+import type { GossipsubMessage } from "@libp2p/gossipsub";
+import type { Connection, Stream } from "@libp2p/interface";
+import type { Hex } from "@skynet/protocol";
+import { announcePresence, PRESENCE_TOPIC } from "../discovery/announce.ts";
+import { createBlockClient, type BlockClient } from "../bulk/block-client.ts";
+import { connect, openStream, remoteAddress, type ConnectOptions } from "./connect.ts";
+import type { RandomNumber } from "../timing/delay.ts";
+import { createDirectory, type Directory } from "../discovery/directory.ts";
+import { createDrops, type Drops } from "./drops.ts";
+import { sealEnvelope, type OutgoingMessage } from "../messages/envelope.ts";
+import { NetworkError } from "../errors.ts";
+import { systemRandom, type RandomBytes } from "../identity/group-key.ts";
+import type { Identity } from "../identity/identity.ts";
+import { createInbox, type RelayHandler, type SubscribeOptions } from "../messages/inbox.ts";
+import { checkMultiaddrs, keepDialling } from "./keep-dialling.ts";
+import { createNode, type Node } from "./libp2p-node.ts";
+import { silent, type Log } from "./log.ts";
+import { watchMesh } from "./mesh.ts";
+import { serve, type StreamHandler } from "./serve.ts";
+import { createTrafficMeter, type Traffic } from "./traffic.ts";
+import {
+  CLUSTER_ID,
+  contentTopicOf,
+  decodeWakuMessage,
+  encodeWakuMessage,
+  pubsubTopicOf,
+} from "../messages/waku-message.ts";
+
+export interface HostOptions {
+  readonly identity: Identity;
+  /** Multiaddrs to listen on. Default: a free port of the loopback interface. Empty: only dial. */
+  readonly listen?: readonly string[];
+  /** Multiaddrs of relays; dialled at once and again whenever the connection is lost. */
+  readonly relays?: readonly string[];
+  /** Default: SkyNet's cluster, 1729. */
+  readonly clusterId?: number;
+  readonly shard?: number;
+  /** This node is a relay: it forwards to all its neighbours. */
+  readonly relayService?: boolean;
+  /** What this node says that it does: "worker", "requester", "relay". */
+  readonly role?: string;
+  /** How often the presence is announced, milliseconds (10,000). */
+  readonly presenceIntervalMs?: number;
+  readonly log?: Log;
+  /** Stops the host. */
+  readonly signal?: AbortSignal;
+  /** Milliseconds since the epoch. */
+  readonly clock?: () => number;
+  readonly random?: RandomNumber;
+  readonly randomBytes?: RandomBytes;
+}
+
+export interface PublishOptions {
+  /** 32 bytes; encrypts the message for everybody who has the key. */
+  readonly groupKey?: Uint8Array;
+}
+
+/** A node of the network: relay messages, direct streams, addresses, counters. */
+export interface Host {
+  readonly identity: Identity;
+  readonly directory: Directory;
+  readonly drops: Drops;
+  readonly log: Log;
+  readonly clock: () => number;
+  readonly random: RandomNumber;
+  readonly blocks: BlockClient;
+  /** Aborts when the host stops. */
+  readonly signal: AbortSignal;
+  /** Addresses to give to others; each ends in our PeerId. */
+  multiaddrs(): string[];
+  /** Addresses of the nodes with an open connection. */
+  peers(): Hex[];
+  traffic(): Traffic;
+  /**
+   * Signs, encrypts if a group key is given, and relays a message.
+   * @returns how many neighbours it was sent to; 0 means that nobody got it
+   * @throws NetworkError `TooLarge` above 64 KiB, `BadOption`, `Stopped`
+   */
+  publish(topicName: string, message: OutgoingMessage, options?: PublishOptions): Promise<{ recipients: number }>;
+  /** Shows every relayed message as it is on the wire, before any check. @returns function that ends it */
+  tap(listener: (bytes: Uint8Array) => void): () => void;
+  /** Handles messages of a topic. @returns function that ends the subscription */
+  subscribe(topicName: string, handler: RelayHandler, options?: SubscribeOptions): () => void;
+  /** Resolves when a neighbour forwards messages to us and takes ours. @throws the signal's reason */
+  connected(options: { signal: AbortSignal }): Promise<void>;
+  /** @throws NetworkError `Unreachable` */
+  connect(address: Hex, options?: ConnectOptions): Promise<Connection>;
+  /** @throws NetworkError `Unreachable`, `Refused` when the node does not serve the protocol */
+  openStream(address: Hex, protocol: string, options?: ConnectOptions): Promise<Stream>;
+  /** Serves a protocol of direct streams. @returns function that ends it and resets its open streams */
+  serve(protocol: string, handler: StreamHandler): Promise<() => Promise<void>>;
+  /** Closes all connections and timers. */
+  stop(): Promise<void>;
+}
+
+/** Starts a node. @throws NetworkError `PortInUse`, `BadOption` */
+export async function createHost(options: HostOptions): Promise<Host> {
+  const { identity, listen = ["/ip4/127.0.0.1/tcp/0"], relays = [], relayService = false, log = silent } = options;
+  const { clusterId = CLUSTER_ID, shard = 0, clock = Date.now, random = Math.random } = options;
+  checkMultiaddrs([...listen, ...relays]);
+  options.signal?.throwIfAborted();
+  const drops = createDrops();
+  const meter = createTrafficMeter(drops);
+  const inbox = createInbox({ self: identity.address, drops, log });
+  const pubsubTopic = pubsubTopicOf(clusterId, shard);
+  const valid = (bytes: Uint8Array) => isRelayable(bytes, drops);
+  const node = await createNode({ identity, listen, pubsubTopic, relayService, meter, valid });
+  const stopping = new AbortController();
+  const mesh = watchMesh(node, pubsubTopic, stopping.signal);
+  const onNew: { call: () => void } = { call: () => undefined };
+  const directory = createDirectory({ clock, drops, onNew: () => onNew.call() });
+  onRelayed(node, (bytes) => inbox.receive(bytes));
+  const publish = createPublisher(node, pubsubTopic, { ...options, clock }, stopping.signal);
+  inbox.subscribe(PRESENCE_TOPIC, (message) => directory.hear(message));
+  const streams: Pick<Host, "connect" | "openStream" | "serve"> = {
+    connect: (address, connectOptions) => connect(node, directory, address, connectOptions),
+    openStream: (address, protocol, connectOptions) => openStream(node, directory, address, protocol, connectOptions),
+    serve: (protocol, handler) => serve(node, protocol, handler, drops, log),
+  };
+  const blocks = createBlockClient({ openStream: streams.openStream, signal: stopping.signal });
+  const host: Host = {
+    identity,
+    directory,
+    drops,
+    log,
+    clock,
+    random,
+    blocks,
+    publish,
+    ...streams,
+    signal: stopping.signal,
+    multiaddrs: () => node.getMultiaddrs().map(String),
+    peers: () => [...new Set(node.getConnections().flatMap((connection) => remoteAddress(connection) ?? []))],
+    traffic: () => meter.snapshot(),
+    tap: (listener) => onRelayed(node, listener),
+    subscribe: inbox.subscribe,
+    connected: mesh.connected,
+    stop: () => stop(node, stopping),
+  };
+  onNew.call = announcePresence(host, node, options);
+  for (const address of relays) void keepDialling({ node, address, random, log, signal: stopping.signal });
+  options.signal?.addEventListener("abort", () => void host.stop(), { once: true, signal: stopping.signal });
+  return host;
+}
+
+function onRelayed(node: Node, listener: (bytes: Uint8Array) => void): () => void {
+  const { pubsub } = node.services;
+  const hear = ({ detail }: CustomEvent<GossipsubMessage>) => listener(detail.msg.data);
+  pubsub.addEventListener("gossipsub:message", hear);
+  return () => pubsub.removeEventListener("gossipsub:message", hear);
+}
+
+/** What a relay forwards: bytes that are one of our messages and not too large. The rest is dropped here. */
+function isRelayable(bytes: Uint8Array, drops: Drops): boolean {
+  try {
+    decodeWakuMessage(bytes);
+    return true;
+  } catch (error) {
+    drops.count(error instanceof NetworkError && error.code === "TooLarge" ? "oversized" : "undecodable");
+    return false;
+  }
+}
+
+function createPublisher(
+  node: Node,
+  pubsubTopic: string,
+  options: HostOptions & { clock: () => number },
+  signal: AbortSignal,
+): Host["publish"] {
+  // Starts at the clock, so that numbers grow across restarts.
+  let seq = options.clock();
+  return async (topicName, message, { groupKey } = {}) => {
+    if (signal.aborted) throw new NetworkError("Stopped", "the node was stopped");
+    const { identity, clock, randomBytes: random = systemRandom } = options;
+    const contentTopic = contentTopicOf(topicName);
+    seq += 1;
+    const payload = sealEnvelope(message, { identity, contentTopic, seq, groupKey, random });
+    const timestamp = BigInt(clock()) * 1_000_000n;
+    const bytes = encodeWakuMessage({ payload, contentTopic, timestamp, ephemeral: true });
+    const { recipients } = await node.services.pubsub.publish(pubsubTopic, bytes);
+    return { recipients: recipients.length };
+  };
+}
+
+async function stop(node: Node, stopping: AbortController): Promise<void> {
+  stopping.abort(new NetworkError("Stopped", "the node was stopped"));
+  await node.stop();
+}

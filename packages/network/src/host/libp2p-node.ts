@@ -1,0 +1,104 @@
+import { gossipsub, StrictNoSign, TopicValidatorResult, type GossipSub } from "@libp2p/gossipsub";
+import { identify, type Identify } from "@libp2p/identify";
+import type { Libp2p } from "@libp2p/interface";
+import { ping, type Ping } from "@libp2p/ping";
+import { yamux } from "@libp2p/yamux";
+import { encrypters, transports } from "#platform";
+import { createLibp2p } from "libp2p";
+import { NetworkError, reasonOf } from "../errors.ts";
+import type { Identity } from "../identity/identity.ts";
+import type { TrafficMeter } from "./traffic.ts";
+import { wakuMessageHash } from "../messages/waku-message.ts";
+
+const MIB = 1024 * 1024;
+
+/** libp2p's id of Waku relay: gossipsub under another name (11/WAKU2-RELAY). */
+export const RELAY_PROTOCOL = "/vac/waku/relay/2.0.0";
+
+// eslint-disable-next-line typescript/consistent-type-definitions -- libp2p wants a type with an index signature
+type Services = { identify: Identify; ping: Ping; pubsub: GossipSub };
+export type Node = Libp2p<Services>;
+
+interface NodeOptions {
+  readonly identity: Identity;
+  readonly listen: readonly string[];
+  readonly pubsubTopic: string;
+  readonly relayService: boolean;
+  readonly meter: TrafficMeter;
+  /** Whether a relayed message has a form that may be forwarded. */
+  readonly valid: (bytes: Uint8Array) => boolean;
+}
+
+/**
+ * A relay is the only neighbour of many nodes, so it forwards to all of them at once; a node keeps the usual mesh.
+ * Scores ignore that many peers share an address (one machine, one NAT) and forgive slow answers.
+ */
+function pubsubOptions({ pubsubTopic, relayService }: NodeOptions) {
+  return {
+    globalSignaturePolicy: StrictNoSign as typeof StrictNoSign,
+    fallbackToFloodsub: false,
+    floodPublish: true,
+    allowPublishToZeroTopicPeers: true,
+    ignoreDuplicatePublishError: true,
+    emitSelf: false,
+    allowedTopics: [pubsubTopic],
+    gossipsubIWantFollowupMs: 10_000,
+    scoreParams: { IPColocationFactorWeight: 0, behaviourPenaltyThreshold: 20 },
+    maxInboundDataLength: 2 * MIB,
+    ...(relayService ? { D: 128, Dlo: 64, Dhi: 512, Dscore: 8, Dout: 4 } : {}),
+    msgIdFn: ({ topic, data }: { topic: string; data: Uint8Array }) => wakuMessageHash(topic, data),
+  };
+}
+
+/** libp2p over TCP, Noise and yamux with Waku relay as pubsub. @throws NetworkError `PortInUse`, `BadOption` */
+export async function createNode(options: NodeOptions): Promise<Node> {
+  const createPubsub = gossipsub(pubsubOptions(options));
+  try {
+    const node = await createLibp2p<Services>({
+      privateKey: options.identity.libp2pKey,
+      addresses: { listen: [...options.listen] },
+      transports: transports(),
+      connectionEncrypters: encrypters(),
+      // A window above the read buffer's limit would reset slow streams.
+      streamMuxers: [
+        yamux({
+          maxEarlyStreams: 64,
+          streamOptions: { maxStreamWindowSize: 4 * MIB, maxReadBufferLength: 8 * MIB },
+        }),
+      ],
+      connectionGater: { denyDialMultiaddr: () => false },
+      connectionManager: { inboundConnectionThreshold: 100, maxIncomingPendingConnections: 100 },
+      metrics: options.meter.metrics,
+      services: {
+        identify: identify(),
+        ping: ping(),
+        pubsub: (components) => {
+          const pubsub = createPubsub(components);
+          pubsub.protocols = [RELAY_PROTOCOL];
+          return pubsub;
+        },
+      },
+    });
+    const { pubsub } = node.services;
+    pubsub.topicValidators.set(options.pubsubTopic, (_peer, { data }) =>
+      options.valid(data) ? TopicValidatorResult.Accept : TopicValidatorResult.Reject,
+    );
+    pubsub.subscribe(options.pubsubTopic);
+    return node;
+  } catch (cause) {
+    throw listenError(cause, options.listen);
+  }
+}
+
+function listenError(cause: unknown, listen: readonly string[]): NetworkError {
+  const reason = reasonOf(cause);
+  if (reason.includes("EADDRINUSE"))
+    return new NetworkError("PortInUse", `another process listens on ${listen.join(", ")}`, {
+      cause,
+      hint: "choose another port, or port 0 for any free one",
+    });
+  return new NetworkError("BadOption", `the node cannot listen on ${listen.join(", ")}: ${reason}`, {
+    cause,
+    hint: "listen addresses look like /ip4/127.0.0.1/tcp/0",
+  });
+}

@@ -1,0 +1,42 @@
+import type { Hex } from "@skynet/protocol";
+import { remoteAddress } from "./connect.ts";
+import type { Drops } from "./drops.ts";
+import { NetworkError, reasonOf } from "../errors.ts";
+import { frame, type FramedStream } from "./framed-stream.ts";
+import type { Node } from "./libp2p-node.ts";
+import type { Log } from "./log.ts";
+
+/** Handles one inbound stream of an authenticated peer; the stream is closed when it returns and reset if it throws. */
+export type StreamHandler = (stream: FramedStream, from: Hex) => Promise<void>;
+
+/** Serves a protocol. Streams that fail are reset and counted. @returns function that ends it and resets open streams */
+export async function serve(node: Node, protocol: string, handler: StreamHandler, drops: Drops, log: Log) {
+  const open = new Set<FramedStream>();
+  const limits = { maxInboundStreams: 256, maxOutboundStreams: 256 };
+  let ended = false;
+  await node.handle(
+    protocol,
+    async (stream, connection) => {
+      const from = remoteAddress(connection);
+      const framed = frame(stream);
+      open.add(framed);
+      try {
+        if (from === undefined) throw new NetworkError("Refused", "the peer has no secp256k1 key");
+        await handler(framed, from);
+        await framed.close();
+      } catch (error) {
+        if (!ended) drops.count("badStream");
+        log.debug({ protocol, from, error: reasonOf(error) }, "a stream failed");
+        framed.abort(error instanceof Error ? error : new Error(reasonOf(error)));
+      } finally {
+        open.delete(framed);
+      }
+    },
+    limits,
+  );
+  return async () => {
+    ended = true;
+    await node.unhandle(protocol);
+    for (const stream of open) stream.abort(new NetworkError("Stopped", "the protocol is no longer served"));
+  };
+}
