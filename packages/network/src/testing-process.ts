@@ -22,7 +22,7 @@ async function train(): Promise<void> {
   const content = new Uint8Array(1_500_000).fill(Number(number));
   const others = addresses.filter((address) => address !== host.identity.address);
   const id = { job: "0x0a", round: 1, kind: "weights" };
-  const options = { deadlineMs: Date.now() + (role === "worker" ? 30_000 : 1500) };
+  const options = { deadlineMs: Date.now() + (role === "worker" ? 30_000 : 5000) };
   const sent = await Promise.allSettled(others.map((to) => sendUpdate(host, to, id, content, options)));
   say({
     receipts: sent.filter(({ status }) => status === "fulfilled").length,

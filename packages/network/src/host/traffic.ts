@@ -34,6 +34,22 @@ function meter(stream: MessageStream, count: ByteCount): void {
   };
 }
 
+/** What a TCP socket counts itself; TLS takes the bytes from it without passing them through libp2p. */
+interface CountingSocket {
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+}
+
+const socketOf = (connection: object): CountingSocket | undefined => {
+  const socket = "socket" in connection ? (connection.socket as Partial<CountingSocket>) : {};
+  return typeof socket.bytesRead === "number" ? (socket as CountingSocket) : undefined;
+};
+
+const add = (count: ByteCount, { bytesRead, bytesWritten }: CountingSocket): void => {
+  count.receivedBytes += bytesRead;
+  count.sentBytes += bytesWritten;
+};
+
 const nothing = () => undefined;
 
 export function createTrafficMeter(drops: Drops): TrafficMeter {
@@ -41,8 +57,22 @@ export function createTrafficMeter(drops: Drops): TrafficMeter {
   const protocols: Record<string, ByteCount> = {};
   const gauge = { update: nothing, increment: nothing, decrement: nothing, reset: nothing, timer: () => nothing };
   const histogram = { observe: nothing, reset: nothing, timer: () => nothing };
+  const open = new Set<CountingSocket>();
+  const trackConnection = (connection: MessageStream) => {
+    const socket = socketOf(connection);
+    if (socket === undefined) return meter(connection, total);
+    open.add(socket);
+    connection.addEventListener("close", () => {
+      if (open.delete(socket)) add(total, socket);
+    });
+  };
+  const totals = (): ByteCount => {
+    const sum = { ...total };
+    for (const socket of open) add(sum, socket);
+    return sum;
+  };
   const metrics: Metrics = {
-    trackMultiaddrConnection: (connection) => meter(connection, total),
+    trackMultiaddrConnection: trackConnection,
     trackProtocolStream: (stream) => meter(stream, (protocols[stream.protocol] ??= { sentBytes: 0, receivedBytes: 0 })),
     registerMetric: () => gauge,
     registerMetricGroup: () => gauge,
@@ -58,7 +88,7 @@ export function createTrafficMeter(drops: Drops): TrafficMeter {
   return {
     metrics: () => metrics,
     snapshot: () => ({
-      ...total,
+      ...totals(),
       protocols: Object.fromEntries(Object.entries(protocols).map(([name, count]) => [name, { ...count }])),
       dropped: drops.snapshot(),
     }),

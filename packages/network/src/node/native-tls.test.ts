@@ -1,0 +1,61 @@
+import { afterEach, expect, test } from "vitest";
+import type { ConnectionEncrypter } from "@libp2p/interface";
+import { noise } from "@libp2p/noise";
+import { tcp } from "@libp2p/tcp";
+import { tls, type TLSComponents } from "@libp2p/tls";
+import { yamux } from "@libp2p/yamux";
+import { multiaddr } from "@multiformats/multiaddr";
+import { createLibp2p, type Libp2p } from "libp2p";
+import { frame } from "../host/framed-stream.ts";
+import { identityOf } from "../testing.ts";
+import { nativeTls } from "./native-tls.ts";
+
+const nodes: Libp2p[] = [];
+afterEach(async () => void (await Promise.all(nodes.splice(0).map((node) => node.stop()))));
+
+const PROTOCOL = "/echo/1";
+type Encrypter = (components: TLSComponents & Parameters<ReturnType<typeof noise>>[0]) => ConnectionEncrypter;
+
+async function start(n: number, encrypter: Encrypter): Promise<Libp2p> {
+  const node = await createLibp2p({
+    privateKey: identityOf(n).libp2pKey,
+    addresses: { listen: ["/ip4/127.0.0.1/tcp/0"] },
+    transports: [tcp()],
+    connectionEncrypters: [encrypter],
+    streamMuxers: [yamux()],
+    connectionGater: { denyDialMultiaddr: () => false },
+  });
+  await node.handle(PROTOCOL, async (stream) => {
+    const framed = frame(stream);
+    await framed.write((await framed.read(2 ** 21))!);
+    await framed.close();
+  });
+  nodes.push(node);
+  return node;
+}
+
+test.each([
+  ["ours with ours", nativeTls(), nativeTls()],
+  ["ours with @libp2p/tls", nativeTls(), tls()],
+  ["@libp2p/tls with ours", tls(), nativeTls()],
+])("%s: the peers know each other and a megabyte comes back whole", async (_name, dialler, listener) => {
+  const [a, b] = await Promise.all([start(1, dialler), start(2, listener)]);
+  const connection = await a.dial(b.getMultiaddrs());
+  expect(connection.encryption).toBe("/tls/1.0.0");
+  expect(connection.remotePeer.toString()).toBe(identityOf(2).peerId.toString());
+  const stream = frame(await connection.newStream(PROTOCOL));
+  const sent = Uint8Array.from({ length: 2 ** 20 }, (_, i) => i * 31);
+  await stream.write(sent);
+  expect(Buffer.compare((await stream.read(2 ** 21))!, sent)).toBe(0);
+  expect(b.getPeers().map(String)).toEqual([identityOf(1).peerId.toString()]);
+  await connection.close();
+});
+
+test("a node with another key than expected is not talked to, and neither is one without TLS", async () => {
+  const [a, b, c] = await Promise.all([start(1, nativeTls()), start(2, nativeTls()), start(3, noise())]);
+  const place = b.getMultiaddrs()[0]!.toString().split("/p2p/")[0]!;
+  const wrong = multiaddr(`${place}/p2p/${identityOf(4).peerId.toString()}`);
+  await expect(a.dial(wrong)).rejects.toThrow(/peer/i);
+  await expect(a.dial(c.getMultiaddrs())).rejects.toThrow();
+  expect(a.getConnections()).toEqual([]);
+});
