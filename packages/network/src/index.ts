@@ -33,4 +33,17 @@ export { sendUpdate, type DeliveredUpdate, type SendUpdateOptions, type UpdatePr
 export type { StreamHandler } from "./host/serve.ts";
 export type { ByteCount, Traffic } from "./host/traffic.ts";
 export { CHUNK_BYTES, UPDATE_PROTOCOL } from "./bulk/update-messages.ts";
+export type { HistoryRange, HistoryResult } from "./waku/history.ts";
+export { createMemoryMessageStore } from "./waku/memory-message-store.ts";
+export {
+  compareMessages,
+  pageOf,
+  type HistoryPage,
+  type HistoryQuery,
+  type MessageStore,
+  type StoredMessage,
+  type StoreLimits,
+} from "./waku/message-store.ts";
+export type { ServiceRates } from "./waku/services.ts";
+export type { Rate } from "./timing/token-bucket.ts";
 export { CLUSTER_ID, MAX_MESSAGE_BYTES } from "./messages/waku-message.ts";

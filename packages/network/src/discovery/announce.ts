@@ -1,8 +1,8 @@
 import type { RandomNumber } from "../timing/delay.ts";
 import { reasonOf } from "../errors.ts";
 import type { OutgoingMessage } from "../messages/envelope.ts";
-import type { Node } from "../host/libp2p-node.ts";
 import type { Log } from "../host/log.ts";
+import type { Pubsub } from "../host/pubsub.ts";
 import { presenceBody } from "./presence.ts";
 
 /** Name of the topic on which nodes say where they are. */
@@ -26,7 +26,7 @@ const BUNDLE_MS = 500;
  */
 export function announcePresence(
   host: Announcer,
-  node: Node,
+  pubsub: Pick<Pubsub, "onNeighbour">,
   options: { role?: string; presenceIntervalMs?: number },
 ): () => void {
   const { role = "peer", presenceIntervalMs = 10_000 } = options;
@@ -44,14 +44,13 @@ export function announcePresence(
     if (!host.signal.aborted) timer ??= setTimeout(announce, BUNDLE_MS * (0.5 + host.random() / 2));
   };
   const interval = setInterval(announce, presenceIntervalMs);
-  const { pubsub } = node.services;
-  pubsub.addEventListener("subscription-change", soon);
+  const endNeighbours = pubsub.onNeighbour(soon);
   host.signal.addEventListener(
     "abort",
     () => {
       clearInterval(interval);
       clearTimeout(timer);
-      pubsub.removeEventListener("subscription-change", soon);
+      endNeighbours();
     },
     { once: true },
   );

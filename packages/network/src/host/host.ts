@@ -1,4 +1,3 @@
-import type { GossipsubMessage } from "@libp2p/gossipsub";
 import type { Connection, Stream } from "@libp2p/interface";
 import type { Hex } from "@skynet/protocol";
 import { announcePresence, PRESENCE_TOPIC } from "../discovery/announce.ts";
@@ -15,7 +14,7 @@ import { createInbox, type RelayHandler, type SubscribeOptions } from "../messag
 import { checkMultiaddrs, keepDialling } from "./keep-dialling.ts";
 import { createNode, type Node } from "./libp2p-node.ts";
 import { silent, type Log } from "./log.ts";
-import { watchMesh } from "./mesh.ts";
+import { createGossip, type Pubsub } from "./pubsub.ts";
 import { serve, type StreamHandler } from "./serve.ts";
 import { createTrafficMeter, type Traffic } from "./traffic.ts";
 import {
@@ -25,6 +24,9 @@ import {
   encodeWakuMessage,
   pubsubTopicOf,
 } from "../messages/waku-message.ts";
+import { fetchHistory, type HistoryRange, type HistoryResult } from "../waku/history.ts";
+import type { MessageStore } from "../waku/message-store.ts";
+import { serveWaku, type ServiceRates } from "../waku/services.ts";
 
 export interface HostOptions {
   readonly identity: Identity;
@@ -35,8 +37,12 @@ export interface HostOptions {
   /** Default: SkyNet's cluster, 1729. */
   readonly clusterId?: number;
   readonly shard?: number;
-  /** This node is a relay: it forwards to all its neighbours. */
+  /** This node is a relay: it forwards to all its neighbours, and serves Waku's light protocols. */
   readonly relayService?: boolean;
+  /** Where a relay keeps its history. Default: in memory, two hours. The host closes it. */
+  readonly store?: MessageStore;
+  /** How often one peer may use each of a relay's services. */
+  readonly serviceRates?: Partial<ServiceRates>;
   /** What this node says that it does: "worker", "requester", "relay". */
   readonly role?: string;
   /** How often the presence is announced, milliseconds (10,000). */
@@ -53,6 +59,8 @@ export interface HostOptions {
 export interface PublishOptions {
   /** 32 bytes; encrypts the message for everybody who has the key. */
   readonly groupKey?: Uint8Array;
+  /** Relays do not keep it (true). With false, nodes that are offline now find it in the history. */
+  readonly ephemeral?: boolean;
 }
 
 /** A node of the network: relay messages, direct streams, addresses, counters. */
@@ -77,6 +85,12 @@ export interface Host {
    * @throws NetworkError `TooLarge` above 64 KiB, `BadOption`, `Stopped`
    */
   publish(topicName: string, message: OutgoingMessage, options?: PublishOptions): Promise<{ recipients: number }>;
+  /**
+   * Fetches messages that relays kept of a topic, and handles each as if it had just arrived. Publishers choose what is
+   * kept: `ephemeral: false`.
+   * @throws NetworkError `Unreachable` when no connected relay answers, `Refused`, `Stalled`; the signal's reason
+   */
+  history(topicName: string, range: HistoryRange): Promise<HistoryResult>;
   /** Shows every relayed message as it is on the wire, before any check. @returns function that ends it */
   tap(listener: (bytes: Uint8Array) => void): () => void;
   /** Handles messages of a topic. @returns function that ends the subscription */
@@ -106,11 +120,26 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const valid = (bytes: Uint8Array) => isRelayable(bytes, drops);
   const node = await createNode({ identity, listen, pubsubTopic, relayService, meter, valid });
   const stopping = new AbortController();
-  const mesh = watchMesh(node, pubsubTopic, stopping.signal);
+  const { signal } = stopping;
+  const pubsub = createGossip(node, pubsubTopic, signal);
+  const services = relayService
+    ? await serveWaku(
+        { node, drops, log, clock, signal },
+        { pubsubTopic, store: options.store, rates: options.serviceRates },
+      )
+    : undefined;
   const onNew: { call: () => void } = { call: () => undefined };
   const directory = createDirectory({ clock, drops, onNew: () => onNew.call() });
-  onRelayed(node, (bytes) => inbox.receive(bytes));
-  const publish = createPublisher(node, pubsubTopic, { ...options, clock }, stopping.signal);
+  pubsub.onMessage((bytes) => {
+    services?.hear(bytes);
+    inbox.receive(bytes);
+  });
+  const send: Pubsub["publish"] = (bytes) => {
+    services?.hear(bytes);
+    return pubsub.publish(bytes);
+  };
+  const publish = createPublisher(send, { ...options, clock }, signal);
+  const receive = (bytes: Uint8Array) => inbox.receiveOld(bytes) === undefined;
   inbox.subscribe(PRESENCE_TOPIC, (message) => directory.hear(message));
   const streams: Pick<Host, "connect" | "openStream" | "serve"> = {
     connect: (address, connectOptions) => connect(node, directory, address, connectOptions),
@@ -128,29 +157,23 @@ export async function createHost(options: HostOptions): Promise<Host> {
     blocks,
     publish,
     ...streams,
-    signal: stopping.signal,
+    signal,
+    history: (name, range) => fetchHistory({ node, pubsubTopic, log, signal, receive }, contentTopicOf(name), range),
     multiaddrs: () => node.getMultiaddrs().map(String),
     peers: () => [...new Set(node.getConnections().flatMap((connection) => remoteAddress(connection) ?? []))],
     traffic: () => meter.snapshot(),
-    tap: (listener) => onRelayed(node, listener),
+    tap: pubsub.onMessage,
     subscribe: inbox.subscribe,
-    connected: mesh.connected,
+    connected: pubsub.connected,
     stop: () => stop(node, stopping),
   };
-  onNew.call = announcePresence(host, node, options);
-  for (const address of relays) void keepDialling({ node, address, random, log, signal: stopping.signal });
-  options.signal?.addEventListener("abort", () => void host.stop(), { once: true, signal: stopping.signal });
+  onNew.call = announcePresence(host, pubsub, options);
+  for (const address of relays) void keepDialling({ node, address, random, log, signal });
+  options.signal?.addEventListener("abort", () => void host.stop(), { once: true, signal });
   return host;
 }
 
-function onRelayed(node: Node, listener: (bytes: Uint8Array) => void): () => void {
-  const { pubsub } = node.services;
-  const hear = ({ detail }: CustomEvent<GossipsubMessage>) => listener(detail.msg.data);
-  pubsub.addEventListener("gossipsub:message", hear);
-  return () => pubsub.removeEventListener("gossipsub:message", hear);
-}
-
-/** What a relay forwards: bytes that are one of our messages and not too large. The rest is dropped here. */
+/** What a node forwards: Waku messages that are not too large, of any application. The rest is dropped here. */
 function isRelayable(bytes: Uint8Array, drops: Drops): boolean {
   try {
     decodeWakuMessage(bytes);
@@ -162,23 +185,24 @@ function isRelayable(bytes: Uint8Array, drops: Drops): boolean {
 }
 
 function createPublisher(
-  node: Node,
-  pubsubTopic: string,
+  send: Pubsub["publish"],
   options: HostOptions & { clock: () => number },
   signal: AbortSignal,
 ): Host["publish"] {
   // Starts at the clock, so that numbers grow across restarts.
   let seq = options.clock();
-  return async (topicName, message, { groupKey } = {}) => {
+  let lastNs = 0n;
+  return async (topicName, message, { groupKey, ephemeral = true } = {}) => {
     if (signal.aborted) throw new NetworkError("Stopped", "the node was stopped");
     const { identity, clock, randomBytes: random = systemRandom } = options;
     const contentTopic = contentTopicOf(topicName);
     seq += 1;
     const payload = sealEnvelope(message, { identity, contentTopic, seq, groupKey, random });
-    const timestamp = BigInt(clock()) * 1_000_000n;
-    const bytes = encodeWakuMessage({ payload, contentTopic, timestamp, ephemeral: true });
-    const { recipients } = await node.services.pubsub.publish(pubsubTopic, bytes);
-    return { recipients: recipients.length };
+    // Each a nanosecond later than the one before, so that histories keep the order.
+    const nowNs = BigInt(clock()) * 1_000_000n;
+    const timestamp = nowNs > lastNs ? nowNs : lastNs + 1n;
+    lastNs = timestamp;
+    return { recipients: await send(encodeWakuMessage({ payload, contentTopic, timestamp, ephemeral })) };
   };
 }
 

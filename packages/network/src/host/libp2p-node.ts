@@ -18,6 +18,8 @@ export const RELAY_PROTOCOL = "/vac/waku/relay/2.0.0";
 // eslint-disable-next-line typescript/consistent-type-definitions -- libp2p wants a type with an index signature
 type Services = { identify: Identify; ping: Ping; pubsub: GossipSub };
 export type Node = Libp2p<Services>;
+/** What a node has in every mode: a light one has no pubsub. */
+export type BaseNode = Libp2p<Pick<Services, "identify" | "ping">>;
 
 interface NodeOptions {
   readonly identity: Identity;

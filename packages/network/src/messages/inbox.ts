@@ -38,6 +38,8 @@ export interface Inbox {
   subscribe(name: string, handler: RelayHandler, options?: SubscribeOptions): () => void;
   /** Never throws. @returns why the message was dropped, or undefined when a handler got it or nobody listens */
   receive(bytes: Uint8Array): DropReason | undefined;
+  /** The same for a message out of a relay's history; one that was received before is not counted as dropped. */
+  receiveOld(bytes: Uint8Array): DropReason | undefined;
 }
 
 interface InboxOptions {
@@ -60,7 +62,7 @@ export function createInbox(options: InboxOptions): Inbox {
   const topics = new Map<string, Set<Subscription>>();
   const replays = createReplayGuard();
 
-  const process = (bytes: Uint8Array): DropReason | undefined => {
+  const process = (bytes: Uint8Array, old: boolean): DropReason | undefined => {
     const { payload, contentTopic } = decodeWakuMessage(bytes);
     const subscriptions = topics.get(contentTopic);
     if (subscriptions === undefined) return undefined;
@@ -71,10 +73,24 @@ export function createInbox(options: InboxOptions): Inbox {
     const allowed = listening.filter(({ allow }) => allow === undefined || allow(from));
     if (allowed.length === 0) return "unknownSender";
     verifyEnvelope(envelope, contentTopic);
-    if (!replays.accept(`${from} ${contentTopic}`, envelope.seq)) return "replayed";
+    const stream = `${from} ${contentTopic}`;
+    const fresh = old ? replays.acceptOld(stream, envelope.seq) : replays.accept(stream, envelope.seq);
+    if (!fresh) return "replayed";
     const { kind, job, seq, body } = envelope;
     deliver({ kind, job, from, seq, body }, allowed, options);
     return undefined;
+  };
+
+  const receive = (bytes: Uint8Array, old: boolean): DropReason | undefined => {
+    let reason: DropReason | undefined;
+    try {
+      reason = process(bytes, old);
+    } catch (error) {
+      reason = (error instanceof NetworkError && REASONS[error.code]) || "handlerError";
+      if (reason === "handlerError") log.warn({ error: reasonOf(error) }, "a message could not be processed");
+    }
+    if (reason !== undefined && !(old && reason === "replayed")) drops.count(reason);
+    return reason;
   };
 
   return {
@@ -92,17 +108,8 @@ export function createInbox(options: InboxOptions): Inbox {
       else options.signal?.addEventListener("abort", end, { once: true });
       return end;
     },
-    receive(bytes) {
-      let reason: DropReason | undefined;
-      try {
-        reason = process(bytes);
-      } catch (error) {
-        reason = (error instanceof NetworkError && REASONS[error.code]) || "handlerError";
-        if (reason === "handlerError") log.warn({ error: reasonOf(error) }, "a message could not be processed");
-      }
-      if (reason !== undefined) drops.count(reason);
-      return reason;
-    },
+    receive: (bytes) => receive(bytes, false),
+    receiveOld: (bytes) => receive(bytes, true),
   };
 }
 

@@ -26,3 +26,15 @@ test("streams are independent, and only the longest silent one is forgotten", ()
   expect(guard.accept("c", 5)).toBe(false);
   expect(guard.accept("a", 5)).toBe(false);
 });
+
+test("a number out of a history is accepted once, however old it is", () => {
+  const guard = createReplayGuard();
+  guard.accept("a", 1_000_000);
+  expect(guard.accept("a", 7)).toBe(false);
+  expect(guard.acceptOld("a", 7)).toBe(true);
+  expect(guard.acceptOld("a", 7)).toBe(false);
+  expect(guard.acceptOld("a", 999_999)).toBe(true);
+  expect(guard.accept("a", 999_999)).toBe(false);
+  expect(guard.acceptOld("b", 3)).toBe(true);
+  expect(guard.accept("b", 3)).toBe(false);
+});

@@ -11,7 +11,12 @@ interface Window {
 export interface ReplayGuard {
   /** Whether this number is new; if it is, it is remembered and the next call says no. */
   accept(stream: string, seq: number): boolean;
+  /** The same for a number out of a history, which may be older than the window. */
+  acceptOld(stream: string, seq: number): boolean;
 }
+
+/** Numbers older than their window that are remembered, of all streams together. */
+const MAX_OLD = 65_536;
 
 /**
  * Guard for at most `maxStreams` streams (a sender on a topic); the stream that was silent for longest is forgotten
@@ -19,14 +24,25 @@ export interface ReplayGuard {
  */
 export function createReplayGuard(maxStreams = 4096): ReplayGuard {
   const windows = new Map<string, Window>();
+  const old = new Set<string>();
+  const accept = (stream: string, seq: number): boolean => {
+    // Numbers below the first one that arrives are acceptable too: they may have been overtaken.
+    const window = windows.get(stream) ?? { highest: seq - 1, seen: new Uint8Array(WIDTH) };
+    if (!advance(window, seq)) return false;
+    windows.delete(stream);
+    if (windows.size >= maxStreams) windows.delete(windows.keys().next().value!);
+    windows.set(stream, window);
+    return true;
+  };
   return {
-    accept(stream, seq) {
-      // Numbers below the first one that arrives are acceptable too: they may have been overtaken.
-      const window = windows.get(stream) ?? { highest: seq - 1, seen: new Uint8Array(WIDTH) };
-      if (!advance(window, seq)) return false;
-      windows.delete(stream);
-      if (windows.size >= maxStreams) windows.delete(windows.keys().next().value!);
-      windows.set(stream, window);
+    accept,
+    acceptOld(stream, seq) {
+      const window = windows.get(stream);
+      if (window === undefined || seq > window.highest - WIDTH) return accept(stream, seq);
+      const key = `${stream} ${seq}`;
+      if (old.has(key)) return false;
+      if (old.size >= MAX_OLD) old.delete(old.values().next().value!);
+      old.add(key);
       return true;
     },
   };

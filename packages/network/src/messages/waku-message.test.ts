@@ -38,10 +38,14 @@ test("64 KiB fit, one byte more does not, in either direction", () => {
   expect(() => decodeWakuMessage(proto_message.WakuMessage.encode({ ...larger, version: 0 }))).toThrow(tooLarge);
 });
 
-test("other content topics and other bytes are malformed", () => {
-  const foreign = proto_message.WakuMessage.encode({ ...message, contentTopic: "/toy-chat/2/luzhou/proto" });
+test("messages of other applications are read, other bytes are malformed", () => {
+  const contentTopic = "/toy-chat/2/luzhou/proto";
+  expect(decodeWakuMessage(proto_message.WakuMessage.encode({ ...message, contentTopic }))).toMatchObject({
+    contentTopic,
+  });
   const malformed = expect.objectContaining({ code: "Malformed" });
-  expect(() => decodeWakuMessage(foreign)).toThrow(malformed);
+  for (const wrong of [{ contentTopic: "" }, { contentTopic: "x".repeat(257) }, { payload: new Uint8Array() }])
+    expect(() => decodeWakuMessage(proto_message.WakuMessage.encode({ ...message, ...wrong }))).toThrow(malformed);
   expect(() => decodeWakuMessage(Uint8Array.of(0xff))).toThrow(malformed);
   expect(() => contentTopicOf("Ünsafe/..")).toThrow(expect.objectContaining({ code: "BadOption" }));
 });

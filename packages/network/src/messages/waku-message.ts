@@ -12,11 +12,14 @@ export const MAX_MESSAGE_BYTES = 64 * 1024;
 const CONTENT_TOPIC = /^\/skynet\/1\/([a-z0-9][a-z0-9-]{0,95})\/cbor$/;
 const text = new TextEncoder();
 
+/** Longest content topic that is relayed, of any application. */
+const MAX_CONTENT_TOPIC = 256;
+
 /** The fields of a Waku message that SkyNet uses (14/WAKU2-MESSAGE). */
 export interface WakuMessage {
   readonly payload: Uint8Array;
   readonly contentTopic: string;
-  /** Nanoseconds since the epoch; unsigned, so only a hint. */
+  /** Nanoseconds since the epoch, 0 if the message has none; unsigned, so only a hint. */
   readonly timestamp: bigint;
   readonly ephemeral: boolean;
 }
@@ -36,6 +39,9 @@ export function contentTopicOf(name: string): string {
   return topic;
 }
 
+/** Whether a content topic is one of SkyNet's; what comes under another name is relayed and not read. */
+export const isOurTopic = (contentTopic: string): boolean => CONTENT_TOPIC.test(contentTopic);
+
 /** @throws NetworkError `TooLarge` above 64 KiB */
 export function encodeWakuMessage(message: WakuMessage): Uint8Array {
   const bytes = proto_message.WakuMessage.encode({ ...message, version: 0 });
@@ -50,7 +56,7 @@ export function encodeWakuMessage(message: WakuMessage): Uint8Array {
   return bytes;
 }
 
-/** @throws NetworkError `TooLarge`, or `Malformed` for anything that is not one of our messages */
+/** A message of any application. @throws NetworkError `TooLarge`, or `Malformed` for what is not a Waku message */
 export function decodeWakuMessage(bytes: Uint8Array): WakuMessage {
   if (bytes.length > MAX_MESSAGE_BYTES)
     throw new NetworkError("TooLarge", `a relayed message of ${bytes.length} bytes`);
@@ -61,7 +67,9 @@ export function decodeWakuMessage(bytes: Uint8Array): WakuMessage {
     throw new NetworkError("Malformed", "not a Waku message", { cause });
   }
   const { payload, contentTopic, timestamp = 0n, ephemeral = false } = decoded;
-  if (!CONTENT_TOPIC.test(contentTopic)) throw new NetworkError("Malformed", "not a content topic of SkyNet");
+  if (payload.length === 0) throw new NetworkError("Malformed", "a message without payload");
+  if (contentTopic.length === 0 || contentTopic.length > MAX_CONTENT_TOPIC)
+    throw new NetworkError("Malformed", `a content topic has 1 to ${MAX_CONTENT_TOPIC} characters`);
   return { payload, contentTopic, timestamp, ephemeral };
 }
 
