@@ -45,7 +45,9 @@ test("a message that was heard live is not heard again, and old ones are heard a
   let nowMs = Date.now() - 60_000;
   const fromMs = nowMs;
   const clocked = await sender(() => nowMs);
+  const relayed = listen(network.relay);
   await say(clocked, "old");
+  await until(() => relayed.length === 1);
   await clocked.stop();
   nowMs = Date.now();
   const again = await sender(() => nowMs);
