@@ -17,6 +17,9 @@ export type NetworkErrorCode =
   | "NotDelivered" // no receipt before the deadline
   | "BadReceipt" // the receipt is forged or for something else
   | "Stalled" // the peer stopped sending
+  | "NoRelay" // no relay is known, or none answers
+  | "NotARelay" // the peer answers, but does not relay messages of this network
+  | "BadList" // a list of relays that is malformed, forged, expired or older than the one that is known
   | "Stopped"; // the host was stopped
 
 /** An error of the network, told apart by `code`. */

@@ -4,14 +4,16 @@ import { announcePresence, PRESENCE_TOPIC } from "../discovery/announce.ts";
 import { createBlockClient, type BlockClient } from "../bulk/block-client.ts";
 import { connect, openStream, remoteAddress, type ConnectOptions } from "./connect.ts";
 import type { RandomNumber } from "../timing/delay.ts";
-import { createDirectory, type Directory } from "../discovery/directory.ts";
+import { createDirectory, type Directory, type DirectoryEntry } from "../discovery/directory.ts";
 import { createDrops, type Drops } from "./drops.ts";
 import { sealEnvelope, type OutgoingMessage } from "../messages/envelope.ts";
 import { NetworkError } from "../errors.ts";
 import { systemRandom, type RandomBytes } from "../identity/group-key.ts";
 import type { Identity } from "../identity/identity.ts";
 import { createInbox, type RelayHandler, type SubscribeOptions } from "../messages/inbox.ts";
-import { checkMultiaddrs, keepDialling } from "./keep-dialling.ts";
+import { startRelayPool, type Reachability, type RelayStatus } from "../discovery/relay-pool.ts";
+import { exchangedRelays, fixedRelays, isRelayRole, type RelaySource } from "../discovery/relay-source.ts";
+import { checkMultiaddrs } from "./check-multiaddrs.ts";
 import { createNode, type Node } from "./libp2p-node.ts";
 import { silent, type Log } from "./log.ts";
 import { createGossip, type Pubsub } from "./pubsub.ts";
@@ -32,8 +34,14 @@ export interface HostOptions {
   readonly identity: Identity;
   /** Multiaddrs to listen on. Default: a free port of the loopback interface. Empty: only dial. */
   readonly listen?: readonly string[];
-  /** Multiaddrs of relays; dialled at once and again whenever the connection is lost. */
+  /** Multiaddrs of relays to stay connected to; dialled again whenever the connection is lost. */
   readonly relays?: readonly string[];
+  /** Where other relays are known from, beside those that relays tell of. */
+  readonly relaySources?: readonly RelaySource[];
+  /** Live relays to keep, out of all that are known; default 3, for a relay 6. */
+  readonly relayCount?: number;
+  /** Called when relays become live or die, and when there has been none for a while. */
+  readonly onReachability?: (reachability: Reachability) => void;
   /** Default: SkyNet's cluster, 1729. */
   readonly clusterId?: number;
   readonly shard?: number;
@@ -43,7 +51,7 @@ export interface HostOptions {
   readonly store?: MessageStore;
   /** How often one peer may use each of a relay's services. */
   readonly serviceRates?: Partial<ServiceRates>;
-  /** What this node says that it does: "worker", "requester", "relay". */
+  /** What this node says that it does: "worker", "requester"; a relay says "relay", which others rely on. */
   readonly role?: string;
   /** How often the presence is announced, milliseconds (10,000). */
   readonly presenceIntervalMs?: number;
@@ -78,6 +86,9 @@ export interface Host {
   multiaddrs(): string[];
   /** Addresses of the nodes with an open connection. */
   peers(): Hex[];
+  /** What this node knows about relays. */
+  relays(): RelayStatus[];
+  reachability(): Reachability;
   traffic(): Traffic;
   /**
    * Signs, encrypts if a group key is given, and relays a message.
@@ -128,8 +139,8 @@ export async function createHost(options: HostOptions): Promise<Host> {
         { pubsubTopic, store: options.store, rates: options.serviceRates },
       )
     : undefined;
-  const onNew: { call: () => void } = { call: () => undefined };
-  const directory = createDirectory({ clock, drops, onNew: () => onNew.call() });
+  const onNew: { call: (entry: DirectoryEntry) => void } = { call: () => undefined };
+  const directory = createDirectory({ clock, drops, onNew: (entry) => onNew.call(entry) });
   pubsub.onMessage((bytes) => {
     services?.hear(bytes);
     inbox.receive(bytes);
@@ -147,6 +158,17 @@ export async function createHost(options: HostOptions): Promise<Host> {
     serve: (protocol, handler) => serve(node, protocol, handler, drops, log),
   };
   const blocks = createBlockClient({ openStream: streams.openStream, signal: stopping.signal });
+  const pool = startRelayPool({
+    node,
+    topic: pubsubTopic,
+    sources: [fixedRelays("flag", relays), ...(options.relaySources ?? []), exchangedRelays(directory)],
+    count: options.relayCount ?? (relayService ? 6 : 3),
+    clock,
+    random,
+    log,
+    signal,
+    ...(options.onReachability ? { onChange: options.onReachability } : {}),
+  });
   const host: Host = {
     identity,
     directory,
@@ -161,14 +183,19 @@ export async function createHost(options: HostOptions): Promise<Host> {
     history: (name, range) => fetchHistory({ node, pubsubTopic, log, signal, receive }, contentTopicOf(name), range),
     multiaddrs: () => node.getMultiaddrs().map(String),
     peers: () => [...new Set(node.getConnections().flatMap((connection) => remoteAddress(connection) ?? []))],
+    relays: () => pool.status(),
+    reachability: () => pool.reachability(),
     traffic: () => meter.snapshot(),
     tap: pubsub.onMessage,
     subscribe: inbox.subscribe,
     connected: pubsub.connected,
     stop: () => stop(node, stopping),
   };
-  onNew.call = announcePresence(host, pubsub, options);
-  for (const address of relays) void keepDialling({ node, address, random, log, signal });
+  const announceSoon = announcePresence(host, pubsub, { role: relayService ? "relay" : "peer", ...options });
+  onNew.call = (entry) => {
+    announceSoon();
+    if (isRelayRole(entry.role)) pool.refresh();
+  };
   options.signal?.addEventListener("abort", () => void host.stop(), { once: true, signal });
   return host;
 }

@@ -73,7 +73,8 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       metrics: options.meter.metrics,
       services: {
         identify: identify(),
-        ping: ping(),
+        // One stream each is too few: a new neighbour is pinged for its mesh and for its latency at the same time.
+        ping: ping({ maxInboundStreams: 8, maxOutboundStreams: 8 }),
         pubsub: (components) => {
           const pubsub = createPubsub(components);
           pubsub.protocols = [RELAY_PROTOCOL];

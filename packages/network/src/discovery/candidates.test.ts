@@ -1,0 +1,93 @@
+import { expect, test } from "vitest";
+import { identityOf } from "../testing.ts";
+import { Candidates, type Candidate } from "./candidates.ts";
+import { parseRelayAddress } from "./relay-address.ts";
+
+const peers = Array.from({ length: 251 }, (_, n) => (n === 0 ? "" : identityOf(n).peerId.toString()));
+const peerOf = (n: number) => peers[n]!;
+const relay = (n: number, host = `10.0.${n}.1`) => `/ip4/${host}/tcp/4000/p2p/${peerOf(n)}`;
+
+function setUp() {
+  let nowMs = 1_000_000;
+  const candidates = new Candidates({ self: peerOf(250), clock: () => nowMs, random: () => 0.5 });
+  const chosen = (count: number) => candidates.choose(count).map(({ addresses }) => addresses[0]!.text);
+  const live = (candidate: Candidate) => void (candidate.state = "live");
+  return { candidates, chosen, live, pass: (ms: number) => (nowMs += ms) };
+}
+
+test("trusted sources come first, and as many as are missing", () => {
+  const { candidates, chosen, live } = setUp();
+  candidates.update("exchange", [relay(1)], "loopback");
+  candidates.update("registry", [relay(2)], "loopback");
+  candidates.update("bootstrap", [relay(3)], "loopback");
+  expect(chosen(2)).toEqual([relay(3), relay(2)]);
+  candidates.choose(1).forEach(live);
+  expect(chosen(2)).toEqual([relay(2)]);
+  expect(chosen(1)).toEqual([]);
+});
+
+test("relays of other networks than the live ones are preferred", () => {
+  const { candidates, chosen } = setUp();
+  candidates.update("bootstrap", [relay(1, "9.1.1.1"), relay(2, "9.1.1.2"), relay(3, "9.2.1.1")], "loopback");
+  const [first, second] = chosen(2).map((text) => parseRelayAddress(text)!.group);
+  expect(first).not.toBe(second);
+});
+
+test("flags are always dialled, and one that fails does not keep others from taking its place", () => {
+  const { candidates, chosen, pass } = setUp();
+  candidates.update("flag", [relay(1), "/ip4/127.0.0.1/tcp/5"], "loopback");
+  candidates.update("exchange", [relay(2)], "loopback");
+  expect(chosen(1)).toEqual([relay(1), "/ip4/127.0.0.1/tcp/5"]);
+  for (const one of candidates.choose(1)) candidates.failed(one, "no answer");
+  expect(chosen(1)).toEqual([relay(2)]);
+  pass(20_000);
+  expect(chosen(1)).toEqual([relay(1), "/ip4/127.0.0.1/tcp/5", relay(2)]);
+});
+
+test("a relay that fails waits longer each time, but never long while there is no other", () => {
+  const { candidates, chosen, live, pass } = setUp();
+  candidates.update("exchange", [relay(1), relay(2)], "loopback");
+  const [first, second] = candidates.choose(2) as [Candidate, Candidate];
+  for (let n = 0; n < 30; n++) candidates.failed(first, "no answer");
+  live(second);
+  pass(60_000);
+  expect(chosen(2)).toEqual([]);
+  candidates.failed(second, "gone");
+  pass(300);
+  expect(chosen(2)).toEqual([relay(2), relay(1)]);
+});
+
+test("no source can name this node, this machine to strangers, a circuit, or a relay without a PeerId", () => {
+  const { candidates } = setUp();
+  const own = relay(250, "9.9.9.9");
+  const circuit = `${relay(1)}/p2p-circuit/p2p/${peerOf(2)}`;
+  const hidden = ["127.0.0.1", "192.168.0.1", "10.1.1.1", "169.254.1.1", "100.64.0.1"].map((host) => relay(3, host));
+  const names = [`/dns4/localhost/tcp/1/p2p/${peerOf(3)}`, `/ip6/::ffff:127.0.0.1/tcp/1/p2p/${peerOf(3)}`];
+  candidates.update("exchange", [own, circuit, "/ip4/9.9.9.9/tcp/1", "nonsense", ...hidden, ...names], "public");
+  expect(candidates.all()).toEqual([]);
+  candidates.update("registry", [relay(3)], "private");
+  expect(candidates.all()).toHaveLength(1);
+});
+
+test("what a source takes back is forgotten, unless it is in use or another one names it", () => {
+  const { candidates, live } = setUp();
+  candidates.update("registry", [relay(1), relay(2), relay(3)], "loopback");
+  candidates.update("book", [relay(2), relay(2, "9.0.0.2")], "loopback");
+  live(candidates.all().find(({ key }) => key === peerOf(3))!);
+  candidates.update("registry", [], "loopback");
+  expect(candidates.all().map(({ key }) => key)).toEqual([peerOf(2), peerOf(3)]);
+  expect(candidates.all()[0]).toMatchObject({ addresses: [{ text: relay(2) }, { text: relay(2, "9.0.0.2") }] });
+  candidates.failed(candidates.all()[1]!, "gone");
+  expect(candidates.all().map(({ key }) => key)).toEqual([peerOf(2)]);
+});
+
+test("memory is bounded, and strangers cannot push out what trusted sources name", () => {
+  const { candidates } = setUp();
+  const many = (from: number) => Array.from({ length: 200 }, (_, i) => relay(1 + ((from + i) % 240), "9.0.0.1"));
+  candidates.update("exchange", many(0), "public");
+  expect(candidates.all()).toHaveLength(128);
+  candidates.update("bootstrap", many(20), "public");
+  candidates.update("registry", many(140), "public");
+  expect(candidates.all().length).toBeLessThanOrEqual(256);
+  expect(candidates.all().filter(({ sources }) => sources.has("bootstrap"))).toHaveLength(128);
+});

@@ -1,0 +1,40 @@
+import type { DirectoryEntry } from "./directory.ts";
+import type { Scope } from "./relay-address.ts";
+
+/** Where relays are known from. Trusted ones first: the pool tries them in this order. */
+export const SOURCE_RANKS = ["flag", "bootstrap", "book", "registry", "exchange"] as const;
+export type SourceName = (typeof SOURCE_RANKS)[number];
+
+/** Names relays that a node may connect to. */
+export interface RelaySource {
+  readonly name: SourceName;
+  /**
+   * The narrowest addresses that this source may name; others are ignored. Strangers must not make a node dial its own
+   * machine or its own network. Default: every address.
+   */
+  readonly scope?: Scope;
+  /** Multiaddrs of relays that end in a PeerId. Called at start, each minute, and more often while relays are short. */
+  relays(signal: AbortSignal): Promise<readonly string[]> | readonly string[];
+}
+
+/** A source that always says the same. */
+export const fixedRelays = (name: SourceName, relays: readonly string[]): RelaySource => ({
+  name,
+  relays: () => relays,
+});
+
+/** Whether a presence says that its node is a relay; a relay that also pays gas says so after its role. */
+export const isRelayRole = (role: string): boolean => /^relay\b/.test(role);
+
+/** Relays that other nodes and relays have told of: everybody hears the presence of a relay through the one it knows. */
+export function exchangedRelays(directory: { entries(): readonly DirectoryEntry[] }): RelaySource {
+  return {
+    name: "exchange",
+    relays: () =>
+      directory
+        .entries()
+        .filter(({ role }) => isRelayRole(role))
+        .toSorted((a, b) => b.heardMs - a.heardMs)
+        .flatMap(({ multiaddrs }) => multiaddrs),
+  };
+}

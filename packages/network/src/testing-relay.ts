@@ -1,0 +1,9 @@
+// A relay in a process of its own, for tests. Arguments: its number, and the multiaddrs of relays that it knows.
+import { createHost } from "./host/host.ts";
+import { identityOf } from "./testing.ts";
+
+const [number, ...relays] = process.argv.slice(2);
+const host = await createHost({ identity: identityOf(Number(number)), relayService: true, relays });
+process.on("disconnect", () => void host.stop());
+process.on("message", () => process.send!(host.relays().filter(({ state }) => state === "live").length));
+process.send!({ multiaddrs: host.multiaddrs() });
