@@ -20,6 +20,7 @@ export type NetworkErrorCode =
   | "NoRelay" // no relay is known, or none answers
   | "NotARelay" // the peer answers, but does not relay messages of this network
   | "BadList" // a list of relays that is malformed, forged, expired or older than the one that is known
+  | "Flooded" // the peer sent more than it may
   | "Stopped"; // the host was stopped
 
 /** An error of the network, told apart by `code`. */

@@ -23,6 +23,8 @@ export {
   type Identity,
 } from "./identity/identity.ts";
 export type { RelayHandler, RelayMessage, SubscribeOptions } from "./messages/inbox.ts";
+export { limitsOf, memoryBound, type Limits } from "./limits/limits.ts";
+export type { Offence, PeerScore } from "./limits/scores.ts";
 export type { Log } from "./host/log.ts";
 export type { Presence } from "./discovery/presence.ts";
 export { checkReceipt, receiptDigest, verifyReceipt, type Receipt, type UpdateId } from "./bulk/receipt.ts";

@@ -7,6 +7,7 @@ import {
   MAX_REQUEST_BYTES,
   parseBlockRequest,
 } from "./block-messages.ts";
+import { NetworkError } from "../errors.ts";
 import type { FramedStream } from "../host/framed-stream.ts";
 import type { Host } from "../host/host.ts";
 
@@ -24,6 +25,7 @@ export function serveBlocks(host: Host, { allow, get }: ServeBlocksOptions): Pro
   const answer = async (stream: FramedStream, from: Hex, cid: string): Promise<void> => {
     if (!allow(from, cid)) {
       host.drops.count("refusedBlock");
+      host.offend(from, "refused");
       return stream.write(Uint8Array.of(BLOCK_STATUS.refused));
     }
     const block = await get(cid);
@@ -45,6 +47,11 @@ export function serveBlocks(host: Host, { allow, get }: ServeBlocksOptions): Pro
  * be in flight at once.
  * @throws NetworkError `Refused`, `NotFound`, `Unreachable`, `Stalled`, `BadBlock`; InvalidInputError `BadCid`
  */
-export function fetchBlock(host: Host, peer: Hex, cid: string, options?: FetchBlockOptions): Promise<Uint8Array> {
-  return host.blocks.fetch(peer, cid, options);
+export async function fetchBlock(host: Host, peer: Hex, cid: string, options?: FetchBlockOptions): Promise<Uint8Array> {
+  try {
+    return await host.blocks.fetch(peer, cid, options);
+  } catch (error) {
+    if (error instanceof NetworkError && error.code === "BadBlock") host.offend(peer, "badContent");
+    throw error;
+  }
 }

@@ -100,6 +100,7 @@ export async function receiveUpdates(host: Host, options: ReceiveUpdatesOptions)
     const tooLarge = offer.size > maxBytes;
     if (tooLarge || !admit(from, header)) {
       host.drops.count("refusedUpdate");
+      host.offend(from, "refused");
       const reason = tooLarge ? `at most ${maxBytes} bytes are accepted` : "not assigned, or not now";
       return stream.write(encodeAnswer({ t: "refused", reason }));
     }

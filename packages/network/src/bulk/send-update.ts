@@ -68,6 +68,7 @@ export async function sendUpdate(
         checkReceipt(receiptBytes, expected);
         return { receipt: expected, receiptBytes };
       } catch (error) {
+        if (error instanceof NetworkError && error.code === "BadReceipt") host.offend(to, "badSignature");
         if (!deadline.signal.aborted || error !== deadline.signal.reason) last = error;
         host.log.debug({ to, round: id.round, attempt, error: reasonOf(error) }, "an update was not delivered yet");
       }

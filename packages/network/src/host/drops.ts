@@ -11,7 +11,10 @@ export type DropReason =
   | "handlerError"
   | "refusedBlock"
   | "refusedUpdate"
-  | "badStream"; // a direct stream that broke the protocol or stalled
+  | "badStream" // a direct stream that broke the protocol or stalled
+  | "refusedConnection" // too many, too fast, or from a peer that is refused
+  | "failedHandshake" // a connection that ended before it was encrypted
+  | "bannedPeer"; // a peer that was dropped for what it did
 
 /** Counts what was dropped, by reason. */
 export interface Drops {

@@ -45,33 +45,57 @@ class ReadBuffer {
   }
 }
 
+interface FrameOptions {
+  /** Longest pause of the peer before its first frame, within a frame, and in taking what we send, milliseconds. */
+  readonly stallMs?: number;
+}
+
+/** What was read from streams and not taken yet. */
+const buffers = new WeakMap<Stream, ReadBuffer>();
+
+/** Bytes of a stream that were read from it and that nobody has taken yet. */
+export function heldBytes(stream: Stream): number {
+  return buffers.get(stream)?.length ?? 0;
+}
+
 const nothing = (): void => undefined;
+const stalled = (ms: number) => new NetworkError("Stalled", `the peer did nothing for ${ms / 1000} s`);
+
+/** The promise, or `Stalled` after `ms`. */
+async function within<T>(promise: Promise<T>, ms: number | undefined): Promise<T> {
+  if (ms === undefined) return promise;
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(stalled(ms)), ms);
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
 const cutOff = () => new NetworkError("Malformed", "the stream ended within a frame");
 
 /**
  * Reads and writes frames with backpressure in both directions. libp2p's own async iterator buffers without bound and
  * its onDrain() waits only the first time, so neither is used.
  */
-export function frame(stream: Stream): FramedStream {
+export function frame(stream: Stream, { stallMs }: FrameOptions = {}): FramedStream {
   const source = createSource(stream);
   let frameLength: number | undefined;
+  let first = true;
   return {
     async write(...parts) {
       const length = parts.reduce((sum, part) => sum + part.length, 0);
       const header = new Uint8Array(HEADER_BYTES);
       new DataView(header.buffer).setUint32(0, length);
       for (const part of [header, ...parts]) if (part.length > 0) send(stream, part);
-      await drained(stream);
+      await drained(stream, stallMs);
     },
     async read(maxBytes) {
       if (frameLength === undefined) {
-        const header = await source.take(HEADER_BYTES);
+        const header = await source.take(HEADER_BYTES, first ? stallMs : undefined);
         if (header === undefined) return undefined;
+        first = false;
         frameLength = new DataView(header.buffer).getUint32(0);
       }
       if (frameLength > maxBytes)
         throw new NetworkError("TooLarge", `a frame of ${frameLength} bytes, at most ${maxBytes} are allowed`);
-      const frame = frameLength === 0 ? new Uint8Array() : await source.take(frameLength);
+      const frame = frameLength === 0 ? new Uint8Array() : await source.take(frameLength, stallMs);
       if (frame === undefined) throw cutOff();
       frameLength = undefined;
       return frame;
@@ -81,9 +105,16 @@ export function frame(stream: Stream): FramedStream {
   };
 }
 
-/** Bytes of a stream on demand. `take`: exactly so many, or undefined at the end. */
-function createSource(stream: Stream): { take(count: number): Promise<Uint8Array | undefined> } {
+/** Bytes of a stream on demand. */
+export interface ByteSource {
+  /** Exactly so many bytes, or undefined at the end. @throws NetworkError `Stalled` when none arrive for `stallMs` */
+  take(count: number, stallMs?: number): Promise<Uint8Array | undefined>;
+}
+
+/** Reads a stream with backpressure: above `pauseBytes` that nobody takes, the peer is told to wait. */
+export function createSource(stream: Stream, pauseBytes: number = PAUSE_BYTES): ByteSource {
   const buffer = new ReadBuffer();
+  buffers.set(stream, buffer);
   let ended = stream.readableEnded;
   let failure: Error | undefined;
   let wake = nothing;
@@ -91,7 +122,7 @@ function createSource(stream: Stream): { take(count: number): Promise<Uint8Array
 
   // Pausing while resume() hands out what it held would leave yamux's window open on a paused stream.
   const hold = () => {
-    if (!resuming && buffer.length > PAUSE_BYTES && stream.readStatus === "readable") stream.pause();
+    if (!resuming && buffer.length > pauseBytes && stream.readStatus === "readable") stream.pause();
   };
   const resume = () => {
     if (stream.readStatus !== "paused") return;
@@ -115,7 +146,7 @@ function createSource(stream: Stream): { take(count: number): Promise<Uint8Array
   stream.addEventListener("end", () => end());
   stream.addEventListener("close", ({ error }) => end(error));
   return {
-    async take(count) {
+    async take(count, stallMs) {
       while (buffer.length < count) {
         if (failure !== undefined) throw failure;
         if (ended && buffer.length > 0) throw cutOff();
@@ -123,7 +154,7 @@ function createSource(stream: Stream): { take(count: number): Promise<Uint8Array
         const { promise, resolve } = Promise.withResolvers<void>();
         wake = resolve;
         resume();
-        if (buffer.length < count && !ended) await promise;
+        if (buffer.length < count && !ended) await within(promise, stallMs);
       }
       return buffer.take(count);
     },
@@ -138,10 +169,10 @@ function send(stream: Stream, bytes: Uint8Array): void {
   }
 }
 
-/** Resolves when the stream takes more bytes. */
-async function drained(stream: Stream): Promise<void> {
+/** Resolves when the stream takes more bytes. @throws NetworkError `Unreachable`, `Stalled` */
+async function drained(stream: Stream, stallMs: number | undefined): Promise<void> {
   while (stream.writableNeedsDrain) {
-    await new Promise<void>((resolve, reject) => {
+    const ready = new Promise<void>((resolve, reject) => {
       const stop = () => {
         stream.removeEventListener("drain", drain);
         stream.removeEventListener("close", close);
@@ -158,5 +189,6 @@ async function drained(stream: Stream): Promise<void> {
       stream.addEventListener("close", close);
       if (stream.status !== "open") close({});
     });
+    await within(ready, stallMs);
   }
 }

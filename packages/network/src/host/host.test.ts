@@ -5,6 +5,9 @@ import { createHost, type Host } from "./host.ts";
 import { createGroupKey } from "../identity/group-key.ts";
 import type { RelayMessage } from "../messages/inbox.ts";
 import { createNode } from "./libp2p-node.ts";
+import { silent } from "./log.ts";
+import { createGuard } from "../limits/guard.ts";
+import { limitsOf } from "../limits/limits.ts";
 import { identityOf, startNetwork, until, type TestNetwork } from "../testing.ts";
 import { createTrafficMeter } from "./traffic.ts";
 import { CLUSTER_ID, pubsubTopicOf } from "../messages/waku-message.ts";
@@ -72,8 +75,22 @@ test("a third node on the relay sees only ciphertext of a job's messages", async
 test("garbage and oversized messages of a malicious node stop at the relay, which counts them", async () => {
   const listener = await network.node(1);
   const pubsubTopic = pubsubTopicOf(CLUSTER_ID, 0);
-  const meter = createTrafficMeter(createDrops());
-  const options = { listen: ["/ip4/127.0.0.1/tcp/0"], pubsubTopic, relayService: false, meter, valid: () => true };
+  const drops = createDrops();
+  const guard = createGuard({
+    limits: limitsOf(false),
+    drops,
+    log: silent,
+    clock: Date.now,
+    signal: AbortSignal.timeout(60_000),
+  });
+  const options = {
+    listen: ["/ip4/127.0.0.1/tcp/0"],
+    pubsubTopic,
+    relayService: false,
+    meter: createTrafficMeter(drops),
+    guard,
+    fault: () => undefined,
+  };
   const mallory = await createNode({ identity: identityOf(66), ...options });
   await mallory.dial(multiaddr(network.relay.multiaddrs()[0]!));
   await until(() => mallory.services.pubsub.getSubscribers(pubsubTopic).length === 1);

@@ -16,6 +16,9 @@ import { exchangedRelays, fixedRelays, isRelayRole, type RelaySource } from "../
 import { checkMultiaddrs } from "./check-multiaddrs.ts";
 import { createNode, type Node } from "./libp2p-node.ts";
 import { silent, type Log } from "./log.ts";
+import { createGuard } from "../limits/guard.ts";
+import { limitsOf, type Limits } from "../limits/limits.ts";
+import type { Offence, PeerScore } from "../limits/scores.ts";
 import { createGossip, type Pubsub } from "./pubsub.ts";
 import { serve, type StreamHandler } from "./serve.ts";
 import { createTrafficMeter, type Traffic } from "./traffic.ts";
@@ -55,6 +58,8 @@ export interface HostOptions {
   readonly role?: string;
   /** How often the presence is announced, milliseconds (10,000). */
   readonly presenceIntervalMs?: number;
+  /** What others may take of this node; the defaults are those of a node or a relay. */
+  readonly limits?: Partial<Limits>;
   readonly log?: Log;
   /** Stops the host. */
   readonly signal?: AbortSignal;
@@ -90,6 +95,11 @@ export interface Host {
   relays(): RelayStatus[];
   reachability(): Reachability;
   traffic(): Traffic;
+  readonly limits: Limits;
+  /** Peers that offended, with what is held against them; bounded in number. */
+  scores(): PeerScore[];
+  /** Holds an offence against a connected peer; enough of them and it is dropped and refused for a while. */
+  offend(peer: Hex, offence: Offence): void;
   /**
    * Signs, encrypts if a group key is given, and relays a message.
    * @returns how many neighbours it was sent to; 0 means that nobody got it
@@ -128,10 +138,12 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const meter = createTrafficMeter(drops);
   const inbox = createInbox({ self: identity.address, drops, log });
   const pubsubTopic = pubsubTopicOf(clusterId, shard);
-  const valid = (bytes: Uint8Array) => isRelayable(bytes, drops);
-  const node = await createNode({ identity, listen, pubsubTopic, relayService, meter, valid });
   const stopping = new AbortController();
   const { signal } = stopping;
+  const limits = limitsOf(relayService, options.limits);
+  const guard = createGuard({ limits, drops, log, clock, signal });
+  const fault = (bytes: Uint8Array) => faultOf(bytes, drops);
+  const node = await createNode({ identity, listen, pubsubTopic, relayService, meter, guard, fault });
   const pubsub = createGossip(node, pubsubTopic, signal);
   const services = relayService
     ? await serveWaku(
@@ -155,7 +167,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const streams: Pick<Host, "connect" | "openStream" | "serve"> = {
     connect: (address, connectOptions) => connect(node, directory, address, connectOptions),
     openStream: (address, protocol, connectOptions) => openStream(node, directory, address, protocol, connectOptions),
-    serve: (protocol, handler) => serve(node, protocol, handler, drops, log),
+    serve: (protocol, handler) => serve({ node, guard, drops, log }, protocol, handler),
   };
   const blocks = createBlockClient({ openStream: streams.openStream, signal: stopping.signal });
   const pool = startRelayPool({
@@ -186,6 +198,9 @@ export async function createHost(options: HostOptions): Promise<Host> {
     relays: () => pool.status(),
     reachability: () => pool.reachability(),
     traffic: () => meter.snapshot(),
+    limits,
+    scores: guard.scores,
+    offend: guard.offend,
     tap: pubsub.onMessage,
     subscribe: inbox.subscribe,
     connected: pubsub.connected,
@@ -200,14 +215,15 @@ export async function createHost(options: HostOptions): Promise<Host> {
   return host;
 }
 
-/** What a node forwards: Waku messages that are not too large, of any application. The rest is dropped here. */
-function isRelayable(bytes: Uint8Array, drops: Drops): boolean {
+/** What is wrong with a message: nodes forward Waku messages that are not too large, of any application. */
+function faultOf(bytes: Uint8Array, drops: Drops): "oversized" | "undecodable" | undefined {
   try {
     decodeWakuMessage(bytes);
-    return true;
+    return undefined;
   } catch (error) {
-    drops.count(error instanceof NetworkError && error.code === "TooLarge" ? "oversized" : "undecodable");
-    return false;
+    const fault = error instanceof NetworkError && error.code === "TooLarge" ? "oversized" : "undecodable";
+    drops.count(fault);
+    return fault;
   }
 }
 

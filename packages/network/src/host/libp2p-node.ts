@@ -7,10 +7,10 @@ import { encrypters, transports } from "#platform";
 import { createLibp2p } from "libp2p";
 import { NetworkError, reasonOf } from "../errors.ts";
 import type { Identity } from "../identity/identity.ts";
+import type { Guard } from "../limits/guard.ts";
+import { MAX_WINDOW_BYTES } from "../limits/watch-frames.ts";
 import type { TrafficMeter } from "./traffic.ts";
 import { wakuMessageHash } from "../messages/waku-message.ts";
-
-const MIB = 1024 * 1024;
 
 /** libp2p's id of Waku relay: gossipsub under another name (11/WAKU2-RELAY). */
 export const RELAY_PROTOCOL = "/vac/waku/relay/2.0.0";
@@ -27,15 +27,16 @@ interface NodeOptions {
   readonly pubsubTopic: string;
   readonly relayService: boolean;
   readonly meter: TrafficMeter;
-  /** Whether a relayed message has a form that may be forwarded. */
-  readonly valid: (bytes: Uint8Array) => boolean;
+  readonly guard: Guard;
+  /** What is wrong with the form of a relayed message, so that it may not be forwarded. */
+  readonly fault: (bytes: Uint8Array) => "oversized" | "undecodable" | undefined;
 }
 
 /**
  * A relay is the only neighbour of many nodes, so it forwards to all of them at once; a node keeps the usual mesh.
  * Scores ignore that many peers share an address (one machine, one NAT) and forgive slow answers.
  */
-function pubsubOptions({ pubsubTopic, relayService }: NodeOptions) {
+function pubsubOptions({ pubsubTopic, relayService, guard: { limits } }: NodeOptions) {
   return {
     globalSignaturePolicy: StrictNoSign as typeof StrictNoSign,
     fallbackToFloodsub: false,
@@ -45,31 +46,60 @@ function pubsubOptions({ pubsubTopic, relayService }: NodeOptions) {
     emitSelf: false,
     allowedTopics: [pubsubTopic],
     gossipsubIWantFollowupMs: 10_000,
-    scoreParams: { IPColocationFactorWeight: 0, behaviourPenaltyThreshold: 20 },
-    maxInboundDataLength: 2 * MIB,
+    scoreParams: { IPColocationFactorWeight: 0, behaviourPenaltyThreshold: 20, retainScore: 60_000 },
+    awaitRpcMessageHandler: true,
+    maxInboundStreams: 2,
+    maxOutboundBufferSize: limits.unsentPerStream,
+    maxTopicBytesPerPeer: 16 * 1024,
+    decodeRpcLimits: {
+      maxSubscriptions: 256,
+      maxMessages: 5000,
+      maxIhaveMessageIDs: 5000,
+      maxIwantMessageIDs: 5000,
+      maxControlMessages: 64,
+      maxIdontwantMessageIDs: 512,
+      maxPeerInfos: 16,
+    },
     ...(relayService ? { D: 128, Dlo: 64, Dhi: 512, Dscore: 8, Dout: 4 } : {}),
     msgIdFn: ({ topic, data }: { topic: string; data: Uint8Array }) => wakuMessageHash(topic, data),
   };
 }
 
+/** Connection limits of libp2p; the guard's gate has those of addresses and peers. */
+function connectionOptions({ limits }: Guard) {
+  return {
+    maxConnections: limits.connections,
+    maxIncomingPendingConnections: limits.pendingConnections,
+    inboundConnectionThreshold: Number.MAX_SAFE_INTEGER,
+    inboundUpgradeTimeout: limits.handshakeMs,
+    inboundStreamProtocolNegotiationTimeout: limits.negotiationMs,
+    outboundStreamProtocolNegotiationTimeout: limits.negotiationMs,
+  };
+}
+
 /** libp2p over TCP, Noise and yamux with Waku relay as pubsub. @throws NetworkError `PortInUse`, `BadOption` */
 export async function createNode(options: NodeOptions): Promise<Node> {
+  const { guard } = options;
   const createPubsub = gossipsub(pubsubOptions(options));
+  const createMuxer = yamux({
+    maxEarlyStreams: 64,
+    maxInboundStreams: guard.limits.streams,
+    // A window above the read buffer's limit would reset slow streams.
+    streamOptions: {
+      maxStreamWindowSize: MAX_WINDOW_BYTES,
+      maxReadBufferLength: 2 * MAX_WINDOW_BYTES,
+      maxWriteBufferLength: guard.limits.unsentPerStream,
+    },
+  });
   try {
     const node = await createLibp2p<Services>({
       privateKey: options.identity.libp2pKey,
       addresses: { listen: [...options.listen] },
       transports: transports(),
       connectionEncrypters: encrypters(),
-      // A window above the read buffer's limit would reset slow streams.
-      streamMuxers: [
-        yamux({
-          maxEarlyStreams: 64,
-          streamOptions: { maxStreamWindowSize: 4 * MIB, maxReadBufferLength: 8 * MIB },
-        }),
-      ],
-      connectionGater: { denyDialMultiaddr: () => false },
-      connectionManager: { inboundConnectionThreshold: 100, maxIncomingPendingConnections: 100 },
+      streamMuxers: [() => guard.muxer(createMuxer())],
+      connectionGater: guard.gater,
+      connectionManager: connectionOptions(guard),
       metrics: options.meter.metrics,
       services: {
         identify: identify(),
@@ -78,14 +108,19 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         pubsub: (components) => {
           const pubsub = createPubsub(components);
           pubsub.protocols = [RELAY_PROTOCOL];
+          guard.gossip(pubsub);
           return pubsub;
         },
       },
     });
     const { pubsub } = node.services;
-    pubsub.topicValidators.set(options.pubsubTopic, (_peer, { data }) =>
-      options.valid(data) ? TopicValidatorResult.Accept : TopicValidatorResult.Reject,
-    );
+    pubsub.topicValidators.set(options.pubsubTopic, (peer, { data }) => {
+      const fault = options.fault(data);
+      if (fault === undefined) return TopicValidatorResult.Accept;
+      guard.offend(peer, fault);
+      return TopicValidatorResult.Reject;
+    });
+    guard.attach(node);
     pubsub.subscribe(options.pubsubTopic);
     return node;
   } catch (cause) {

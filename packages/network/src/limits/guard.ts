@@ -1,0 +1,132 @@
+import type { GossipSub } from "@libp2p/gossipsub";
+import type { Connection, ConnectionGater, PeerId, StreamMuxerFactory } from "@libp2p/interface";
+import type { Hex } from "@skynet/protocol";
+import type { Libp2p } from "libp2p";
+import type { Drops } from "../host/drops.ts";
+import type { Log } from "../host/log.ts";
+import { NetworkError } from "../errors.ts";
+import { addressFromPeerId } from "../identity/identity.ts";
+import { addressGroup } from "./address.ts";
+import { createGate } from "./gate.ts";
+import { guardGossip } from "./gossip.ts";
+import type { Limits } from "./limits.ts";
+import { offenceOf } from "./offences.ts";
+import { createPeerScores, type Offence, type PeerScore } from "./scores.ts";
+import { startSweeping } from "./sweep.ts";
+import { watchFrames, type WatchedConnection } from "./watch-frames.ts";
+
+/** The parts of a node that the guard needs; they exist only after the node was created. */
+type GuardedNode = Libp2p<{ pubsub: GossipSub }>;
+
+/** Keeps a node alive whatever its peers do: limits, scores, bans. */
+export interface Guard {
+  readonly limits: Limits;
+  readonly gater: ConnectionGater;
+  /** Watches the frames of a multiplexer. */
+  muxer(factory: StreamMuxerFactory): StreamMuxerFactory;
+  gossip(pubsub: GossipSub): void;
+  /** Starts to watch the node's connections. */
+  attach(node: GuardedNode): void;
+  /** Holds an offence against a peer; enough of them and it is dropped and refused for a while. */
+  offend(peer: PeerId | Hex, offence: Offence): void;
+  scores(): PeerScore[];
+}
+
+interface GuardOptions {
+  readonly limits: Limits;
+  readonly drops: Drops;
+  readonly log: Log;
+  readonly clock: () => number;
+  readonly signal: AbortSignal;
+}
+
+const dropped = (offence: Offence) =>
+  new NetworkError("Refused", `the peer was dropped: ${offence}`, { hint: "it is refused for a while" });
+
+export function createGuard({ limits, drops, log, clock, signal }: GuardOptions): Guard {
+  let node: GuardedNode | undefined;
+  const watched = new Set<WatchedConnection>();
+  const connectionsWith = (peerId: string): Connection[] =>
+    node?.getConnections().filter(({ remotePeer }) => remotePeer.toString() === peerId) ?? [];
+  const drop = (peerId: string, error: Error) => {
+    for (const connection of connectionsWith(peerId)) connection.abort(error);
+  };
+  const onBan = (peerId: string, offence: Offence) => {
+    drops.count("bannedPeer");
+    log.warn({ peerId, offence }, "a peer is dropped and refused for a while");
+    drop(peerId, dropped(offence));
+  };
+  const scores = createPeerScores({ limits, clock, onBan });
+  const offendPeer = (peerId: string, offence: Offence) => {
+    const connection = connectionsWith(peerId)[0];
+    const group = connection && addressGroup(connection.remoteAddr);
+    const exempt = group?.loopback === true && limits.exemptLoopback;
+    scores.offend(peerId, offence, exempt ? undefined : group?.key);
+  };
+  const offend = (peer: PeerId | Hex, offence: Offence) => {
+    const peerId = typeof peer === "string" ? peerIdOf(node, peer) : peer.toString();
+    if (peerId !== undefined && !signal.aborted) offendPeer(peerId, offence);
+  };
+  const gater = createGate({
+    limits,
+    scores,
+    drops,
+    clock,
+    connectionsWith: (peer) => node?.getConnections(peer).length ?? 0,
+  });
+  const watch = (connection: Connection) => {
+    const openedMs = clock();
+    const peerId = connection.remotePeer.toString();
+    connection.addEventListener(
+      "close",
+      ({ error, local }) => {
+        const offence = local === true ? offenceOf(error) : undefined;
+        const group = addressGroup(connection.remoteAddr);
+        if (offence !== undefined && !signal.aborted) scores.offend(peerId, offence, group?.key);
+        scores.behaved(peerId, clock() - openedMs);
+      },
+      { once: true },
+    );
+  };
+  return {
+    limits,
+    gater,
+    muxer(factory) {
+      const create = factory.createStreamMuxer.bind(factory);
+      factory.createStreamMuxer = (connection) => {
+        let muxer: ReturnType<typeof create> | undefined;
+        const watchedConnection = watchFrames(connection, { limits, clock, muxer: () => muxer });
+        watched.add(watchedConnection);
+        connection.addEventListener("close", () => watched.delete(watchedConnection), { once: true });
+        muxer = create(connection);
+        return muxer;
+      };
+      return factory;
+    },
+    gossip(pubsub) {
+      const chosen = (peer: PeerId) =>
+        connectionsWith(peer.toString()).some(({ direction }) => direction === "outbound");
+      const dropPeer = (peer: PeerId, error: Error) => drop(peer.toString(), error);
+      guardGossip(pubsub, { limits, clock, log, signal, chosen, offend, drop: dropPeer });
+    },
+    attach(attached) {
+      node = attached;
+      node.addEventListener("connection:open", ({ detail }) => watch(detail));
+      startSweeping({ node, watched, limits, clock, offend, signal });
+    },
+    offend,
+    scores: scores.snapshot,
+  };
+}
+
+/** The connected peer with this address. */
+function peerIdOf(node: GuardedNode | undefined, address: Hex): string | undefined {
+  const peer = node?.getPeers().find((id) => {
+    try {
+      return addressFromPeerId(id) === address;
+    } catch {
+      return false; // A peer with another kind of key has no address.
+    }
+  });
+  return peer?.toString();
+}
