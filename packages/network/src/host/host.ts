@@ -147,7 +147,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const pubsub = createGossip(node, pubsubTopic, signal);
   const services = relayService
     ? await serveWaku(
-        { node, drops, log, clock, signal },
+        { node, drops, log, clock, signal, offend: guard.offend },
         { pubsubTopic, store: options.store, rates: options.serviceRates },
       )
     : undefined;

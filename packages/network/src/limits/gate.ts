@@ -3,7 +3,7 @@ import type { Drops } from "../host/drops.ts";
 import { addressGroup, type AddressGroup } from "./address.ts";
 import type { Limits } from "./limits.ts";
 import type { PeerScores } from "./scores.ts";
-import { createTokenBucket, type TokenBucket } from "./token-bucket.ts";
+import { createTokenBucket, type TokenBucket } from "../timing/token-bucket.ts";
 
 /** Most addresses whose rate is remembered. */
 const MOST_ADDRESSES = 4096;
@@ -39,7 +39,7 @@ export function createGate({ limits, scores, drops, clock, connectionsWith }: Ga
     if (known !== undefined) return known;
     if (addresses.size >= MOST_ADDRESSES)
       for (const [other, { open }] of addresses) if (open === 0 && addresses.delete(other)) break;
-    const rate = createTokenBucket(limits.connectionsPerSecond, limits.connectionBurst, clock);
+    const rate = createTokenBucket({ perSecond: limits.connectionsPerSecond, burst: limits.connectionBurst }, clock);
     const usage = { open: 0, pending: 0, rate };
     addresses.set(key, usage);
     return usage;

@@ -6,7 +6,7 @@ import type { Log } from "../host/log.ts";
 import { delay } from "../timing/delay.ts";
 import type { Limits } from "./limits.ts";
 import type { Offence } from "./scores.ts";
-import { createTokenBucket, type TokenBucket } from "./token-bucket.ts";
+import { createTokenBucket, type TokenBucket } from "../timing/token-bucket.ts";
 
 interface Ids {
   readonly messageIDs?: readonly Uint8Array[];
@@ -80,8 +80,8 @@ export function guardGossip(pubsub: GossipSub, options: GossipGuardOptions): voi
   const { limits, clock, log, signal, chosen, offend, drop } = options;
   const gossip = pubsub as unknown as GossipInternals;
   const allowance = (messages: number, bytes: number): Allowance => ({
-    messages: createTokenBucket(messages, BURST_SECONDS * messages, clock),
-    bytes: createTokenBucket(bytes, BURST_SECONDS * bytes, clock),
+    messages: createTokenBucket({ perSecond: messages, burst: BURST_SECONDS * messages }, clock),
+    bytes: createTokenBucket({ perSecond: bytes, burst: BURST_SECONDS * bytes }, clock),
   });
   const all = allowance(limits.messagesPerSecondOfAll, limits.bytesPerSecondOfAll);
 

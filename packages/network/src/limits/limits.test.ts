@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { addressGroup } from "./address.ts";
 import { limitsOf, memoryBound } from "./limits.ts";
 import { createPeerScores, type Offence } from "./scores.ts";
-import { createTokenBucket } from "./token-bucket.ts";
+import { createTokenBucket } from "../timing/token-bucket.ts";
 
 function setUp(changes = {}) {
   let nowMs = 1_000_000;
@@ -35,7 +35,7 @@ test("an address counts for itself, an IPv6 address for its /64, and a relayed o
 
 test("a bucket allows a burst and then its rate; what is spent on credit must be waited for", () => {
   let nowMs = 0;
-  const bucket = createTokenBucket(10, 20, () => nowMs);
+  const bucket = createTokenBucket({ perSecond: 10, burst: 20 }, () => nowMs);
   expect(Array.from({ length: 25 }, () => bucket.take(1)).filter(Boolean)).toHaveLength(20);
   nowMs = 500;
   expect(bucket.take(5)).toBe(true);

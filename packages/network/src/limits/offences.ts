@@ -25,8 +25,16 @@ const PROTOCOL_ERRORS = new Set([
   "MaxEarlyStreamsError",
 ]);
 
+/** Errors of libp2p's readers of frames with a length. */
+const FRAME_ERRORS: Readonly<Record<string, Offence>> = {
+  InvalidDataLengthError: "oversized",
+  InvalidDataLengthLengthError: "undecodable",
+  InvalidMessageLengthError: "oversized",
+};
+
 /** The offence behind an error that ended a stream or connection; undefined if it may be nobody's fault. */
 export function offenceOf(error: unknown): Offence | undefined {
   if (error instanceof NetworkError) return OFFENCES[error.code];
-  return error instanceof Error && PROTOCOL_ERRORS.has(error.name) ? "protocol" : undefined;
+  if (!(error instanceof Error)) return undefined;
+  return PROTOCOL_ERRORS.has(error.name) ? "protocol" : FRAME_ERRORS[error.name];
 }

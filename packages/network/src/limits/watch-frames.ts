@@ -2,7 +2,7 @@ import type { MessageStream, Stream, StreamMuxer } from "@libp2p/interface";
 import { NetworkError } from "../errors.ts";
 import { heldBytes } from "../host/framed-stream.ts";
 import type { Limits } from "./limits.ts";
-import { createTokenBucket } from "./token-bucket.ts";
+import { createTokenBucket, type Rate, type TokenBucket } from "../timing/token-bucket.ts";
 
 /** Largest data frame: the largest window that we open (hashicorp/yamux, spec.md, "Flow Control"). */
 export const MAX_WINDOW_BYTES = 4 * 1024 * 1024;
@@ -13,9 +13,9 @@ const SYN = 1;
 /** Data frames below this cost more than they carry. */
 const SMALL_BYTES = 64;
 /** Frames that carry (almost) nothing, streams opened, and pings of one connection: per second, and at once. */
-const SMALL_FRAMES = [20_000, 60_000] as const;
-const OPENED = [200, 1000] as const;
-const PINGS = [10, 60] as const;
+const SMALL_FRAMES: Rate = { perSecond: 20_000, burst: 60_000 };
+const OPENED: Rate = { perSecond: 200, burst: 1000 };
+const PINGS: Rate = { perSecond: 10, burst: 60 };
 /** Buffers are summed again after so many bytes. */
 const CHECK_BYTES = 256 * 1024;
 
@@ -42,8 +42,11 @@ interface FrameOptions {
  * multiplexer listens.
  */
 export function watchFrames(connection: MessageStream, { limits, clock, muxer }: FrameOptions): WatchedConnection {
-  const bucket = ([perSecond, burst]: readonly [number, number]) => createTokenBucket(perSecond, burst, clock);
-  const [small, opened, pings] = [bucket(SMALL_FRAMES), bucket(OPENED), bucket(PINGS)];
+  const [small, opened, pings] = [SMALL_FRAMES, OPENED, PINGS].map((rate) => createTokenBucket(rate, clock)) as [
+    TokenBucket,
+    TokenBucket,
+    TokenBucket,
+  ];
   const header = new Uint8Array(HEADER_BYTES);
   const view = new DataView(header.buffer);
   let filled = 0;

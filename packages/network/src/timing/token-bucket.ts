@@ -5,17 +5,35 @@ export interface Rate {
   readonly burst: number;
 }
 
-/** A bucket of `burst` tokens that refills evenly. @returns function that takes a token, or says no */
-export function createTokenBucket({ perSecond, burst }: Rate, clock: () => number): () => boolean {
+/** An allowance that refills evenly. */
+export interface TokenBucket {
+  /** Takes tokens (one) if they are there. */
+  take(count?: number): boolean;
+  /** Takes tokens in any case. @returns how long to wait until the debt is paid, milliseconds */
+  spend(count: number): number;
+}
+
+/** A bucket of `burst` tokens. */
+export function createTokenBucket({ perSecond, burst }: Rate, clock: () => number): TokenBucket {
   let tokens = burst;
   let lastMs = clock();
-  return () => {
+  const refill = () => {
     const nowMs = clock();
     tokens = Math.min(burst, tokens + (Math.max(0, nowMs - lastMs) / 1000) * perSecond);
     lastMs = nowMs;
-    if (tokens < 1) return false;
-    tokens -= 1;
-    return true;
+  };
+  return {
+    take(count = 1) {
+      refill();
+      if (tokens < count) return false;
+      tokens -= count;
+      return true;
+    },
+    spend(count) {
+      refill();
+      tokens -= count;
+      return tokens >= 0 ? 0 : (-tokens / perSecond) * 1000;
+    },
   };
 }
 
@@ -25,12 +43,12 @@ export function createTokenBucket({ perSecond, burst }: Rate, clock: () => numbe
  * @returns function that says whether the peer may go on
  */
 export function createPeerLimiter(rate: Rate, clock: () => number, maxPeers = 4096): (peer: string) => boolean {
-  const buckets = new Map<string, () => boolean>();
+  const buckets = new Map<string, TokenBucket>();
   return (peer) => {
-    const take = buckets.get(peer) ?? createTokenBucket(rate, clock);
+    const bucket = buckets.get(peer) ?? createTokenBucket(rate, clock);
     buckets.delete(peer);
     if (buckets.size >= maxPeers) buckets.delete(buckets.keys().next().value!);
-    buckets.set(peer, take);
-    return take();
+    buckets.set(peer, bucket);
+    return bucket.take();
   };
 }

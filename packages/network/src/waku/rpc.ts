@@ -3,6 +3,8 @@ import { lpStream } from "@libp2p/utils";
 import type { Drops } from "../host/drops.ts";
 import type { BaseNode } from "../host/libp2p-node.ts";
 import type { Log } from "../host/log.ts";
+import { offenceOf } from "../limits/offences.ts";
+import type { Offence } from "../limits/scores.ts";
 import { NetworkError, reasonOf } from "../errors.ts";
 import { deadlineSignal } from "../timing/delay.ts";
 import { createPeerLimiter, type Rate } from "../timing/token-bucket.ts";
@@ -17,6 +19,8 @@ export interface ServiceContext {
   readonly log: Log;
   readonly clock: () => number;
   readonly signal: AbortSignal;
+  /** Holds an offence against a peer. */
+  readonly offend: (peer: PeerId, offence: Offence) => void;
 }
 
 export interface RpcOptions {
@@ -34,7 +38,7 @@ export type RpcHandler = (request: Uint8Array, from: PeerId, limited: boolean) =
  * stream is closed. A request that is too large or late, or a handler that throws, resets the stream.
  */
 export async function serveRpc(context: ServiceContext, options: RpcOptions, handler: RpcHandler): Promise<void> {
-  const { node, drops, log, clock, signal } = context;
+  const { node, drops, log, clock, signal, offend } = context;
   const { protocol, maxRequestBytes, rate } = options;
   const mayAsk = createPeerLimiter(rate, clock);
   await node.handle(
@@ -46,12 +50,17 @@ export async function serveRpc(context: ServiceContext, options: RpcOptions, han
         const frames = lpStream(stream, { maxDataLength: maxRequestBytes, maxBufferSize: 2 * maxRequestBytes });
         const request = await frames.read({ signal: deadline.signal });
         const limited = !mayAsk(remotePeer.toString());
-        if (limited) drops.count("rateLimited");
+        if (limited) {
+          drops.count("rateLimited");
+          offend(remotePeer, "refused");
+        }
         const answer = await handler(request.subarray(), remotePeer, limited);
         await frames.write(answer, { signal: deadline.signal });
         await stream.close({ signal: deadline.signal });
       } catch (error) {
+        const offence = offenceOf(error);
         if (!signal.aborted) drops.count("badStream");
+        if (offence !== undefined) offend(remotePeer, offence);
         log.debug({ protocol, from: remotePeer.toString(), error: reasonOf(error) }, "a request failed");
         stream.abort(error instanceof Error ? error : new Error(reasonOf(error)));
       } finally {
