@@ -125,21 +125,24 @@ test("a receiver that fails to verify answers so, and the failure is counted", a
   expect(bob.traffic().dropped.handlerError).toBeGreaterThan(0);
 });
 
-test("forged receipts, and receipts for other content, are not believed", async () => {
+test("forged receipts, and receipts for other content, are not believed, and held against the peer", async () => {
   const eve = await network.node(3);
+  const patient = await network.node(4, { limits: { banAt: 1000 } });
   for (const [signer, hash] of [
     [eve, await sha256(content)],
     [bob, await sha256(Uint8Array.of(1))],
   ] as const) {
-    const receipt = signReceipt({ ...id, hash: toHex(hash), sender: alice.identity.address }, signer.identity);
+    const receipt = signReceipt({ ...id, hash: toHex(hash), sender: patient.identity.address }, signer.identity);
     const end = await bob.serve(UPDATE_PROTOCOL, async (stream) => {
       parseOffer((await stream.read(65_536))!);
       await stream.write(encode({ t: "receipt", receipt }));
     });
-    const delivery = send({ deadlineMs: Date.now() + 1200 });
+    const delivery = send({ deadlineMs: Date.now() + 1200 }, content, patient);
     await expect(delivery).rejects.toMatchObject({ code: "NotDelivered", cause: { code: "BadReceipt" } });
     await end();
   }
+  const held = patient.scores().find(({ peerId }) => peerId === bob.identity.peerId.toString());
+  expect(held?.offences.badSignature).toBeGreaterThan(1);
 });
 
 test("the deadline ends the attempts: receiver unknown, silent, or already too late", async () => {
