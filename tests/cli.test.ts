@@ -44,13 +44,13 @@ describe("wallet", () => {
   });
 
   it("imports a key from standard input", async () => {
-    const key = `${"0".repeat(63)}1`;
+    const key = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318";
     const { code, stdout } = await skynet(["wallet", "import", "-", "--keystore", file("one.json")], {
       env: env(),
       input: key,
     });
     expect(code).toBe(0);
-    expect(stdout).toContain("0x7e5f4552091a69125d5dfcb7b8c2659029395bdf");
+    expect(stdout).toContain("0x2c7536e3605d9c16a7a3d7b1898e529396a65c23");
   });
 
   it.each([

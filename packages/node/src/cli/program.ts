@@ -17,6 +17,7 @@ export const commands: Record<string, () => Promise<(program: Command) => void>>
   verify: async () => (await import("./commands/verify.ts")).addVerify,
   infer: async () => (await import("./commands/infer.ts")).addInfer,
   wallet: async () => (await import("./commands/wallet.ts")).addWallet,
+  identity: async () => (await import("./commands/identity.ts")).addIdentity,
   srs: async () => (await import("./commands/srs.ts")).addSrs,
   deploy: async () => (await import("./commands/deploy.ts")).addDeploy,
   doctor: async () => (await import("./commands/doctor.ts")).addDoctor,

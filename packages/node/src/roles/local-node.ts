@@ -5,6 +5,7 @@ import { SkyNetError } from "@skynet/protocol";
 import { openBlockStore, type BlockStore } from "@skynet/storage";
 import type { Address, Log } from "@skynet/swarm";
 import { openChain } from "../runtime/chain.ts";
+import { noteKeyUse } from "../runtime/key-use.ts";
 import { lockFolder } from "../runtime/lock.ts";
 import { openLog } from "../runtime/log.ts";
 
@@ -75,6 +76,7 @@ async function openLocked(options: NodeOptions, role: string, unlock: () => void
   const log = openLog(options.dataDir, role);
   const chain = await openChain(options.rpcUrl, options.privateKey);
   const blocks = await openBlockStore(path.join(options.dataDir, "blocks"));
+  await noteKeyUse(options.dataDir, { address: chain.address, role });
   const access = new BlockAccess();
   const host = await createHost({
     identity: createIdentity(options.privateKey),

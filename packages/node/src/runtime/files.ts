@@ -21,14 +21,17 @@ export function explainFileError(error: unknown, file: string): unknown {
 }
 
 /**
- * Writes the whole file or nothing: a crash leaves the old content.
+ * Writes the whole file or nothing: a crash leaves the old content. A file that only its owner may read gets a folder of
+ * that kind, if it has none yet.
  * @throws FileError `DiskFull`, `NotPermitted`
  */
 export async function writeFileAtomic(file: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
   const temporary = `${file}.${process.pid}.tmp`;
   try {
-    await fs.mkdir(path.dirname(file), { recursive: true });
-    const handle = await fs.open(temporary, "w", mode);
+    await fs.mkdir(path.dirname(file), { recursive: true, mode: (mode & 0o077) === 0 ? 0o700 : 0o777 });
+    // One that a crash left behind may have another mode.
+    await fs.rm(temporary, { force: true });
+    const handle = await fs.open(temporary, "wx", mode);
     try {
       await handle.writeFile(content);
       await handle.sync();

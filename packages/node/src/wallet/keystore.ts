@@ -1,14 +1,12 @@
 import { scrypt } from "node:crypto";
 import fs from "node:fs/promises";
-import path from "node:path";
 import { promisify } from "node:util";
-import { fromHex, SkyNetError, toHex, type Hex } from "@skynet/protocol";
-import { Keystore } from "ox";
-import { privateKeyToAddress } from "viem/accounts";
+import { fromHex, toHex, type Hex } from "@skynet/protocol";
+import { Address, Keystore, PublicKey, Secp256k1 } from "ox";
 import { z } from "zod";
-import { writeFileAtomic } from "../runtime/files.ts";
-
-export class WalletError extends SkyNetError {}
+import { FileError, writeFileAtomic } from "../runtime/files.ts";
+import { checkSecretFile, writeNewSecretFile } from "../runtime/secret-files.ts";
+import { WalletError } from "./errors.ts";
 
 /** scrypt cost of new keystores: about 0.3 s and 128 MiB, the value of most Ethereum wallets halved. */
 const SCRYPT_N = 131_072;
@@ -18,6 +16,11 @@ const scryptAsync = promisify<string, Uint8Array, number, { N: number; r: number
 
 const keystoreSchema = z.looseObject({
   address: z.string().optional(),
+  /** Ours alone: the public key (64 bytes), so that nobody needs the passphrase to learn the PeerId. */
+  publicKey: z
+    .string()
+    .regex(/^[0-9a-f]{128}$/)
+    .optional(),
   version: z.literal(3),
   crypto: z.looseObject({
     cipher: z.literal("aes-128-ctr"),
@@ -38,8 +41,24 @@ async function derive(password: string, params: { n: number; r: number; p: numbe
   return toHex(await scryptAsync(password, salt, 32, { N, r, p, maxmem: 256 * N * r }));
 }
 
+const addressOf = (point: PublicKey.PublicKey): Hex =>
+  Address.fromPublicKey(point, { checksum: false }).toLowerCase() as Hex;
+
+/** A keystore's text (Web3 Secret Storage, version 3), with the address and the public key in the clear. */
+async function encrypt(privateKey: Uint8Array, passphrase: string, scryptN: number): Promise<string> {
+  const point = Secp256k1.getPublicKey({ privateKey: toHex(privateKey) });
+  const publicKey = PublicKey.toHex(point, { includePrefix: false }).slice(2);
+  const salt = crypto.getRandomValues(new Uint8Array(32));
+  const kdfparams = { dklen: 32, n: scryptN, r: 8, p: 1, salt: toHex(salt).slice(2) };
+  const key = await derive(passphrase, kdfparams);
+  const iv = crypto.getRandomValues(new Uint8Array(16));
+  const keystore = Keystore.encrypt(privateKey, key, { kdf: "scrypt", kdfparams, iv });
+  return `${JSON.stringify({ address: addressOf(point).slice(2), publicKey, ...keystore }, null, 2)}\n`;
+}
+
 /**
- * Encrypts a private key into an Ethereum keystore (Web3 Secret Storage, version 3) and writes it with mode 0600.
+ * Encrypts a private key into an Ethereum keystore and writes it with mode 0600, in a folder of mode 0700 if there was
+ * none.
  * @param scryptN cost of every guess of the passphrase; one that nobody can guess, of 16 random bytes, needs little
  * @throws WalletError `WalletExists` when the file is there already.
  */
@@ -49,31 +68,41 @@ export async function createKeystore(
   passphrase: string,
   scryptN = SCRYPT_N,
 ): Promise<Hex> {
-  if (await exists(file))
-    throw new WalletError("WalletExists", `a wallet exists already: ${file}`, {
+  const exists = (cause?: unknown) =>
+    new WalletError("WalletExists", `a wallet exists already: ${file}`, {
+      cause,
       hint: "choose another --keystore; a wallet is never overwritten",
     });
-  const address = privateKeyToAddress(toHex(privateKey)).toLowerCase() as Hex;
-  const salt = crypto.getRandomValues(new Uint8Array(32));
-  const kdfparams = { dklen: 32, n: scryptN, r: 8, p: 1, salt: toHex(salt).slice(2) };
-  const key = await derive(passphrase, kdfparams);
-  const keystore = Keystore.encrypt(privateKey, key, {
-    kdf: "scrypt",
-    kdfparams,
-    iv: crypto.getRandomValues(new Uint8Array(16)),
+  if (await isThere(file)) throw exists();
+  const text = await encrypt(privateKey, passphrase, scryptN);
+  await writeNewSecretFile(file, text).catch((error: unknown) => {
+    throw error instanceof FileError && error.code === "FileExists" ? exists(error) : error;
   });
-  await fs.mkdir(path.dirname(file), { recursive: true });
-  await writeFileAtomic(file, `${JSON.stringify({ address: address.slice(2), ...keystore }, null, 2)}\n`, 0o600);
-  return address;
+  return addressOf(Secp256k1.getPublicKey({ privateKey: toHex(privateKey) }));
+}
+
+/** Replaces a keystore's content, as a whole or not at all: with another passphrase, or another key. */
+export async function replaceKeystore(file: string, privateKey: Uint8Array, passphrase: string): Promise<void> {
+  await writeFileAtomic(file, await encrypt(privateKey, passphrase, SCRYPT_N), 0o600);
 }
 
 /**
  * Opens a keystore.
  * @returns the private key, 32 bytes
- * @throws WalletError `WalletNotFound`, `BrokenWallet`, `WrongPassphrase`
+ * @throws WalletError `WalletNotFound`, `BrokenWallet`, `WrongPassphrase`; FileError `UnsafePermissions`
  */
 export async function openKeystore(file: string, passphrase: string): Promise<Uint8Array> {
   const keystore = await readKeystore(file);
+  return decryptKeystore(keystore, passphrase, file);
+}
+
+/** @throws WalletError `WrongPassphrase` */
+async function decryptKeystore(
+  keystore: Keystore.Keystore,
+  passphrase: string,
+  file: string,
+  hint = "check --passphrase-file or SKYNET_PASSPHRASE",
+): Promise<Uint8Array> {
   try {
     const kdf = keystore.crypto as { kdf: string; kdfparams: { n: number; r: number; p: number; salt: string } };
     const key =
@@ -84,10 +113,14 @@ export async function openKeystore(file: string, passphrase: string): Promise<Ui
   } catch (cause) {
     throw new WalletError("WrongPassphrase", `the passphrase does not open ${file}`, {
       cause,
-      hint: "check --passphrase-file or SKYNET_PASSPHRASE",
+      hint,
     });
   }
 }
+
+/** The private key in the text of a keystore of any software. @throws WalletError `BrokenWallet`, `WrongPassphrase` */
+export const openKeystoreText = (text: string, passphrase: string, file: string): Promise<Uint8Array> =>
+  decryptKeystore(parseKeystore(text, file), passphrase, file, "this is the passphrase of the keystore to import");
 
 /** Address that the keystore names; no passphrase is needed. */
 export async function keystoreAddress(file: string): Promise<Hex> {
@@ -97,13 +130,39 @@ export async function keystoreAddress(file: string): Promise<Hex> {
   return `0x${address.replace(/^0x/, "").toLowerCase()}`;
 }
 
+/**
+ * Public key (64 bytes) that the keystore names; undefined for keystores of other software, which name only an address.
+ * @throws WalletError `WalletNotFound`, `BrokenWallet`
+ */
+export async function keystorePublicKey(file: string): Promise<Uint8Array | undefined> {
+  const { publicKey } = (await readKeystore(file)) as { publicKey?: string };
+  if (publicKey === undefined) return undefined;
+  const named = await keystoreAddress(file);
+  try {
+    if (addressOf(PublicKey.fromHex(`0x04${publicKey}`)) === named) return fromHex(`0x${publicKey}`);
+  } catch {
+    // No point of the curve.
+  }
+  throw new WalletError("BrokenWallet", `public key and address in ${file} do not belong together`);
+}
+
 async function readKeystore(file: string): Promise<Keystore.Keystore> {
   let text: string;
   try {
     text = await fs.readFile(file, "utf8");
   } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "EACCES")
+      throw new WalletError("WalletNotReadable", `no permission to read ${file}`, {
+        cause,
+        hint: "run as the user that owns the file; its mode is 0600",
+      });
     throw new WalletError("WalletNotFound", `no wallet at ${file}`, { cause, hint: "make one: npx skynet wallet new" });
   }
+  await checkSecretFile(file);
+  return parseKeystore(text, file);
+}
+
+function parseKeystore(text: string, file: string): Keystore.Keystore {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -115,9 +174,8 @@ async function readKeystore(file: string): Promise<Keystore.Keystore> {
   return parsed.data as unknown as Keystore.Keystore;
 }
 
-async function exists(file: string): Promise<boolean> {
-  return fs.access(file).then(
+const isThere = (file: string): Promise<boolean> =>
+  fs.access(file).then(
     () => true,
     () => false,
   );
-}

@@ -1,15 +1,14 @@
 import path from "node:path";
-import process from "node:process";
 import type { Command } from "commander";
 import type { Chain } from "@skynet/contracts";
-import { fromHex, toHex, type Hex } from "@skynet/protocol";
+import { fromHex, type Hex } from "@skynet/protocol";
 import { generatePrivateKey } from "viem/accounts";
 import { createIdentity } from "@skynet/network";
 import { fundAccount } from "../../devnet/devnet.ts";
 import { tokenInfo } from "../../roles/token.ts";
-import { readInputFile } from "../../runtime/files.ts";
-import { createKeystore, keystoreAddress, openKeystore, WalletError } from "../../wallet/keystore.ts";
+import { createKeystore, keystoreAddress, openKeystore } from "../../wallet/keystore.ts";
 import { readPassphrase } from "../../wallet/passphrase.ts";
+import { parsePrivateKey, readFileOrInput } from "../../wallet/private-key.ts";
 import { addressArgument, openAccount, resolveToken } from "../account.ts";
 import { formatAmount } from "../format.ts";
 import {
@@ -33,13 +32,15 @@ interface MoneyOptions extends ConnectionOptions, JsonOption {
   readonly token?: Hex;
 }
 
-const SECP256K1_ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
-
-/** `skynet wallet new|show|import`: one key is both the Ethereum address and the PeerId of a node. */
+/**
+ * `skynet wallet`: makes the key of a node, which is both its Ethereum address and its PeerId, and handles its money.
+ * What else can be done to a key (backup, move, exchange, another passphrase) belongs to `skynet identity`.
+ */
 export function addWallet(program: Command): void {
   const wallet = program
     .command("wallet")
-    .description("create, show or import the key of a node; see and withdraw its money");
+    .description("create, show or import the key of a node; see and withdraw its money")
+    .addHelpText("after", "\nnpx skynet identity exports, rotates and re-encrypts the key.");
   addMoney(wallet);
   addFund(wallet);
   const sub = (name: string, description: string, example: string) =>
@@ -52,12 +53,15 @@ export function addWallet(program: Command): void {
       .addHelpText("after", `\nExample:\n  $ npx skynet wallet ${example}`);
 
   sub("new", "create a new key in an encrypted keystore", "new --keystore worker.json").action(
-    (options: WalletOptions) => withUi(options, (ui) => store(options, generatePrivateKey(), ui.line)),
+    (options: WalletOptions) => withUi(options, (ui) => store(options, fromHex(generatePrivateKey()), ui.line)),
   );
   sub("import", "import a private key (64 hexadecimal digits) from a file", "import key.txt --keystore worker.json")
     .argument("<file>", "file with the private key; - for standard input")
     .action((file: string, options: WalletOptions) =>
-      withUi(options, async (ui) => store(options, await readPrivateKey(file), ui.line)),
+      withUi(options, async (ui) => {
+        const content = await readFileOrInput(file, "the key file");
+        return store(options, parsePrivateKey(new TextDecoder().decode(content)), ui.line);
+      }),
     );
   sub("show", "show the address and the PeerId; the passphrase is checked", "show --keystore worker.json").action(
     (options: WalletOptions) =>
@@ -121,10 +125,10 @@ async function openMoney(options: MoneyOptions): Promise<{ chain: Chain; token: 
   return { chain, token: (await resolveToken(chain, options.token)).address };
 }
 
-async function store(options: WalletOptions, privateKey: `0x${string}`, line: (text: string) => void) {
+async function store(options: WalletOptions, privateKey: Uint8Array, line: (text: string) => void) {
   const passphrase = await readPassphrase(options, "Passphrase of the new wallet", true);
-  await createKeystore(path.resolve(options.keystore), fromHex(privateKey), passphrase);
-  return describe(fromHex(privateKey), options.keystore, line);
+  await createKeystore(path.resolve(options.keystore), privateKey, passphrase);
+  return describe(privateKey, options.keystore, line);
 }
 
 function describe(privateKey: Uint8Array, keystore: string, line: (text: string) => void) {
@@ -132,22 +136,4 @@ function describe(privateKey: Uint8Array, keystore: string, line: (text: string)
   const result = { address: identity.address, peerId: identity.peerId.toString(), keystore: path.resolve(keystore) };
   line(`address   ${result.address}\nPeerId    ${result.peerId}\nkeystore  ${result.keystore}`);
   return result;
-}
-
-async function readPrivateKey(file: string): Promise<`0x${string}`> {
-  const content = file === "-" ? await readStandardInput() : await readInputFile(file, "the key file");
-  const text = new TextDecoder().decode(content).trim().replace(/^0x/, "");
-  const value = /^[0-9a-fA-F]{64}$/.test(text) ? BigInt(`0x${text}`) : 0n;
-  if (value === 0n || value >= SECP256K1_ORDER)
-    throw new WalletError(
-      "BadPrivateKey",
-      "not a private key: 64 hexadecimal digits of a number below the curve's order are needed",
-    );
-  return toHex(fromHex(`0x${text}`));
-}
-
-async function readStandardInput(): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
-  return Buffer.concat(chunks);
 }
