@@ -2,7 +2,7 @@ export { checkAnswerCost, costOfAnswer, type AnswerTerms } from "./answer-cost.t
 export { datasetSecret, roundSecret } from "./blinding.ts";
 export { batchesOfRound, distinct, ZERO_32 } from "./dataset-plan.ts";
 export { SwarmError } from "./errors.ts";
-export { openSecrets, type JobSecrets } from "./keys.ts";
+export { openSecrets, sealSecrets, type JobSecrets } from "./keys.ts";
 export type { BatchSource } from "./local-training.ts";
 export { circuitOf, decodeMetadata, encodeMetadata, type JobMetadata, type MadeChoices } from "./metadata.ts";
 export type * from "./ports.ts";

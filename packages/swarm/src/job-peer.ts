@@ -96,6 +96,8 @@ export class JobPeer {
   async refresh(): Promise<JobSnapshot> {
     const snapshot = await this.modules.chain.snapshot(this.modules.signal);
     this.snapshot = snapshot;
+    const workers = listSeats(snapshot.active).map((seat) => snapshot.workers[seat]!);
+    this.modules.network.follow({ members: [...workers, snapshot.requester], keys: snapshot.keys });
     if (snapshot.round !== this.#updatesRound) {
       this.#updatesRound = snapshot.round;
       this.#updates.clear();

@@ -124,6 +124,12 @@ export interface ChannelMessage {
   readonly body: unknown;
 }
 
+/** The members of a job, its active workers and its requester, and the latest keys that were published for them. */
+export interface Membership {
+  readonly members: readonly Address[];
+  readonly keys: JobSnapshot["keys"];
+}
+
 /** The network, seen from one job. */
 export interface JobNetwork {
   /** Publishes on the job's topic, signed and encrypted with the newest group key. */
@@ -149,6 +155,8 @@ export interface JobNetwork {
   ): void;
   /** Fetches a block over a direct stream and checks its hash. */
   fetchBlock(from: Address, cid: string, signal?: AbortSignal): Promise<Uint8Array>;
+  /** Who belongs to the job from now on: nobody else is heard, served, or spoken to. */
+  follow(membership: Membership): void;
   /** Total bytes of this node so far. */
   traffic(): { readonly sentBytes: number; readonly receivedBytes: number };
 }

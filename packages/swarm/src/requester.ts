@@ -65,6 +65,8 @@ export interface RequesterResult {
 }
 
 const POLL_MS = 300;
+/** Phases in which the contract takes new keys: a seat can be lost in each of them. */
+const KEY_PHASES: ReadonlySet<string> = new Set(["READY", "COMMIT", "DRAW", "PROVE", "MERGE"]);
 const FINAL_WAIT_MS = 8000;
 const CLAIM_WAIT_MS = 10_000;
 const STATE_PATIENCE_MS = 20_000;
@@ -152,7 +154,7 @@ class RequesterJob {
   }
 
   #react(snapshot: JobSnapshot): void {
-    if (snapshot.phase === "READY" || snapshot.phase === "COMMIT") this.#rotateKeys(snapshot);
+    if (KEY_PHASES.has(snapshot.phase)) this.#rotateKeys(snapshot);
     if (snapshot.phase === "MERGE") {
       const { included } = snapshot;
       this.#tasks.once(`next/${snapshot.round}`, async () => {

@@ -2,7 +2,7 @@
 import { createIdentity } from "@skynet/network";
 import { ModelBuilder, parseModel } from "@skynet/onnx";
 import { compileTraining, createExecutor } from "@skynet/proof";
-import { JobMode, merklePath, merkleRoot, toHex, type Hex, type JobSpec } from "@skynet/protocol";
+import { JobMode, JobPhase, merklePath, merkleRoot, nameOf, toHex, type Hex, type JobSpec } from "@skynet/protocol";
 import { datasetSecret } from "./blinding.ts";
 import type { DatasetBatch, JobChain, JobFiles, Weights } from "./ports.ts";
 import { runRequesterJob } from "./requester.ts";
@@ -108,6 +108,8 @@ export async function simulate(scenario: Scenario, seed = 1) {
   const everything = new AbortController();
   const results = new Map<number, Weights | Error>();
   const events: { worker: number; event: WorkerProgress }[] = [];
+  /** Keys that the requester handed out: to whom, in which round and phase. */
+  const keys: { epoch: number; round: number; phase: string; seats: number[] }[] = [];
   let killed = false;
 
   const startWorker = async (i: number, files: JobFiles) => {
@@ -181,7 +183,11 @@ export async function simulate(scenario: Scenario, seed = 1) {
       log: silent,
       signal: everything.signal,
       newSecrets: (epoch) => ({ epoch, groupKey: new Uint8Array(32).fill(1), dataIdentity: DATA_IDENTITY }),
-      useSecrets: async () => undefined,
+      useSecrets: async ({ epoch }, members) => {
+        const { round, phase, workers: seated } = chain.state;
+        const seats = members.map((member) => seated.indexOf(member));
+        keys.push({ epoch, round, phase: nameOf(JobPhase, phase), seats });
+      },
       evaluate: (weights) => trainer.evaluate(weights, test.x, test.y),
     },
     { shape: await trainer.load(new Uint8Array(), { batchSize: BATCH, learningRate: 0.5, averaging }), initialWeights },
@@ -189,7 +195,7 @@ export async function simulate(scenario: Scenario, seed = 1) {
   everything.abort(new Error("the simulation is over"));
   clock.stop();
   await ticking;
-  return { result, chain, results, events };
+  return { result, chain, results, events, keys };
 }
 
 const sourceOf = (data: readonly DatasetBatch[], leaves: readonly Uint8Array[]) => ({

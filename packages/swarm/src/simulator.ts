@@ -63,7 +63,7 @@ export class SimulatedNetwork {
   }
 
   join(self: Address, faults: Faults = {}): { network: JobNetwork; blocks: BlockPort; leave(): void } {
-    const node: SimulatedNode = { handlers: [], onUpdate: undefined, blocks: new Map() };
+    const node: SimulatedNode = { handlers: [], onUpdate: undefined, blocks: new Map(), members: new Set() };
     this.#nodes.set(self, node);
     const blocks: BlockPort = {
       put: async (bytes) => {
@@ -83,7 +83,7 @@ export class SimulatedNetwork {
         for (const [address, other] of this.#nodes) {
           if (address === self || withholdFrom.includes(address) || this.#random() < loss) continue;
           void this.#clock.sleep(1 + 20 * this.#random()).then(() => {
-            if (this.#nodes.get(address) === other)
+            if (this.#nodes.get(address) === other && other.members.has(self))
               for (const handle of other.handlers) handle({ kind, from: self, body });
           });
         }
@@ -105,15 +105,19 @@ export class SimulatedNetwork {
       },
       onUpdate: (admit, handler) => {
         node.onUpdate = async (from, round, bytes) => {
-          if (!admit(from, round)) throw new SkyNetError("Refused", "not admitted");
+          if (!node.members.has(from) || !admit(from, round)) throw new SkyNetError("Refused", "not admitted");
           await handler(from, round, bytes);
         };
       },
       fetchBlock: async (from, cid, signal) => {
         await this.#clock.sleep(10, signal);
-        const bytes = this.#nodes.get(from)?.blocks.get(cid);
+        const holder = this.#nodes.get(from);
+        const bytes = holder?.members.has(self) ? holder.blocks.get(cid) : undefined;
         if (!bytes || toHex(keccak256(bytes)) !== cid) throw unreachable();
         return bytes;
+      },
+      follow: ({ members }) => {
+        node.members = new Set(members);
       },
       traffic: () => ({ sentBytes: 0, receivedBytes: 0 }),
     };
@@ -124,6 +128,8 @@ interface SimulatedNode {
   readonly handlers: ((message: ChannelMessage) => void)[];
   onUpdate: ((from: Address, round: number, bytes: Uint8Array) => Promise<void>) | undefined;
   readonly blocks: Map<string, Uint8Array>;
+  /** Whom it hears and serves. */
+  members: ReadonlySet<Address>;
 }
 
 /** Files in memory; keep the object to restart a node with its disk. */

@@ -160,7 +160,7 @@ class WorkerJob {
     if (active && ["DRAW", "PROVE"].includes(snapshot.phase) && hasSeat(snapshot.committed, seat))
       this.#exchange.run(snapshot, seat);
     if (active && snapshot.phase === "MERGE") this.#merging.run(snapshot, seat);
-    if (snapshot.phase === "DELIVER" || snapshot.phase === "SETTLED") this.#finish(snapshot);
+    if (active && (snapshot.phase === "DELIVER" || snapshot.phase === "SETTLED")) this.#finish(snapshot);
     if (snapshot.phase === "SETTLED") this.#settle(snapshot, seat);
     else if (!active && snapshot.phase !== "OPEN" && snapshot.phase !== "READY" && !hasSeat(snapshot.released, seat))
       this.#tasks.once("release", () => this.#m.chain.release(seat));
@@ -391,7 +391,8 @@ class WorkerJob {
   #isDone(snapshot: JobSnapshot, seat: number): boolean {
     const claimed = snapshot.round <= (snapshot.claimedTo[seat] ?? 0);
     const hold = !snapshot.holdReleased || hasSeat(snapshot.holdClaimed, seat);
-    const gone = this.#m.clock.nowMs() > this.#settledMs + GOODBYE_MS;
+    // Nobody hears a worker that lost its seat.
+    const gone = !hasSeat(snapshot.active, seat) || this.#m.clock.nowMs() > this.#settledMs + GOODBYE_MS;
     return claimed && hold && hasSeat(snapshot.released, seat) && (this.#finalHeard || gone || snapshot.round === 0);
   }
 

@@ -1,18 +1,12 @@
-import { fetchBlock, receiveUpdates, sendUpdate } from "@skynet/network";
+import { fetchBlock, receiveUpdates, sendUpdate, type Host } from "@skynet/network";
 import { BLINDER_BYTES } from "@skynet/proof";
 import type { Hex } from "@skynet/protocol";
-import type { Address, ChannelMessage, JobNetwork, ModelShape } from "@skynet/swarm";
+import type { Address, BlockPort, ChannelMessage, JobNetwork, ModelShape } from "@skynet/swarm";
+import type { JobCircle } from "./job-circle.ts";
 import type { LocalNode } from "./local-node.ts";
 
-/** A job's secrets and members as its node knows them now. */
-export interface JobCircle {
-  readonly jobId: Hex;
-  /** Newest first. */
-  groupKeys: Uint8Array[];
-  members: ReadonlySet<Address>;
-  /** No update of this job's model is larger. */
-  readonly maxUpdateBytes: number;
-}
+/** A member that does not give the keys in this time is passed over. */
+const KEYS_MS = 5000;
 
 /** Where new jobs are announced; the chain stays the authority. */
 export const JOBS_TOPIC = "jobs";
@@ -27,11 +21,10 @@ export const jobTopic = (jobId: Hex): string => `job-${jobId.slice(2)}`;
 
 /** Joins the network of one job: its encrypted channel and the direct streams between its members. */
 export async function createJobNetwork(
-  node: Pick<LocalNode, "host">,
+  { host, access }: Pick<LocalNode, "host" | "access">,
   circle: JobCircle,
   signal: AbortSignal,
 ): Promise<JobNetwork> {
-  const { host } = node;
   let onMessage: (message: ChannelMessage) => void = () => {};
   let admit: (from: Address, round: number) => boolean = () => false;
   let onUpdate: (from: Address, round: number, bytes: Uint8Array) => Promise<void> = async () => {
@@ -42,13 +35,15 @@ export async function createJobNetwork(
     ({ kind, from, body, job }) => {
       if (job === circle.jobId) onMessage({ kind, from, body });
     },
-    { groupKey: () => circle.groupKeys, allow: (address) => circle.members.has(address), signal },
+    { groupKey: () => circle.openingKeys(), allow: (address) => circle.has(address), signal },
   );
   const stopReceiving = await receiveUpdates(host, {
     maxBytes: circle.maxUpdateBytes,
-    admit: (peer, header) => header.job === circle.jobId && circle.members.has(peer) && admit(peer, header.round),
+    admit: (peer, header) => header.job === circle.jobId && circle.has(peer) && admit(peer, header.round),
     onUpdate: async (header, from, bytes) => {
       try {
+        // It may have lost its seat while it was sending.
+        if (!circle.has(from)) throw new Error("no member of the job");
         await onUpdate(from, header.round, bytes);
         return { ok: true };
       } catch (error) {
@@ -56,10 +51,15 @@ export async function createJobNetwork(
       }
     },
   });
-  signal.addEventListener("abort", () => void stopReceiving(), { once: true });
+  const end = () => {
+    circle.close();
+    access.removeJob(circle.jobId);
+    void stopReceiving();
+  };
+  signal.addEventListener("abort", end, { once: true });
   return {
     publish: async (kind, body) => {
-      const groupKey = circle.groupKeys[0];
+      const groupKey = circle.speakingKey();
       if (groupKey) await host.publish(jobTopic(circle.jobId), { kind, job: circle.jobId, body }, { groupKey });
     },
     onMessage: (handler) => {
@@ -74,6 +74,44 @@ export async function createJobNetwork(
       onUpdate = handler;
     },
     fetchBlock: (from, cid, abort) => fetchBlock(host, from, cid, abort ? { signal: abort } : {}),
+    follow: (membership) => {
+      circle.follow(membership);
+      access.setMembers(circle.jobId, membership.members);
+      if (membership.keys) access.addBlocks(circle.jobId, [membership.keys.cid]);
+    },
     traffic: () => host.traffic(),
   };
+}
+
+/** A node's block store as a job sees it: what the job puts there, its members may fetch. */
+export const jobBlocks = ({ blocks, access }: Pick<LocalNode, "blocks" | "access">, jobId: Hex): BlockPort => ({
+  put: async (bytes) => {
+    const cid = await blocks.put(bytes);
+    access.addBlocks(jobId, [cid]);
+    return cid;
+  },
+  get: (cid) => blocks.get(cid),
+});
+
+/**
+ * The published keys of a job: from the requester, else from a member that has them. They are wrapped for each member,
+ * so it does not matter who hands them over.
+ * @throws the last failure
+ */
+export async function fetchKeys(
+  host: Host,
+  cid: string,
+  { requester, members }: { requester: Address; members: readonly Address[] },
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  let failure: unknown;
+  for (const from of [requester, ...members.filter((member) => member !== host.identity.address)]) {
+    try {
+      return await fetchBlock(host, from, cid, { signal: AbortSignal.any([signal, AbortSignal.timeout(KEYS_MS)]) });
+    } catch (error) {
+      signal.throwIfAborted();
+      failure = error;
+    }
+  }
+  throw failure;
 }

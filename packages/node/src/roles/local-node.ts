@@ -3,11 +3,12 @@ import type { Chain } from "@skynet/contracts";
 import { createHost, createIdentity, serveBlocks, type Host } from "@skynet/network";
 import { SkyNetError } from "@skynet/protocol";
 import { openBlockStore, type BlockStore } from "@skynet/storage";
-import type { Address, Log } from "@skynet/swarm";
+import type { Log } from "@skynet/swarm";
 import { openChain } from "../runtime/chain.ts";
 import { noteKeyUse } from "../runtime/key-use.ts";
 import { lockFolder } from "../runtime/lock.ts";
 import { openLog } from "../runtime/log.ts";
+import { BlockAccess } from "./block-access.ts";
 
 export interface NodeOptions {
   readonly rpcUrl: string;
@@ -32,30 +33,6 @@ export interface LocalNode {
   readonly log: Log;
   readonly access: BlockAccess;
   close(): Promise<void>;
-}
-
-/** Who may fetch which of this node's blocks. */
-export class BlockAccess {
-  readonly #open = new Set<string>();
-  readonly #members = new Map<string, ReadonlySet<Address>>();
-
-  /** Anybody may fetch this block (a job's metadata and architecture). */
-  open(cid: string): void {
-    this.#open.add(cid);
-  }
-
-  /** The members of a job may fetch every block; blocks of data are encrypted besides. */
-  setMembers(jobId: string, members: Iterable<Address>): void {
-    this.#members.set(jobId, new Set(members));
-  }
-
-  removeJob(jobId: string): void {
-    this.#members.delete(jobId);
-  }
-
-  allows(peer: Address, cid: string): boolean {
-    return this.#open.has(cid) || [...this.#members.values()].some((members) => members.has(peer));
-  }
 }
 
 /**

@@ -14,7 +14,7 @@ import {
   type Hex,
   type JobSpec,
 } from "@skynet/protocol";
-import { generateDataKey } from "@skynet/storage";
+import { generateDataKey, parseManifest } from "@skynet/storage";
 import {
   encodeMetadata,
   requirementsOf,
@@ -39,7 +39,8 @@ import { startSponsor, type Sponsor } from "../sponsor/sponsor.ts";
 import { startTrainer } from "../trainer/trainer.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
-import { createJobNetwork, JOBS_TOPIC, updateBytes, type JobCircle } from "./job-network.ts";
+import { JobCircle } from "./job-circle.ts";
+import { createJobNetwork, jobBlocks, JOBS_TOPIC, updateBytes } from "./job-network.ts";
 import { previewBudget } from "./budget.ts";
 import {
   amountText,
@@ -292,30 +293,25 @@ async function lead(
   const { jobId } = posted;
   const chain = createJobChain(node.chain, jobId);
   const group = posted.group;
-  const circle: JobCircle = {
-    jobId,
-    groupKeys: group ? [fromHex(group.key)] : [],
-    members: new Set(group?.members),
-    maxUpdateBytes: updateBytes(prepared.shape),
-  };
+  const circle = new JobCircle({ jobId, self: node.chain.address, maxUpdateBytes: updateBytes(prepared.shape) });
+  if (group) circle.take(group.epoch, fromHex(group.key));
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const network = await createJobNetwork(node, circle, signal);
-  node.access.setMembers(jobId, circle.members);
+  const manifest = await node.blocks.get(posted.manifestCid);
+  if (manifest) node.access.addBlocks(jobId, parseManifest(manifest, posted.dataRoot).cids);
   let saved = posted;
   const useSecrets = async (secrets: JobSecrets, members: readonly Address[]) => {
     saved = { ...saved, group: { epoch: secrets.epoch, key: toHex(secrets.groupKey), members: [...members] } };
     await savePostedJob(options.dataDir, saved);
-    circle.groupKeys = [secrets.groupKey, ...circle.groupKeys].slice(0, 4);
-    circle.members = new Set(members);
-    node.access.setMembers(jobId, members);
+    circle.take(secrets.epoch, secrets.groupKey);
   };
   try {
     return await runRequesterJob(
       {
         chain,
         network,
-        blocks: node.blocks,
+        blocks: jobBlocks(node, jobId),
         files: openJobFiles(options.dataDir, jobId),
         trainer,
         clock: systemClock,

@@ -40,7 +40,8 @@ import { ensureRegistered } from "./capabilities.ts";
 import { checkMoney, checkRequirements, checkSpeed, measureSteps, NotYet, type JoinLimits } from "./join-checks.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
-import { createJobNetwork, JOBS_TOPIC, updateBytes, type JobCircle } from "./job-network.ts";
+import { JobCircle } from "./job-circle.ts";
+import { createJobNetwork, fetchKeys, jobBlocks, JOBS_TOPIC, updateBytes } from "./job-network.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
 import { fundLedger } from "./token.ts";
 import { checkBeacon, checkZeroKnowledge, compareVerifier, generateOwnVerifier } from "./verifier.ts";
@@ -285,25 +286,22 @@ async function workOn(node: WorkerNode, trainer: Trainer, jobId: Hex, options: W
   const { spec } = await node.chain.job(jobId);
   const { requester } = spec;
   const { metadata, shape, manifest } = await loadJob(node, trainer, jobId, signal);
-  const circle: JobCircle = {
-    jobId,
-    groupKeys: [],
-    members: new Set([requester]),
-    maxUpdateBytes: updateBytes(shape),
-  };
+  const circle = new JobCircle({ jobId, self: node.chain.address, maxUpdateBytes: updateBytes(shape) });
   const stop = new AbortController();
   const both = AbortSignal.any([signal, stop.signal]);
   const network = await createJobNetwork(node, circle, both);
+  const blocks = jobBlocks(node, jobId);
   const files = openJobFiles(options.dataDir, jobId);
   let fetchedBatches = 0;
 
   const openJob = async (keys: { epoch: number; cid: string }): Promise<BatchSource> => {
-    const snapshot = await chain.snapshot();
-    circle.members = new Set([...listSeats(snapshot.active).map((seat) => snapshot.workers[seat]!), requester]);
-    node.access.setMembers(jobId, circle.members);
-    const envelope = await fetchBlock(node.host, requester, keys.cid, { signal: both });
+    const { active, workers } = await chain.snapshot();
+    const members = listSeats(active).map((seat) => workers[seat]!);
+    const envelope = await fetchKeys(node.host, keys.cid, { requester, members }, both);
     const secrets = openSecrets(jobId, envelope, keys.epoch, node.host.identity);
-    circle.groupKeys = [secrets.groupKey, ...circle.groupKeys].slice(0, 4);
+    // For members that cannot reach the requester.
+    await blocks.put(envelope);
+    circle.take(secrets.epoch, secrets.groupKey);
     const dataset = openDataset({
       manifestBytes: manifest,
       expectedRoot: spec.dataRoot,
@@ -314,6 +312,7 @@ async function workOn(node: WorkerNode, trainer: Trainer, jobId: Hex, options: W
         return fetchBlock(node.host, requester, cid, { signal: both });
       },
     });
+    node.access.addBlocks(jobId, dataset.manifest.cids);
     const secret = datasetSecret(secrets.dataIdentity);
     return {
       batch: async (index) => ({ ...(await dataset.batch(index, { signal: both })), index, secret }),
@@ -325,7 +324,7 @@ async function workOn(node: WorkerNode, trainer: Trainer, jobId: Hex, options: W
       {
         chain,
         network,
-        blocks: node.blocks,
+        blocks,
         files,
         trainer,
         clock: systemClock,
@@ -350,7 +349,6 @@ async function workOn(node: WorkerNode, trainer: Trainer, jobId: Hex, options: W
     if (options.withdraw) await withdrawPay(node, jobId, spec.token, options);
   } finally {
     stop.abort();
-    node.access.removeJob(jobId);
   }
 }
 

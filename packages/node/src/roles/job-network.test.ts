@@ -1,0 +1,241 @@
+// Admission to a job and its group keys: real nodes, a real relay, real blocks.
+import fs from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import {
+  createGroupKey,
+  createHost,
+  createIdentity,
+  fetchBlock,
+  serveBlocks,
+  unwrapKey,
+  type Host,
+} from "@skynet/network";
+import { decode, type Hex } from "@skynet/protocol";
+import { openBlockStore } from "@skynet/storage";
+import { openSecrets, sealSecrets, type ChannelMessage, type JobNetwork } from "@skynet/swarm";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { BlockAccess } from "./block-access.ts";
+import { JobCircle } from "./job-circle.ts";
+import { createJobNetwork, fetchKeys, jobBlocks, jobTopic } from "./job-network.ts";
+
+const jobId: Hex = `0x${"0b".repeat(32)}`;
+const otherJob: Hex = `0x${"0c".repeat(32)}`;
+const stop = new AbortController();
+let folder = "";
+let relay: Host;
+let requester: Member;
+let alice: Member;
+let bob: Member;
+/** Loses its seat. */
+let carol: Member;
+/** Has never had one. */
+let outsider: Member;
+
+interface Member {
+  readonly host: Host;
+  readonly network: JobNetwork;
+  readonly circle: JobCircle;
+  readonly access: BlockAccess;
+  readonly blocks: ReturnType<typeof jobBlocks>;
+  readonly heard: ChannelMessage[];
+  /** Messages as they are on the wire. */
+  readonly wire: Uint8Array[];
+  /** Updates that it accepted. */
+  readonly updates: Hex[];
+}
+
+async function member(n: number): Promise<Member> {
+  const identity = createIdentity(new Uint8Array(32).fill(n));
+  const host = await createHost({ identity, relays: relay.multiaddrs() });
+  const store = await openBlockStore(path.join(folder, String(n)));
+  const access = new BlockAccess();
+  const heard: ChannelMessage[] = [];
+  const wire: Uint8Array[] = [];
+  const updates: Hex[] = [];
+  const circle = new JobCircle({ jobId, self: identity.address, maxUpdateBytes: 1000, keepOldMs: 300 });
+  const network = await createJobNetwork({ host, access }, circle, stop.signal);
+  await serveBlocks(host, { allow: (peer, cid) => access.allows(peer, cid), get: (cid) => store.get(cid) });
+  network.onMessage((message) => heard.push(message));
+  network.onUpdate(
+    () => true,
+    async (from) => void updates.push(from),
+  );
+  host.tap((bytes) => wire.push(bytes));
+  await host.connected({ signal: AbortSignal.timeout(10_000) });
+  return { host, network, circle, access, blocks: jobBlocks({ blocks: store, access }, jobId), heard, wire, updates };
+}
+
+const address = ({ host }: Member) => host.identity.address;
+const all = () => [requester, alice, bob, carol];
+
+/** The requester publishes new keys; everybody sees the membership on chain. */
+async function rotate(epoch: number, members: readonly Member[]) {
+  const secrets = { epoch, groupKey: createGroupKey(), dataIdentity: "AGE-SECRET-KEY-1" };
+  const recipients = members.map(({ host: { identity } }) => ({
+    address: identity.address,
+    publicKey: identity.publicKey,
+  }));
+  const cid = await requester.blocks.put(sealSecrets(jobId, secrets, recipients));
+  requester.circle.take(epoch, secrets.groupKey);
+  const membership = { members: [...members, requester].map(address), keys: { epoch, cid } };
+  for (const each of all()) each.network.follow(membership);
+  return cid;
+}
+
+async function takeKeys(who: Member, epoch: number, cid: string): Promise<Uint8Array> {
+  const envelope = await fetchKeys(
+    who.host,
+    cid,
+    { requester: address(requester), members: [address(alice)] },
+    AbortSignal.timeout(20_000),
+  );
+  const { groupKey } = openSecrets(jobId, envelope, epoch, who.host.identity);
+  await who.blocks.put(envelope);
+  who.circle.take(epoch, groupKey);
+  return groupKey;
+}
+
+const bodies = ({ heard }: Member) => heard.map(({ body }) => body);
+
+beforeAll(async () => {
+  folder = await fs.mkdtemp(path.join(os.tmpdir(), "skynet-circle-"));
+  relay = await createHost({
+    identity: createIdentity(new Uint8Array(32).fill(99)),
+    relayService: true,
+    role: "relay",
+  });
+  [requester, alice, bob, carol, outsider] = (await Promise.all([1, 2, 3, 4, 5].map(member))) as [
+    Member,
+    Member,
+    Member,
+    Member,
+    Member,
+  ];
+  const cid = await rotate(0, [alice, bob, carol]);
+  for (const worker of [alice, bob, carol]) await takeKeys(worker, 0, cid);
+}, 30_000);
+afterAll(async () => {
+  stop.abort();
+  await Promise.all([...all(), outsider].map(({ host }) => host.stop()).concat(relay.stop()));
+  await fs.rm(folder, { recursive: true, force: true });
+});
+
+describe("while everybody is a member", () => {
+  it("members hear each other; an outsider hears bytes that it cannot open", async () => {
+    await alice.network.publish("ready", "to all");
+    for (const who of [requester, bob, carol]) await expect.poll(() => bodies(who)).toContain("to all");
+    await expect.poll(() => outsider.wire.length).toBeGreaterThan(0);
+    expect(bodies(outsider)).toEqual([]);
+  });
+
+  it("blocks go to members of the job that they belong to, streams of updates to members only", async () => {
+    const cid = await alice.blocks.put(new TextEncoder().encode("weights"));
+    await expect(fetchBlock(bob.host, address(alice), cid)).resolves.toHaveLength(7);
+    await expect(fetchBlock(outsider.host, address(alice), cid)).rejects.toMatchObject({ code: "Refused" });
+    // A member of another job of this node gets that job's blocks, and no others.
+    alice.access.setMembers(otherJob, [address(outsider)]);
+    await expect(fetchBlock(outsider.host, address(alice), cid)).rejects.toMatchObject({ code: "Refused" });
+    alice.access.addBlocks(otherJob, [cid]);
+    await expect(fetchBlock(outsider.host, address(alice), cid)).resolves.toHaveLength(7);
+    alice.access.removeJob(otherJob);
+    await expect(fetchBlock(outsider.host, address(alice), cid)).rejects.toMatchObject({ code: "Refused" });
+    const sent = outsider.network.sendUpdate(address(alice), 0, new Uint8Array(9), { deadlineMs: Date.now() + 600 });
+    await expect(sent).rejects.toMatchObject({ code: "NotDelivered" });
+    expect(alice.updates).toEqual([]);
+  });
+
+  it("who has the outsider's connection cannot speak for a member: the signature decides, and the group key", async () => {
+    const before = alice.host.traffic().dropped;
+    const message = { kind: "ready", job: jobId, body: "forged" };
+    await outsider.host.publish(jobTopic(jobId), message);
+    await outsider.host.publish(jobTopic(jobId), message, { groupKey: createGroupKey() });
+    // With the right key, which it cannot have: the sender is still no member.
+    await outsider.host.publish(jobTopic(jobId), message, { groupKey: carol.circle.speakingKey()! });
+    const count = (reason: "unencrypted" | "notForUs" | "unknownSender") =>
+      (alice.host.traffic().dropped[reason] ?? 0) - (before[reason] ?? 0);
+    await expect.poll(() => [count("unencrypted"), count("notForUs"), count("unknownSender")]).toEqual([1, 1, 1]);
+    expect(bodies(alice)).not.toContain("forged");
+  });
+});
+
+describe("after a member lost its seat", () => {
+  let cid = "";
+  let oldKey: Uint8Array;
+
+  beforeAll(async () => {
+    oldKey = Uint8Array.from(carol.circle.speakingKey()!);
+    cid = await rotate(1, [alice, bob]);
+  });
+
+  it("nobody speaks in the old key any more, also before the new one is here", async () => {
+    expect(alice.circle.speakingKey()).toBeUndefined();
+    await alice.network.publish("attest", "too early");
+    await takeKeys(alice, 1, cid);
+    await takeKeys(bob, 1, cid);
+    await alice.network.publish("attest", "after");
+    await expect.poll(() => bodies(bob)).toContain("after");
+    expect(bodies(bob)).not.toContain("too early");
+  });
+
+  it("it hears what is published and cannot open it, nor the published keys", async () => {
+    const before = carol.wire.length;
+    const notForUs = carol.host.traffic().dropped.notForUs ?? 0;
+    await bob.network.publish("attest", "secret");
+    await expect.poll(() => bodies(requester)).toContain("secret");
+    await expect.poll(() => carol.wire.length).toBeGreaterThan(before);
+    await expect.poll(() => carol.host.traffic().dropped.notForUs ?? 0).toBeGreaterThan(notForUs);
+    expect(carol.circle.openingKeys()).toEqual([]);
+    // Also not with the key that it kept.
+    const kept: unknown[] = [];
+    const options = { groupKey: () => [oldKey] };
+    const end = carol.host.subscribe(jobTopic(jobId), ({ body }) => void kept.push(body), options);
+    await bob.network.publish("attest", "secret again");
+    await expect.poll(() => bodies(requester)).toContain("secret again");
+    await expect.poll(() => carol.wire.length).toBeGreaterThan(before + 1);
+    end();
+    expect(kept).toEqual([]);
+
+    const envelope = (await requester.blocks.get(cid))!;
+    expect(() => openSecrets(jobId, envelope, 1, carol.host.identity)).toThrow(
+      expect.objectContaining({ code: "BadKeys" }),
+    );
+    for (const { box } of (decode(envelope) as { boxes: { box: Uint8Array }[] }).boxes)
+      expect(() => unwrapKey(box, carol.host.identity, `skynet/1/keys/${jobId}/1`)).toThrow(
+        expect.objectContaining({ code: "CannotDecrypt" }),
+      );
+  });
+
+  it("nobody hears or serves it, although it still has the old key and an open connection", async () => {
+    const block = await alice.blocks.put(new TextEncoder().encode("new weights"));
+    await expect(fetchBlock(bob.host, address(alice), block)).resolves.toHaveLength(11);
+    await expect(fetchBlock(carol.host, address(alice), block)).rejects.toMatchObject({ code: "Refused" });
+    const dropped = () => {
+      const { unknownSender = 0, notForUs = 0 } = alice.host.traffic().dropped;
+      return unknownSender + notForUs;
+    };
+    const before = dropped();
+    await carol.host.publish(jobTopic(jobId), { kind: "attest", job: jobId, body: "still here" }, { groupKey: oldKey });
+    await expect.poll(dropped).toBe(before + 1);
+    expect(bodies(alice)).not.toContain("still here");
+    const sent = carol.network.sendUpdate(address(alice), 0, new Uint8Array(9), { deadlineMs: Date.now() + 600 });
+    await expect(sent).rejects.toMatchObject({ code: "NotDelivered" });
+    expect(alice.updates).toEqual([]);
+  });
+
+  it("members forget the old key after a while", async () => {
+    await expect.poll(() => alice.circle.openingKeys().length).toBe(1);
+    expect(alice.circle.openingKeys()[0]).not.toEqual(oldKey);
+  });
+
+  it("the keys are handed over by members when the requester is gone", async () => {
+    await requester.host.stop();
+    const fetched = await fetchKeys(
+      bob.host,
+      cid,
+      { requester: address(requester), members: [address(bob), address(alice)] },
+      AbortSignal.timeout(20_000),
+    );
+    expect(openSecrets(jobId, fetched, 1, bob.host.identity).groupKey).toEqual(bob.circle.speakingKey());
+  });
+});
