@@ -13,9 +13,10 @@ export type NetworkErrorCode =
   | "Refused" // the peer answered that we may not
   | "NotFound" // the peer answered that it does not have it
   | "BadBlock" // the bytes do not have the hash that was asked for
-  | "Rejected" // the peer verified the update and does not accept it
+  | "Rejected" // the peer looked at the update or message and does not accept it
   | "NotDelivered" // no receipt before the deadline
   | "BadReceipt" // the receipt is forged or for something else
+  | "QueueFull" // too many messages wait for one recipient
   | "Stalled" // the peer stopped sending
   | "NoRelay" // no relay is known, or none answers
   | "NotARelay" // the peer answers, but does not relay messages of this network

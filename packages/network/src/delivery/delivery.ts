@@ -1,0 +1,96 @@
+import type { Hex } from "@skynet/protocol";
+import type { Drops } from "../host/drops.ts";
+import type { Log } from "../host/log.ts";
+import type { RandomBytes } from "../identity/group-key.ts";
+import type { Identity } from "../identity/identity.ts";
+import type { RandomNumber } from "../timing/delay.ts";
+import type { MessageChannel, Timers } from "./channel.ts";
+import { Courier } from "./courier.ts";
+import type { DeliveryHandler, IntakeCounters } from "./intake.ts";
+import type { OutboxCounters } from "./outbox.ts";
+import type { Outcome, RetryTimes } from "./outgoing-stream.ts";
+import type { DeliveryReceipt } from "./receipt.ts";
+import type { DeliveryStore, ReceiptFilter, StoredReceipt } from "./store.ts";
+
+export interface DeliveryOptions {
+  readonly channel: MessageChannel;
+  readonly identity: Identity;
+  readonly store: DeliveryStore;
+  /** Public key of a node, to seal messages to it. Default: only what the caller of `send` gives. */
+  readonly publicKeyOf?: (address: Hex, signal?: AbortSignal) => Promise<Uint8Array>;
+  readonly timers?: Timers;
+  readonly random?: RandomNumber;
+  readonly randomBytes?: RandomBytes;
+  readonly retry?: RetryTimes;
+  readonly log?: Log;
+  readonly drops?: Pick<Drops, "count">;
+}
+
+export interface SendOptions {
+  /** Longest wait for the receipt, milliseconds (600,000). It includes the time that the recipient is offline. */
+  readonly timeoutMs?: number | undefined;
+  /** Withdraws the message: it may have arrived. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface SendSealedOptions extends SendOptions {
+  /** The recipient's public key, where `publicKeyOf` does not know it. */
+  readonly publicKey?: Uint8Array | undefined;
+}
+
+/** What became of a message for one of its recipients. */
+export type DeliveryOutcome = { readonly to: Hex } & Outcome;
+
+/** The encrypted channel of a job. */
+export interface JobChannel {
+  /** Like {@link Delivery.send}, encrypted with the job's group key. */
+  send(to: Hex, kind: string, body: unknown, options?: SendOptions): Promise<DeliveryReceipt>;
+  /**
+   * Delivers one message to several members with one copy on the wire. Resolves when each of them has confirmed it or
+   * it was given up for that one.
+   * @throws NetworkError `TooLarge`, `BadOption`, `QueueFull`, `Stopped`: nobody gets it
+   */
+  sendToAll(to: readonly Hex[], kind: string, body: unknown, options?: SendOptions): Promise<DeliveryOutcome[]>;
+  /** Ends the subscription; calls that wait end with `Stopped`, their messages go on after the next `join`. */
+  leave(): void;
+}
+
+export interface JoinOptions {
+  readonly job: string;
+  /** Name of the job's topic. */
+  readonly topic: string;
+  /** Newest first: it encrypts; all of them open. Without one, messages wait. */
+  readonly groupKeys: () => readonly Uint8Array[];
+  /** Members of the job now. Others are not heard, and messages for them are given up. */
+  readonly isMember: (address: Hex) => boolean;
+  readonly handler: DeliveryHandler;
+}
+
+export interface DeliveryCounters extends OutboxCounters, IntakeCounters {
+  /** Unsettled messages, counted once for each recipient. */
+  readonly waiting: number;
+}
+
+/** Messages that arrive: each once, in the order of its sender, with a signed receipt. */
+export interface Delivery {
+  /**
+   * Delivers a message, sealed to the recipient, and waits for its receipt. Repeated until then, also after a restart.
+   * @throws NetworkError `NotDelivered` after the time, `Rejected` when the recipient's handler refuses it, `Stopped`
+   *   (it stays on disk), `TooLarge`, `BadOption`, `QueueFull`, `Unreachable` without a public key; the signal's reason
+   */
+  send(to: Hex, kind: string, body: unknown, options?: SendSealedOptions): Promise<DeliveryReceipt>;
+  /** Handles messages outside jobs. @returns function that ends it */
+  listen(handler: DeliveryHandler, options?: { readonly allow?: (address: Hex) => boolean }): () => void;
+  /** Opens the channel of a job, once at a time. @throws NetworkError `BadOption` */
+  join(options: JoinOptions): JobChannel;
+  /** Receipts that this node got, newest first. */
+  receipts(filter?: ReceiptFilter): Promise<StoredReceipt[]>;
+  counters(): DeliveryCounters;
+  /** Lets running handlers end, acknowledges them, and ends every wait with `Stopped`. */
+  stop(): Promise<void>;
+}
+
+/** Starts delivery on a channel. Messages that an earlier run left are sent on once their channel is open. */
+export async function createDelivery(options: DeliveryOptions): Promise<Delivery> {
+  return new Courier(options, await options.store.load());
+}

@@ -1,0 +1,261 @@
+import type { Hex } from "@skynet/protocol";
+import type { Drops } from "../host/drops.ts";
+import { NetworkError, reasonOf } from "../errors.ts";
+import type { Log } from "../host/log.ts";
+import type { Identity } from "../identity/identity.ts";
+import type { Timers } from "./channel.ts";
+import { ackBytes, MAX_ACKS, parseContent, reasonText, type Ack, type Target } from "./frame.ts";
+import { Incoming } from "./incoming-stream.ts";
+import type { DeliveryStore, StoredDelivery } from "./store.ts";
+
+/** A message as its handler gets it: in the order of its sender, each once. */
+export interface DeliveredMessage {
+  readonly job: string | null;
+  readonly from: Hex;
+  readonly kind: string;
+  /** Not validated: parse it with the schema of its kind. */
+  readonly body: unknown;
+  /** Number among the messages of this sender to this node. */
+  readonly seq: number;
+}
+
+/**
+ * Handles a message; the sender gets its receipt when this is done and on disk. An error is tried again after a pause,
+ * five times, and then refuses the message; `NetworkError` with code `Rejected` refuses it at once.
+ */
+export type DeliveryHandler = (message: DeliveredMessage) => void | Promise<void>;
+
+export interface IntakeOptions {
+  readonly identity: Identity;
+  readonly store: DeliveryStore;
+  readonly timers: Timers;
+  readonly log: Log;
+  readonly drops?: Pick<Drops, "count"> | undefined;
+  /** Handler of a job, or of messages outside jobs; none while the channel is closed. */
+  readonly handlerOf: (job: string | null) => DeliveryHandler | undefined;
+  /** Puts acknowledgements on the wire. */
+  readonly acknowledge: (job: string | null, to: Hex, acks: readonly Ack[]) => void;
+}
+
+export interface IntakeCounters {
+  handled: number;
+  refused: number;
+  duplicates: number;
+  acks: number;
+}
+
+/** Senders to remember at once; a new one makes room only when another was silent for an hour. */
+export const MAX_SENDERS = 4096;
+const FORGET_MS = 3_600_000;
+/** Acknowledgements wait this long for more to confirm, milliseconds. */
+const ACK_DELAY_MS = 25;
+const ACK_FRAME_BYTES = 32 * 1024;
+const ATTEMPTS = 5;
+const FIRST_PAUSE_MS = 200;
+/** Pause after the disk refused to write. */
+const DISK_RETRY_MS = 1000;
+
+/** Messages that arrive: put in order, handled once, acknowledged. */
+export class Intake {
+  readonly counters: IntakeCounters = { handled: 0, refused: 0, duplicates: 0, acks: 0 };
+  readonly #o: IntakeOptions;
+  readonly #streams = new Map<string, Incoming>();
+  readonly #due = new Set<Incoming>();
+  readonly #running = new Set<Promise<void>>();
+  readonly #stopping = new AbortController();
+  #cancelAcks: (() => void) | undefined;
+  #order: number;
+
+  constructor(options: IntakeOptions) {
+    this.#o = options;
+    // Starts at the clock, so that it grows across restarts.
+    this.#order = options.timers.nowMs();
+  }
+
+  resume({ incomingStreams }: StoredDelivery): void {
+    for (const stored of incomingStreams.toSorted((a, b) => a.atMs - b.atMs)) {
+      const stream = new Incoming(stored.job, stored.from);
+      stream.restore(stored);
+      this.#streams.set(keyOf(stored.job, stored.from), stream);
+    }
+  }
+
+  /** A frame that names this node. */
+  take(job: string | null, from: Hex, target: Target, content: Uint8Array): void {
+    if (this.#stopping.signal.aborted) return;
+    const stream = this.#streamOf(job, from);
+    if (stream === undefined) return this.#o.drops?.count("rateLimited");
+    const before = stream.upTo;
+    const result = stream.take(target, content);
+    if (result === "known" && target.seq > 0) this.counters.duplicates++;
+    // What can be handled at once is acknowledged then.
+    if (result !== "new" || target.seq !== before + 1 || stream.running) this.#ackSoon(stream);
+    this.#run(stream);
+  }
+
+  /** Acknowledgements that are due, to go along with a frame. */
+  takeAcks(job: string | null, to: Hex | undefined, roomBytes: number): Ack[] {
+    const acks: Ack[] = [];
+    let left = roomBytes;
+    for (const stream of this.#due) {
+      if (stream.job !== job || (to !== undefined && stream.from !== to)) continue;
+      const own = this.#acksOf(stream);
+      left -= bytesOf(own);
+      if (acks.length + own.length > MAX_ACKS || left < 0) break;
+      this.#due.delete(stream);
+      acks.push(...own);
+    }
+    return acks;
+  }
+
+  /** Handles what waited for a handler. */
+  opened(job: string | null): void {
+    for (const stream of this.#streams.values()) if (stream.job === job) this.#run(stream);
+  }
+
+  /** Takes nothing more, lets running handlers end, and acknowledges them. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#running);
+    this.#cancelAcks?.();
+    this.#flush();
+  }
+
+  #streamOf(job: string | null, from: Hex): Incoming | undefined {
+    const key = keyOf(job, from);
+    const nowMs = this.#o.timers.nowMs();
+    const known = this.#streams.get(key);
+    if (known === undefined && this.#streams.size >= MAX_SENDERS && !this.#forgetOne(nowMs)) return undefined;
+    const stream = known ?? new Incoming(job, from);
+    stream.lastMs = nowMs;
+    // The longest silent one stays first.
+    this.#streams.delete(key);
+    this.#streams.set(key, stream);
+    return stream;
+  }
+
+  #forgetOne(nowMs: number): boolean {
+    for (const [key, stream] of this.#streams) {
+      if (nowMs - stream.lastMs < FORGET_MS) return false;
+      if (!stream.isIdle()) continue;
+      this.#streams.delete(key);
+      this.#due.delete(stream);
+      this.#o.store.removeIncomingStream(stream.job, stream.from).catch((error: unknown) => {
+        this.#o.log.warn({ error: reasonOf(error) }, "a silent sender could not be forgotten");
+      });
+      return true;
+    }
+    return false;
+  }
+
+  #run(stream: Incoming): void {
+    if (stream.running || stream.nextHeld() === undefined) return;
+    stream.running = true;
+    const running = this.#handleAll(stream).finally(() => {
+      stream.running = false;
+      this.#running.delete(running);
+    });
+    this.#running.add(running);
+  }
+
+  /** One after the other: a sender's messages are handled in order. */
+  async #handleAll(stream: Incoming): Promise<void> {
+    for (let held = stream.nextHeld(); held !== undefined; held = stream.nextHeld()) {
+      const { session } = stream;
+      const { seq, content, hash } = held;
+      const refused = await this.#handle(stream, seq, content);
+      if (refused === undefined) return;
+      const handled = { seq, hash, refused: refused === "" ? null : refused };
+      // The sender may have given the number up, or begun anew, while it was handled.
+      if (session === stream.session && seq > stream.upTo) {
+        if (!(await this.#keep(stream, handled))) return;
+        stream.settled(session, handled);
+      }
+      if (refused === "") this.counters.handled++;
+      else this.counters.refused++;
+      this.#ackSoon(stream);
+      if (this.#stopping.signal.aborted) return;
+    }
+  }
+
+  /** @returns "" when it was handled, the reason when it is refused, undefined when it must wait for another run */
+  async #handle(stream: Incoming, seq: number, content: Uint8Array): Promise<string | undefined> {
+    const { job, from } = stream;
+    for (let attempt = 0; ; attempt++) {
+      const handler = this.#o.handlerOf(job);
+      if (handler === undefined || this.#stopping.signal.aborted) return undefined;
+      try {
+        await handler({ job, from, seq, ...parseContent(content) });
+        return "";
+      } catch (error) {
+        const reason = reasonText(reasonOf(error)) || "no reason given";
+        const final = error instanceof NetworkError && ["Rejected", "Malformed"].includes(error.code);
+        this.#o.log.warn({ from, job, seq, attempt, error: reason }, "a message could not be handled");
+        if (final || attempt + 1 >= ATTEMPTS) return reason;
+        await this.#pause(FIRST_PAUSE_MS * 2 ** attempt);
+      }
+    }
+  }
+
+  /** @returns false when the node stops before the result is on disk */
+  async #keep(stream: Incoming, handled: Parameters<DeliveryStore["addHandled"]>[1]): Promise<boolean> {
+    for (;;) {
+      try {
+        await this.#o.store.addHandled(stream.stateAfter(handled.seq, this.#o.timers.nowMs()), handled);
+        return true;
+      } catch (error) {
+        this.#o.log.warn({ error: reasonOf(error) }, "a message was handled, but this could not be written down");
+        if (this.#stopping.signal.aborted) return false;
+        await this.#pause(DISK_RETRY_MS);
+      }
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const { signal } = this.#stopping;
+    if (signal.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const end = () => resolve();
+    const cancel = this.#o.timers.after(ms, end);
+    signal.addEventListener("abort", end, { once: true });
+    await promise;
+    cancel();
+    signal.removeEventListener("abort", end);
+  }
+
+  #ackSoon(stream: Incoming): void {
+    this.#due.add(stream);
+    this.#cancelAcks ??= this.#o.timers.after(ACK_DELAY_MS, () => this.#flush());
+  }
+
+  #flush(): void {
+    this.#cancelAcks = undefined;
+    const lanes = new Map<string, { job: string | null; to: Hex; acks: Ack[] }>();
+    for (const stream of this.#due) {
+      const { job, from } = stream;
+      const lane = lanes.get(job ?? from) ?? { job, to: from, acks: [] };
+      lanes.set(job ?? from, lane);
+      lane.acks.push(...this.#acksOf(stream));
+    }
+    this.#due.clear();
+    for (const { job, to, acks } of lanes.values())
+      for (let part = firstPart(acks); part.length > 0; part = firstPart(acks)) this.#o.acknowledge(job, to, part);
+  }
+
+  #acksOf(stream: Incoming): Ack[] {
+    const acks = stream.acks(this.#o.identity, () => ++this.#order);
+    this.counters.acks += acks.length;
+    return acks;
+  }
+}
+
+const bytesOf = (acks: readonly Ack[]): number => acks.reduce((sum, ack) => sum + ackBytes(ack), 0);
+
+/** Takes the acknowledgements that fit into one frame. */
+function firstPart(acks: Ack[]): Ack[] {
+  let count = Math.min(acks.length, MAX_ACKS);
+  while (count > 1 && bytesOf(acks.slice(0, count)) > ACK_FRAME_BYTES) count--;
+  return acks.splice(0, count);
+}
+
+const keyOf = (job: string | null, from: Hex): string => `${job ?? ""} ${from}`;

@@ -1,0 +1,96 @@
+// Nodes on a lossy bus that keep their stores when they are restarted.
+import type { Hex } from "@skynet/protocol";
+import { createIdentity, type Identity } from "../identity/identity.ts";
+import type { RandomNumber } from "../timing/delay.ts";
+import { createDelivery, type Delivery, type JobChannel, type JoinOptions } from "./delivery.ts";
+import type { DeliveredMessage } from "./intake.ts";
+import { createMemoryStore } from "./memory-store.ts";
+import type { DeliveryStore } from "./store.ts";
+import type { LossyBus, VirtualTimers } from "./testing-bus.ts";
+
+export const JOB = "0x0a";
+export const GROUP_KEY = new Uint8Array(32).fill(9);
+
+/** A store that stops answering: what its node does after its death leaves no trace. */
+function mortal(store: DeliveryStore): { store: DeliveryStore; die: () => void } {
+  let dead = false;
+  const proxy = new Proxy(store, {
+    get: (target, name: keyof DeliveryStore) =>
+      dead ? () => new Promise(() => undefined) : (target[name] as () => unknown).bind(target),
+  });
+  return { store: proxy, die: () => void (dead = true) };
+}
+
+export interface PeerOptions {
+  readonly handler?: (message: DeliveredMessage, peer: Peer) => void | Promise<void>;
+  readonly join?: Partial<JoinOptions>;
+}
+
+/** One node with a job's channel open. */
+export class Peer {
+  readonly identity: Identity;
+  readonly handled: DeliveredMessage[] = [];
+  delivery!: Delivery;
+  channel!: JobChannel;
+  disk = createMemoryStore();
+  #kill: () => void = () => undefined;
+  #reconnect: () => void = () => undefined;
+  readonly #world: World;
+  readonly #options: PeerOptions;
+
+  constructor(n: number, world: World, options: PeerOptions) {
+    this.identity = createIdentity(new Uint8Array(32).fill(n));
+    this.#world = world;
+    this.#options = options;
+  }
+
+  get address(): Hex {
+    return this.identity.address;
+  }
+
+  async start(): Promise<void> {
+    const { bus, timers, random } = this.#world;
+    const channel = bus.join(this.address);
+    const { store, die } = mortal(this.disk);
+    let alive = true;
+    this.#reconnect = channel.reconnect;
+    const delivery = await createDelivery({ channel, identity: this.identity, store, timers, random });
+    const handler = async (message: DeliveredMessage) => {
+      if (!alive) return;
+      await this.#options.handler?.(message, this);
+      if (alive) this.handled.push(message);
+    };
+    const isMember = () => true;
+    const groupKeys = () => [GROUP_KEY];
+    delivery.listen(handler);
+    this.channel = delivery.join({ job: JOB, topic: "job-0a", groupKeys, isMember, handler, ...this.#options.join });
+    this.delivery = delivery;
+    this.#kill = () => {
+      alive = false;
+      die();
+      channel.leave();
+      void delivery.stop();
+    };
+  }
+
+  /** Ends as a process does that is killed: nothing is written or said any more. */
+  kill(): void {
+    this.#kill();
+  }
+
+  reconnect(): void {
+    this.#reconnect();
+  }
+}
+
+export interface World {
+  readonly bus: LossyBus;
+  readonly timers: VirtualTimers;
+  readonly random: RandomNumber;
+}
+
+export async function startPeer(n: number, world: World, options: PeerOptions = {}): Promise<Peer> {
+  const peer = new Peer(n, world, options);
+  await peer.start();
+  return peer;
+}
