@@ -58,6 +58,8 @@ export interface BusFaults {
   readonly duplicates: number;
   /** Time on the way, milliseconds; what was sent later may arrive earlier. */
   readonly delayMs: readonly [number, number];
+  /** Nothing arrives; relays keep what they are asked to keep. */
+  readonly cut?: boolean;
 }
 
 interface Subscription extends SubscribeOptions {
@@ -88,9 +90,9 @@ export class LossyBus {
     this.faults = faults;
   }
 
-  /** Every message that a relay kept. */
-  get keptCount(): number {
-    return this.#kept.length;
+  /** Relays lose what they kept. */
+  forget(): void {
+    this.#kept.length = 0;
   }
 
   /** A node's end; after `leave` nothing reaches it, and what it says reaches nobody. */
@@ -136,11 +138,11 @@ export class LossyBus {
   }
 
   #carry(copy: Copy, to: object): void {
-    const { loss, duplicates, delayMs } = this.faults;
+    const { loss, duplicates, delayMs, cut } = this.faults;
     const [least, most] = delayMs;
     const copies = this.#random() < duplicates ? 2 : 1;
     for (let i = 0; i < copies; i++) {
-      if (this.#random() < loss) continue;
+      if (cut || this.#random() < loss) continue;
       this.#timers.after(least + (most - least) * this.#random(), () => this.#hand(copy, to));
     }
   }

@@ -6,6 +6,7 @@ import { createDelivery, type Delivery, type JobChannel, type JoinOptions } from
 import type { DeliveredMessage } from "./intake.ts";
 import { createMemoryStore } from "./memory-store.ts";
 import type { DeliveryStore } from "./store.ts";
+import type { Timers } from "./channel.ts";
 import type { LossyBus, VirtualTimers } from "./testing-bus.ts";
 
 export const JOB = "0x0a";
@@ -48,8 +49,11 @@ export class Peer {
     return this.identity.address;
   }
 
-  async start(): Promise<void> {
-    const { bus, timers, random } = this.#world;
+  /** `clockMs`: how far the node's clock is off. */
+  async start({ clockMs = 0 } = {}): Promise<void> {
+    const { bus, random } = this.#world;
+    const { timers: world } = this.#world;
+    const timers: Timers = { nowMs: () => world.nowMs() + clockMs, after: (ms, callback) => world.after(ms, callback) };
     const channel = bus.join(this.address);
     const { store, die } = mortal(this.disk);
     let alive = true;
@@ -93,4 +97,14 @@ export async function startPeer(n: number, world: World, options: PeerOptions = 
   const peer = new Peer(n, world, options);
   await peer.start();
   return peer;
+}
+
+/** What a promise came to, for promises that end while the virtual time runs. */
+export function watch<T>(promise: Promise<T>): { value?: T; error?: Error & { code?: string }; done: boolean } {
+  const state: { value?: T; error?: Error; done: boolean } = { done: false };
+  promise.then(
+    (value) => Object.assign(state, { value, done: true }),
+    (error: Error) => Object.assign(state, { error, done: true }),
+  );
+  return state;
 }

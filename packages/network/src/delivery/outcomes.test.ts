@@ -1,0 +1,233 @@
+import { beforeEach, expect, test } from "vitest";
+import { NetworkError } from "../errors.ts";
+import { createIdentity } from "../identity/identity.ts";
+import { createRandom } from "../mutate.ts";
+import { createMemoryStore } from "./memory-store.ts";
+import { MAX_QUEUED } from "./outbox.ts";
+import { LossyBus, VirtualTimers } from "./testing-bus.ts";
+import { startPeer, watch, type Peer, type World } from "./testing-peers.ts";
+
+const MINUTE = 60_000;
+const stranger = createIdentity(new Uint8Array(32).fill(50)).address;
+let w: World;
+let alice: Peer;
+beforeEach(async () => {
+  const timers = new VirtualTimers();
+  const below = createRandom(1);
+  const random = () => below(2 ** 32) / 2 ** 32;
+  w = { timers, random, bus: new LossyBus(timers, random, { loss: 0, duplicates: 0, delayMs: [5, 10] }) };
+  alice = await startPeer(1, w);
+});
+
+const run = (condition: () => boolean, mostMs = MINUTE) => w.timers.runUntil(condition, mostMs);
+const bodies = (peer: Peer) => peer.handled.map(({ body }) => body);
+
+test("a recipient that never answers: NotDelivered after the time, and it holds nothing up for the others", async () => {
+  const bob = await startPeer(2, w);
+  const carol = await startPeer(3, w);
+  carol.kill();
+  const startMs = w.timers.nowMs();
+  const options = { timeoutMs: 20_000 };
+  const both = watch(alice.channel.sendToAll([bob.address, carol.address], "m", 1, options));
+  const next = watch(alice.channel.send(bob.address, "m", 2, options));
+  await run(() => next.done);
+  expect(w.timers.nowMs() - startMs).toBeLessThan(1000);
+  await run(() => both.done);
+  expect(w.timers.nowMs() - startMs).toBeLessThan(20_100);
+  expect(both.value).toMatchObject([
+    { to: bob.address, receipt: { receiver: bob.address, seq: 1 } },
+    { to: carol.address, error: { code: "NotDelivered" } },
+  ]);
+});
+
+test("what the sender gave up does not block what comes after it", async () => {
+  const bob = await startPeer(2, w);
+  bob.kill();
+  const lost = watch(alice.channel.send(bob.address, "m", "lost", { timeoutMs: 3000 }));
+  const kept = watch(alice.channel.send(bob.address, "m", "kept"));
+  await run(() => lost.done);
+  expect(lost.error).toMatchObject({ code: "NotDelivered" });
+  await bob.start();
+  await run(() => kept.done);
+  expect(bodies(bob)).toEqual(["kept"]);
+});
+
+test("a number that is given up while later ones wait at the recipient: it is told to skip it", async () => {
+  let blocked = true;
+  const bob = await startPeer(2, w, { handler: () => (blocked ? new Promise(() => undefined) : undefined) });
+  const abort = new AbortController();
+  const first = watch(alice.channel.send(bob.address, "m", "stuck", { signal: abort.signal }));
+  await run(() => false, 1000);
+  const second = watch(alice.channel.send(bob.address, "m", "second", { timeoutMs: 20 * MINUTE }));
+  await run(() => false, 1000);
+  abort.abort(new Error("no longer wanted"));
+  await run(() => first.done);
+  expect(first.error?.message).toBe("no longer wanted");
+  bob.kill();
+  blocked = false;
+  await bob.start();
+  await run(() => second.done);
+  expect(bodies(bob)).toEqual(["second"]);
+});
+
+test("a handler that fails is called again; after five times, or at its word, the sender hears that it is refused", async () => {
+  const calls: Record<string, number> = {};
+  const bob = await startPeer(2, w, {
+    handler: ({ kind }) => {
+      calls[kind] = (calls[kind] ?? 0) + 1;
+      if (kind === "flaky" && calls[kind] < 3) throw new Error("not yet");
+      if (kind === "broken") throw new Error("cannot do this");
+      if (kind === "wrong") throw new NetworkError("Rejected", "not for me");
+    },
+  });
+  const sent = ["flaky", "broken", "wrong", "fine"].map((kind) => watch(alice.channel.send(bob.address, kind, 1)));
+  await run(() => sent.every(({ done }) => done));
+  expect(sent.map(({ value, error }) => value?.seq ?? error?.code)).toEqual([1, "Rejected", "Rejected", 4]);
+  expect(sent[1]!.error!.message).toContain("cannot do this");
+  expect(calls).toEqual({ flaky: 3, broken: 5, wrong: 1, fine: 1 });
+});
+
+test("a slow handler is not sent the message again, and its answer counts", async () => {
+  const bob = await startPeer(2, w, { handler: () => w.timers.sleep(30_000) });
+  const sent = watch(alice.channel.send(bob.address, "m", 1));
+  await run(() => sent.done);
+  expect(sent.value?.seq).toBe(1);
+  expect(alice.delivery.counters().repeated).toBeLessThanOrEqual(1);
+  expect(bodies(bob)).toEqual([1]);
+});
+
+test("a member that leaves the job ends the waiting for it", async () => {
+  const members = new Set<string>();
+  const dan = await startPeer(4, w, { join: { isMember: (address) => members.has(address) } });
+  const bob = await startPeer(2, w);
+  members.add(bob.address);
+  bob.kill();
+  const sent = watch(dan.channel.send(bob.address, "m", 1));
+  await run(() => false, 3000);
+  members.delete(bob.address);
+  await run(() => sent.done);
+  expect(sent.error).toMatchObject({ code: "NotDelivered", message: expect.stringContaining("member") as string });
+});
+
+test("a receiver that was away gets from the relays what it missed, also when the sender is gone by then", async () => {
+  const bob = await startPeer(2, w);
+  const before = watch(alice.channel.send(bob.address, "m", "before"));
+  await run(() => before.done);
+  bob.kill();
+  await run(() => false, MINUTE);
+  for (const body of ["one", "two", "three"]) void alice.channel.send(bob.address, "m", body).catch(() => undefined);
+  await run(() => false, MINUTE);
+  alice.kill();
+  await bob.start();
+  await run(() => bob.handled.length === 4);
+  expect(bodies(bob)).toEqual(["before", "one", "two", "three"]);
+  await alice.start();
+  expect(alice.delivery.counters().waiting).toBe(3);
+  await run(() => alice.delivery.counters().waiting === 0);
+  expect(await alice.delivery.receipts()).toHaveLength(4);
+  expect(bodies(bob), "nothing is handled twice").toHaveLength(4);
+});
+
+test("a reconnected receiver asks the relays for the time that it was away", async () => {
+  const bob = await startPeer(2, w);
+  await run(() => false, MINUTE);
+  w.bus.faults = { ...w.bus.faults, loss: 0, cut: true };
+  void alice.channel.send(bob.address, "m", "missed", { timeoutMs: 2000 }).catch(() => undefined);
+  await run(() => false, MINUTE);
+  expect(bodies(bob)).toEqual([]);
+  w.bus.faults = { ...w.bus.faults, cut: false };
+  bob.reconnect();
+  await run(() => bob.handled.length > 0);
+  expect(bodies(bob)).toEqual(["missed"]);
+});
+
+test("a receiver that has lost its disk goes on with what the sender still waits for", async () => {
+  const bob = await startPeer(2, w);
+  for (const body of [1, 2]) void alice.channel.send(bob.address, "m", body);
+  await run(() => alice.delivery.counters().waiting === 0 && bob.handled.length === 2);
+  bob.kill();
+  bob.disk = createMemoryStore();
+  const third = watch(alice.channel.send(bob.address, "m", 3));
+  await run(() => false, 2000);
+  w.bus.forget();
+  await bob.start();
+  await run(() => third.done);
+  expect(third.value?.seq).toBe(3);
+  expect(bodies(bob)).toEqual([1, 2, 3]);
+});
+
+test("a sender that has lost its disk, even one whose clock went back, begins again and is heard", async () => {
+  const bob = await startPeer(2, w);
+  const first = watch(alice.channel.send(bob.address, "m", "first life"));
+  await run(() => first.done);
+  alice.kill();
+  alice.disk = createMemoryStore();
+  await alice.start({ clockMs: -3_600_000 });
+  const second = watch(alice.channel.send(bob.address, "m", "second life"));
+  await run(() => second.done);
+  expect(second.value?.session).toBe(first.value!.session + 1);
+  expect(bodies(bob)).toEqual(["first life", "second life"]);
+});
+
+test("stopping ends the waiting, keeps the messages, and sends them on at the next start", async () => {
+  const bob = await startPeer(2, w);
+  bob.kill();
+  const sent = watch(alice.channel.send(bob.address, "m", 1));
+  const sealed = watch(alice.delivery.send(bob.address, "m", 2, { publicKey: bob.identity.publicKey }));
+  await run(() => false, 1000);
+  await alice.delivery.stop();
+  await run(() => sent.done && sealed.done);
+  expect([sent.error?.code, sealed.error?.code]).toEqual(["Stopped", "Stopped"]);
+  await expect(alice.channel.send(bob.address, "m", 3)).rejects.toMatchObject({ code: "Stopped" });
+  await bob.start();
+  await alice.start();
+  await run(() => bob.handled.length === 2);
+  expect(bodies(bob).toSorted()).toEqual([1, 2]);
+});
+
+test("what cannot be sent is refused at once, with a reason", async () => {
+  const bob = await startPeer(2, w);
+  const { publicKey } = bob.identity;
+  const codeOf = (promise: Promise<unknown>) => promise.then(String, (error: { code?: string }) => error.code);
+  const send = (body: unknown, options = {}) => codeOf(alice.delivery.send(bob.address, "m", body, options));
+  expect(await send(new Uint8Array(50_000), { publicKey })).toBe("TooLarge");
+  expect(await send({ bad: undefined }, { publicKey })).toBe("BadOption");
+  expect(await send(1, { publicKey, timeoutMs: 0 })).toBe("BadOption");
+  expect(await codeOf(alice.delivery.send(alice.address, "m", 1, { publicKey: alice.identity.publicKey }))).toBe(
+    "BadOption",
+  );
+  expect(await codeOf(alice.delivery.send(stranger, "m", 1))).toBe("Unreachable");
+  expect(await codeOf(alice.delivery.send(stranger, "m", 1, { publicKey }))).toBe("BadOption");
+  expect(await codeOf(alice.channel.sendToAll([], "m", 1))).toBe("BadOption");
+  bob.kill();
+  for (let i = 0; i < MAX_QUEUED; i++) alice.channel.send(bob.address, "m", i).catch(() => undefined);
+  expect(await codeOf(alice.channel.send(bob.address, "m", 0))).toBe("QueueFull");
+});
+
+test("a message of the largest size arrives, sealed and in a job", async () => {
+  const bob = await startPeer(2, w);
+  const body = new Uint8Array(48 * 1024 - 40).fill(7);
+  const sent = [
+    watch(alice.channel.send(bob.address, "m", body)),
+    watch(alice.delivery.send(bob.address, "m", body, { publicKey: bob.identity.publicKey })),
+  ];
+  await run(() => sent.every(({ done }) => done));
+  expect(sent.map(({ value }) => value?.seq)).toEqual([1, 1]);
+});
+
+test("a disk that is full for a while loses nothing and acknowledges nothing early", async () => {
+  const bob = await startPeer(2, w);
+  const { addHandled } = bob.disk;
+  let full = true;
+  bob.disk.addHandled = async (...args) => {
+    if (full) throw new Error("disk full");
+    return addHandled(...args);
+  };
+  const sent = watch(alice.channel.send(bob.address, "m", 1));
+  await run(() => false, 20_000);
+  expect(sent.done).toBe(false);
+  full = false;
+  await run(() => sent.done);
+  expect(sent.value?.seq).toBe(1);
+  expect(bodies(bob), "handled once, written later").toEqual([1]);
+});
