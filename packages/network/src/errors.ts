@@ -16,6 +16,7 @@ export type NetworkErrorCode =
   | "Rejected" // the peer looked at the update or message and does not accept it
   | "NotDelivered" // no receipt before the deadline
   | "BadReceipt" // the receipt is forged or for something else
+  | "BrokenStore" // the file of messages and receipts cannot be opened
   | "QueueFull" // too many messages wait for one recipient
   | "Stalled" // the peer stopped sending
   | "NoRelay" // no relay is known, or none answers

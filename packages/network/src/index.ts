@@ -3,6 +3,24 @@ export type { FetchBlockOptions } from "./bulk/block-client.ts";
 export { BLOCK_PROTOCOL, MAX_BLOCK_BYTES } from "./bulk/block-messages.ts";
 export { fetchBlock, serveBlocks, type ServeBlocksOptions } from "./bulk/blocks.ts";
 export type { ConnectOptions } from "./host/connect.ts";
+export { systemTimers, type MessageChannel, type Timers } from "./delivery/channel.ts";
+export {
+  createDelivery,
+  type Delivery,
+  type DeliveryCounters,
+  type DeliveryOptions,
+  type DeliveryOutcome,
+  type JobChannel,
+  type JoinOptions,
+  type SendOptions,
+  type SendSealedOptions,
+} from "./delivery/delivery.ts";
+export { MAX_CONTENT_BYTES } from "./delivery/frame.ts";
+export { hostChannel, publicKeyFrom } from "./delivery/host-channel.ts";
+export type { DeliveredMessage, DeliveryHandler } from "./delivery/intake.ts";
+export { createMemoryStore } from "./delivery/memory-store.ts";
+export { verifyDeliveryReceipt, type DeliveryReceipt } from "./delivery/receipt.ts";
+export type { DeliveryStore, ReceiptFilter, StoredReceipt } from "./delivery/store.ts";
 export type { Directory, DirectoryEntry } from "./discovery/directory.ts";
 export type { Reachability, RelayStatus } from "./discovery/relay-pool.ts";
 export { fixedRelays, isRelayRole, type RelaySource, type SourceName } from "./discovery/relay-source.ts";

@@ -1,9 +1,11 @@
-// A relay in a process of its own, for tests. Arguments: its number, and the multiaddrs of relays that it knows.
+// A relay in a process of its own, for tests. Arguments: its number, and the multiaddrs of relays that it knows. The
+// variable PORT chooses the port, for a relay that comes back.
 import { createHost } from "./host/host.ts";
 import { identityOf } from "./testing.ts";
 
 const [number, ...relays] = process.argv.slice(2);
-const host = await createHost({ identity: identityOf(Number(number)), relayService: true, relays });
+const listen = [`/ip4/127.0.0.1/tcp/${process.env.PORT ?? 0}`];
+const host = await createHost({ identity: identityOf(Number(number)), relayService: true, listen, relays });
 process.on("disconnect", () => void host.stop());
 process.on("message", () => process.send!(host.relays().filter(({ state }) => state === "live").length));
 process.send!({ multiaddrs: host.multiaddrs() });

@@ -255,7 +255,9 @@ export class Courier implements Delivery {
         if (target.to === self && line?.isMember(from)) this.#intake.take(job, from, target, frame.content);
       this.#catchUp.heard(line?.topic ?? this.#sealed.topic);
     } catch (error) {
-      this.#o.drops?.count(error instanceof NetworkError && error.code === "CannotDecrypt" ? "notForUs" : "undecodable");
+      this.#o.drops?.count(
+        error instanceof NetworkError && error.code === "CannotDecrypt" ? "notForUs" : "undecodable",
+      );
       this.#log.debug({ job, from: message.from, error: reasonOf(error) }, "a frame was dropped");
     }
   }

@@ -92,14 +92,23 @@ test("whatever is lost, repeated, overtaken and restarted: one call of the handl
           const ignore = () => undefined;
           const options = { publicKey: to[0]!.identity.publicKey };
           if (what === "sealed") void peer.delivery.send(to[0]!.address, "s", body, options).catch(ignore);
-          else void peer.channel.sendToAll(to.map(({ address }) => address), "m", body).catch(ignore);
+          else
+            void peer.channel
+              .sendToAll(
+                to.map(({ address }) => address),
+                "m",
+                body,
+              )
+              .catch(ignore);
           await w.timers.runUntil(() => false, 0); // Accepted: on the sender's disk.
           for (const { address } of to) expected.push(`${peer.address} ${address} ${body}`);
         }
       }
       const waiting = () => peers.reduce((sum, { delivery }) => sum + delivery.counters().waiting, 0);
       expect(await w.timers.runUntil(() => waiting() === 0, 9 * MINUTE)).toBe(true);
-      const handled = peers.flatMap((to) => to.handled.map(({ from, body }) => `${from} ${to.address} ${Number(body)}`));
+      const handled = peers.flatMap((to) =>
+        to.handled.map(({ from, body }) => `${from} ${to.address} ${Number(body)}`),
+      );
       expect(handled.toSorted()).toEqual(expected.toSorted());
       const receipts = (await Promise.all(peers.map(({ delivery }) => delivery.receipts()))).flat();
       expect(receipts).toHaveLength(expected.length);

@@ -37,9 +37,7 @@ const ackSchema = z.strictObject({
     .max(MAX_CONFIRMED),
   signature: bytes.refine((value) => value.length === 65 || value.length === 0, "not a signature"),
   refused: z
-    .array(
-      z.tuple([z.int().positive(), z.string().max(MAX_REASON)]).transform(([seq, reason]) => ({ seq, reason })),
-    )
+    .array(z.tuple([z.int().positive(), z.string().max(MAX_REASON)]).transform(([seq, reason]) => ({ seq, reason })))
     .max(MAX_CONFIRMED),
 });
 

@@ -78,7 +78,10 @@ export class Outbox {
       for (const { to, seq } of recipients) {
         const done = (outcome: Outcome) => {
           if ("error" in outcome)
-            this.#o.log.warn({ to, job, error: outcome.error.message }, "a message of an earlier run was not delivered");
+            this.#o.log.warn(
+              { to, job, error: outcome.error.message },
+              "a message of an earlier run was not delivered",
+            );
         };
         this.#streams.get(keyOf(job, to))?.add(pendingOf(message, seq, done));
       }
@@ -202,7 +205,10 @@ export class Outbox {
 
   async #renew(stream: Outgoing, session: number): Promise<void> {
     const nowMs = this.#o.timers.nowMs();
-    this.#o.log.info({ to: stream.to, job: stream.job, session }, "the recipient knows a later session: going on there");
+    this.#o.log.info(
+      { to: stream.to, job: stream.job, session },
+      "the recipient knows a later session: going on there",
+    );
     stream.renew(session, nowMs);
     await this.#o.store.saveOutgoingStream(stream.state(nowMs));
     this.#wakeAt(nowMs);
@@ -213,14 +219,12 @@ export class Outbox {
     if (ended.length === 0) return;
     const { store, timers, log } = this.#o;
     for (const { pending } of ended) pending.settling = true;
-    const settlements = ended.map(
-      ({ pending, outcome }): Settlement => ({
-        job: stream.job,
-        to: stream.to,
-        seq: pending.seq,
-        ...("receipt" in outcome ? { receipt: outcome.receipt } : {}),
-      }),
-    );
+    const settlements = ended.map(({ pending, outcome }): Settlement => ({
+      job: stream.job,
+      to: stream.to,
+      seq: pending.seq,
+      ...("receipt" in outcome ? { receipt: outcome.receipt } : {}),
+    }));
     try {
       await store.settle(settlements, timers.nowMs());
     } catch (error) {

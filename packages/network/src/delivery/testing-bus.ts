@@ -77,7 +77,10 @@ interface Copy {
 export class LossyBus {
   readonly #timers: VirtualTimers;
   readonly #random: RandomNumber;
-  readonly #nodes = new Map<object, { readonly subscriptions: Set<Subscription>; readonly onReconnect: Set<() => void> }>();
+  readonly #nodes = new Map<
+    object,
+    { readonly subscriptions: Set<Subscription>; readonly onReconnect: Set<() => void> }
+  >();
   readonly #kept: Copy[] = [];
   faults: BusFaults;
   /** Messages that were published, and the bytes of their bodies; copies to several nodes count once. */
@@ -151,7 +154,8 @@ export class LossyBus {
     for (const subscription of this.#nodes.get(to)?.subscriptions ?? []) {
       const { handler, allow } = subscription;
       const keys = subscription.groupKey?.();
-      const opens = keys === undefined ? groupKey === undefined : keys.some((key) => groupKey && equalBytes(key, groupKey));
+      const opens =
+        keys === undefined ? groupKey === undefined : keys.some((key) => groupKey && equalBytes(key, groupKey));
       if (subscription.topic === topic && opens && allow?.(message.from) !== false) void handler(message);
     }
   }

@@ -94,6 +94,8 @@ export interface Host {
   /** What this node knows about relays. */
   relays(): RelayStatus[];
   reachability(): Reachability;
+  /** Calls back when relays become live or die. @returns function that ends it */
+  onReachability(listener: (reachability: Reachability) => void): () => void;
   traffic(): Traffic;
   readonly limits: Limits;
   /** Peers that offended, with what is held against them; bounded in number. */
@@ -170,6 +172,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     serve: (protocol, handler) => serve({ node, guard, drops, log }, protocol, handler),
   };
   const blocks = createBlockClient({ openStream: streams.openStream, signal: stopping.signal });
+  const reachabilityListeners = new Set(options.onReachability ? [options.onReachability] : []);
   const pool = startRelayPool({
     node,
     topic: pubsubTopic,
@@ -179,7 +182,9 @@ export async function createHost(options: HostOptions): Promise<Host> {
     random,
     log,
     signal,
-    ...(options.onReachability ? { onChange: options.onReachability } : {}),
+    onChange: (reachability) => {
+      for (const listener of reachabilityListeners) listener(reachability);
+    },
   });
   const host: Host = {
     identity,
@@ -197,6 +202,10 @@ export async function createHost(options: HostOptions): Promise<Host> {
     peers: () => [...new Set(node.getConnections().flatMap((connection) => remoteAddress(connection) ?? []))],
     relays: () => pool.status(),
     reachability: () => pool.reachability(),
+    onReachability(listener) {
+      reachabilityListeners.add(listener);
+      return () => void reachabilityListeners.delete(listener);
+    },
     traffic: () => meter.snapshot(),
     limits,
     scores: guard.scores,

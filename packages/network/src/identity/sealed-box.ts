@@ -25,10 +25,7 @@ export function sealTo(
   const recipient = compressed(recipientPublicKey);
   const ephemeral = secp256k1.keygen(random(48));
   const shared = secp256k1.getSharedSecret(ephemeral.secretKey, recipient, true);
-  return concatBytes(
-    ephemeral.publicKey,
-    cipherFor(shared, ephemeral.publicKey, recipient, context).encrypt(plain),
-  );
+  return concatBytes(ephemeral.publicKey, cipherFor(shared, ephemeral.publicKey, recipient, context).encrypt(plain));
 }
 
 /** @throws NetworkError `CannotDecrypt` when it was sealed to somebody else, in another context, or was changed */

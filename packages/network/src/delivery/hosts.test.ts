@@ -1,0 +1,129 @@
+// Delivery over real hosts and a relay in a process of its own.
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import fs from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createHost, type Host } from "../host/host.ts";
+import { openSqliteDeliveryStore } from "../node/sqlite-delivery-store.ts";
+import { identityOf, until } from "../testing.ts";
+import { createDelivery, type Delivery, type JobChannel } from "./delivery.ts";
+import { hostChannel, publicKeyFrom } from "./host-channel.ts";
+import type { DeliveredMessage } from "./intake.ts";
+import { verifyDeliveryReceipt } from "./receipt.ts";
+
+const [ALICE, BOB] = [identityOf(1), identityOf(2)];
+const MEMBERS = new Set([ALICE.address, BOB.address]);
+const GROUP_KEY = new Uint8Array(32).fill(9);
+
+interface Member {
+  readonly host: Host;
+  readonly delivery: Delivery;
+  readonly job: JobChannel;
+  readonly heard: DeliveredMessage[];
+  stop(): Promise<void>;
+}
+
+let folder: string;
+let relay: ChildProcess;
+let address: string;
+const members: Member[] = [];
+
+async function startRelay(port = 0): Promise<void> {
+  const program = path.join(import.meta.dirname, "..", "testing-relay.ts");
+  relay = fork(program, ["201"], { execArgv: [], env: { ...process.env, PORT: String(port) } });
+  const [{ multiaddrs }] = (await once(relay, "message")) as [{ multiaddrs: string[] }];
+  address = multiaddrs[0]!;
+}
+
+async function start(n: number): Promise<Member> {
+  const identity = identityOf(n);
+  const host = await createHost({ identity, relays: [address] });
+  const store = openSqliteDeliveryStore(path.join(folder, `${n}.sqlite`));
+  const { drops, log, random } = host;
+  const publicKeyOf = publicKeyFrom(host);
+  const delivery = await createDelivery({
+    channel: hostChannel(host),
+    identity,
+    store,
+    publicKeyOf,
+    drops,
+    log,
+    random,
+  });
+  const heard: DeliveredMessage[] = [];
+  const handler = (message: DeliveredMessage) => void heard.push(message);
+  const isMember = (member: string) => [...MEMBERS].some((it) => it === member);
+  delivery.listen(handler);
+  const job = delivery.join({ job: "0x0a", topic: "job-0a", groupKeys: () => [GROUP_KEY], isMember, handler });
+  const stop = async () => {
+    await delivery.stop();
+    await host.stop();
+    store.close();
+  };
+  const member = { host, delivery, job, heard, stop };
+  members.push(member);
+  await host.connected({ signal: AbortSignal.timeout(20_000) });
+  return member;
+}
+
+beforeAll(async () => {
+  folder = await fs.mkdtemp(path.join(os.tmpdir(), "skynet-delivery-"));
+  await startRelay();
+});
+afterAll(async () => {
+  await Promise.all(members.map((member) => member.stop().catch(() => undefined)));
+  relay.kill("SIGKILL");
+  await fs.rm(folder, { recursive: true, force: true });
+});
+
+const bodies = ({ heard }: Member) => heard.map(({ body }) => body);
+const quiet = (promise: Promise<unknown>) => void promise.catch(() => undefined);
+
+test("a receiver that was offline gets all of it from the relay's history while the sender is away; then come the receipts", async () => {
+  let [alice, bob] = [await start(1), await start(2)];
+  const first = await alice.delivery.send(BOB.address, "hello", "sealed");
+  expect(verifyDeliveryReceipt(first)).toMatchObject({ receiver: BOB.address, job: null, seq: 1 });
+  expect((await alice.job.send(BOB.address, "hello", 0)).job).toBe("0x0a");
+  await bob.stop();
+  for (let i = 1; i <= 20; i++) quiet(alice.job.send(BOB.address, "count", i));
+  await until(() => alice.delivery.counters().sent >= 22);
+  await alice.stop();
+  bob = await start(2);
+  await until(() => bob.heard.length === 20, 20_000);
+  expect(bodies(bob)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
+  alice = await start(1);
+  await until(() => alice.delivery.counters().waiting === 0, 20_000);
+  expect(await alice.delivery.receipts({ job: "0x0a" })).toHaveLength(21);
+  expect(bob.heard, "handled once").toHaveLength(20);
+  await Promise.all([alice.stop(), bob.stop()]);
+}, 60_000);
+
+test("the relay is killed and comes back: what was said meanwhile arrives once, in order, with receipts", async () => {
+  const [alice, bob] = [await start(1), await start(2)];
+  await alice.job.send(BOB.address, "count", 0);
+  const port = Number(/\/tcp\/(\d+)/.exec(address)![1]!);
+  relay.kill("SIGKILL");
+  await once(relay, "exit");
+  await until(() => alice.host.reachability().live === 0);
+  const sent = [1, 2, 3, 4, 5].map((i) => alice.job.send(BOB.address, "count", i));
+  const back = bob.job.send(ALICE.address, "back", "too");
+  await startRelay(port);
+  const receipts = await Promise.all([...sent, back]);
+  for (const receipt of receipts) verifyDeliveryReceipt(receipt);
+  expect(bodies(bob)).toEqual([0, 1, 2, 3, 4, 5]);
+  expect(bodies(alice)).toEqual(["too"]);
+}, 60_000);
+
+test("a relay sees neither kind nor body, and no address in a topic", async () => {
+  const [alice, bob] = members.slice(-2) as [Member, Member];
+  const seen: string[] = [];
+  const end = bob.host.tap((bytes) => void seen.push(Buffer.from(bytes).toString("latin1")));
+  await alice.delivery.send(BOB.address, "secret-kind", { secret: "secret-body" });
+  await alice.job.send(BOB.address, "secret-kind", { secret: "secret-body" });
+  end();
+  const text = seen.join("");
+  expect(text.length).toBeGreaterThan(500);
+  for (const word of ["secret", "delivery", BOB.address.slice(2)]) expect(text).not.toContain(word);
+});

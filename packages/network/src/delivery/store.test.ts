@@ -1,0 +1,128 @@
+import fs from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import type { Hex } from "@skynet/protocol";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { identityOf } from "../testing.ts";
+import { openSqliteDeliveryStore } from "../node/sqlite-delivery-store.ts";
+import { createMemoryStore } from "./memory-store.ts";
+import { openConfirmation, signConfirmation, type DeliveryReceipt } from "./receipt.ts";
+import type { DeliveryStore, OutgoingStream } from "./store.ts";
+
+let folder: string;
+beforeEach(async () => {
+  folder = await fs.mkdtemp(path.join(os.tmpdir(), "skynet-delivery-"));
+});
+afterEach(() => fs.rm(folder, { recursive: true }));
+
+const [alice, bob, carol] = [identityOf(1), identityOf(2), identityOf(3)];
+const hash = (n: number) => new Uint8Array(32).fill(n);
+const stream = (to: Hex, next: number, atMs = 5): OutgoingStream => ({
+  job: "0x0a",
+  to,
+  session: 100,
+  next,
+  publicKey: new Uint8Array(),
+  atMs,
+});
+
+function receiptOf(seq: number, job: string | null = "0x0a"): DeliveryReceipt {
+  const id = { job, sender: alice.address, session: 100 };
+  const got = [{ seq, hash: hash(seq) }];
+  return openConfirmation(id, got, signConfirmation(id, got, bob), bob.address)(0);
+}
+
+describe.each(["memory", "sqlite"])("the %s store", (kind) => {
+  let store: DeliveryStore;
+  let reopen: () => DeliveryStore;
+  let close: () => void;
+  beforeEach(() => {
+    const file = path.join(folder, "delivery.sqlite");
+    if (kind === "memory") {
+      store = createMemoryStore();
+      reopen = () => store;
+      close = () => undefined;
+    } else {
+      let sqlite = openSqliteDeliveryStore(file);
+      store = sqlite;
+      close = () => sqlite.close();
+      reopen = () => {
+        close();
+        sqlite = openSqliteDeliveryStore(file);
+        return sqlite;
+      };
+    }
+  });
+  afterEach(() => close());
+
+  test("gives back after a restart what is not settled, and forgets what is", async () => {
+    const recipients = [
+      { to: bob.address, seq: 1 },
+      { to: carol.address, seq: 1 },
+    ];
+    const record = { job: "0x0a", content: hash(1), deadlineMs: 1000, recipients };
+    await store.addOutgoing(record, [stream(bob.address, 2), stream(carol.address, 2)]);
+    const alone = { job: null, content: hash(2), deadlineMs: 2000, recipients: [{ to: bob.address, seq: 7 }] };
+    const sealed = { ...stream(bob.address, 8), job: null, publicKey: bob.compressedPublicKey };
+    await store.addOutgoing(alone, [sealed]);
+    await store.settle([{ job: "0x0a", to: bob.address, seq: 1, receipt: receiptOf(1) }], 50);
+    const loaded = await reopen().load();
+    expect(loaded.outgoing).toEqual([{ ...record, recipients: [recipients[1]] }, alone]);
+    expect(loaded.outgoingStreams).toHaveLength(3);
+    expect(loaded.outgoingStreams).toContainEqual(sealed);
+    await reopen().settle([{ job: "0x0a", to: carol.address, seq: 1 }], 60);
+    expect((await reopen().load()).outgoing).toEqual([alone]);
+    expect(await reopen().receipts()).toEqual([{ receipt: receiptOf(1), atMs: 50 }]);
+  });
+
+  test("keeps what was handled until the sender has settled it, and only of the latest session", async () => {
+    const from = alice.address;
+    const state = (session: number, upTo: number, base: number) => ({ job: null, from, session, upTo, base, atMs: 9 });
+    await store.addHandled(state(1, 1, 1), { seq: 1, hash: hash(1), refused: null });
+    await store.addHandled(state(1, 2, 1), { seq: 2, hash: hash(2), refused: "no" });
+    await store.addHandled(state(1, 3, 2), { seq: 3, hash: hash(3), refused: null });
+    const handled = async () => (await reopen().load()).incomingStreams.map((it) => it.handled.map(({ seq }) => seq));
+    expect(await handled()).toEqual([[2, 3]]);
+    expect((await reopen().load()).incomingStreams[0]).toMatchObject({ ...state(1, 3, 2), from });
+    await reopen().addHandled(state(2, 1, 1), { seq: 1, hash: hash(4), refused: null });
+    expect(await handled()).toEqual([[1]]);
+    await reopen().removeIncomingStream(null, from);
+    expect(await handled()).toEqual([]);
+  });
+
+  test("finds receipts by job and receiver, newest first, and prunes by age and number", async () => {
+    for (const seq of [1, 2, 3, 4]) {
+      const job = seq === 4 ? null : "0x0a";
+      await store.settle([{ job, to: bob.address, seq, receipt: receiptOf(seq, job) }], seq * 10);
+    }
+    const seqs = async (filter = {}) => (await reopen().receipts(filter)).map(({ receipt }) => receipt.seq);
+    expect(await seqs()).toEqual([4, 3, 2, 1]);
+    expect(await seqs({ job: "0x0a", limit: 2 })).toEqual([3, 2]);
+    expect(await seqs({ job: null })).toEqual([4]);
+    expect(await seqs({ receiver: carol.address })).toEqual([]);
+    await reopen().prune({ beforeMs: 20, maxReceipts: 2 });
+    expect(await seqs()).toEqual([4, 3]);
+  });
+
+  test("forgets streams that were silent for long, but not while a message waits", async () => {
+    const record = { job: "0x0a", content: hash(1), deadlineMs: 1e9, recipients: [{ to: bob.address, seq: 1 }] };
+    await store.addOutgoing(record, [stream(bob.address, 2), stream(carol.address, 9)]);
+    const incoming = { job: null, from: alice.address, session: 1, upTo: 1, base: 1, atMs: 5 };
+    await store.addHandled(incoming, { seq: 1, hash: hash(1), refused: null });
+    await store.setHeard("inbox", 5);
+    await store.setHeard("job", 15);
+    await reopen().prune({ beforeMs: 10, maxReceipts: 10 });
+    const { outgoingStreams, incomingStreams, heard } = await reopen().load();
+    expect(outgoingStreams.map(({ to }) => to)).toEqual([bob.address]);
+    expect(incomingStreams).toEqual([]);
+    expect([...heard]).toEqual([["job", 15]]);
+  });
+});
+
+test("a file of something else is refused, with what to do", async () => {
+  const file = path.join(folder, "other.sqlite");
+  await fs.writeFile(file, "this is no database, and long enough to be looked at by SQLite".repeat(20));
+  expect(() => openSqliteDeliveryStore(file)).toThrow(
+    expect.objectContaining({ code: "BrokenStore", hint: expect.any(String) as string }),
+  );
+});

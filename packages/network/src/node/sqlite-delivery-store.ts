@@ -1,0 +1,254 @@
+import fs from "node:fs";
+import path from "node:path";
+import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
+import type { Hex } from "@skynet/protocol";
+import { verifyDeliveryReceipt } from "../delivery/receipt.ts";
+import type {
+  DeliveryStore,
+  Handled,
+  IncomingStream,
+  OutgoingRecord,
+  OutgoingStream,
+  PruneOptions,
+  ReceiptFilter,
+  Settlement,
+  StoredDelivery,
+  StoredReceipt,
+} from "../delivery/store.ts";
+import { NetworkError, reasonOf } from "../errors.ts";
+
+/** The file's layout; a file with another number is refused. */
+const VERSION = 1;
+
+// A job is "" for messages outside jobs, so that it can be part of a key.
+const SCHEMA = `
+  CREATE TABLE outgoing_streams (
+    job TEXT NOT NULL, peer TEXT NOT NULL, session INTEGER NOT NULL, next INTEGER NOT NULL,
+    public_key BLOB NOT NULL, at_ms INTEGER NOT NULL,
+    PRIMARY KEY (job, peer)
+  ) STRICT;
+  CREATE TABLE messages (
+    id INTEGER PRIMARY KEY, job TEXT NOT NULL, content BLOB NOT NULL, deadline_ms INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE outbox (
+    job TEXT NOT NULL, peer TEXT NOT NULL, seq INTEGER NOT NULL, message INTEGER NOT NULL REFERENCES messages (id),
+    PRIMARY KEY (job, peer, seq)
+  ) STRICT;
+  CREATE INDEX outbox_message ON outbox (message);
+  CREATE TABLE incoming_streams (
+    job TEXT NOT NULL, peer TEXT NOT NULL, session INTEGER NOT NULL, up_to INTEGER NOT NULL, base INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (job, peer)
+  ) STRICT;
+  CREATE TABLE handled (
+    job TEXT NOT NULL, peer TEXT NOT NULL, session INTEGER NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL,
+    refused TEXT,
+    PRIMARY KEY (job, peer, session, seq)
+  ) STRICT;
+  CREATE TABLE receipts (
+    id INTEGER PRIMARY KEY, job TEXT NOT NULL, receiver TEXT NOT NULL, at_ms INTEGER NOT NULL, receipt TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX receipts_job ON receipts (job, receiver);
+  CREATE TABLE heard (topic TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT;
+  PRAGMA user_version = ${VERSION};`;
+
+export interface SqliteDeliveryStore extends DeliveryStore {
+  close(): void;
+}
+
+/**
+ * The store of delivery in one SQLite file, which one process at a time may open. What a call has written survives a
+ * crash of the machine.
+ * @throws NetworkError `BrokenStore` when the file cannot be opened or is of another kind
+ */
+export function openSqliteDeliveryStore(file: string): SqliteDeliveryStore {
+  const rows = openRows(file);
+  const { run, atomically } = rows;
+  const saveStream = ({ job, to, session, next, publicKey, atMs }: OutgoingStream) =>
+    run(
+      "INSERT OR REPLACE INTO outgoing_streams VALUES (?, ?, ?, ?, ?, ?)",
+      job ?? "",
+      to,
+      session,
+      next,
+      publicKey,
+      atMs,
+    );
+  return {
+    load: async () => load(rows),
+    addOutgoing: async (record, streams) =>
+      atomically(() => {
+        addMessage(rows, record);
+        for (const stream of streams) saveStream(stream);
+      }),
+    saveOutgoingStream: async (stream) => saveStream(stream),
+    settle: async (settlements, atMs) => atomically(() => settle(rows, settlements, atMs)),
+    addHandled: async (stream, handled) => atomically(() => addHandled(rows, stream, handled)),
+    removeIncomingStream: async (job, from) =>
+      atomically(() => {
+        run("DELETE FROM incoming_streams WHERE job = ? AND peer = ?", job ?? "", from);
+        run("DELETE FROM handled WHERE job = ? AND peer = ?", job ?? "", from);
+      }),
+    setHeard: async (topic, atMs) => run("INSERT OR REPLACE INTO heard VALUES (?, ?)", topic, atMs),
+    receipts: async (filter = {}) => receipts(rows, filter),
+    prune: async (options) => atomically(() => prune(rows, options)),
+    close: () => rows.close(),
+  };
+}
+
+type Value = string | number | bigint | Uint8Array | null;
+type Row = Record<string, SQLOutputValue>;
+
+interface Rows {
+  run(sql: string, ...values: Value[]): void;
+  all(sql: string, ...values: Value[]): Row[];
+  /** All of it is written, or nothing. */
+  atomically(change: () => void): void;
+  close(): void;
+}
+
+function openRows(file: string): Rows {
+  const database = openFile(file);
+  const prepared = new Map<string, ReturnType<DatabaseSync["prepare"]>>();
+  const statement = (sql: string) => {
+    const known = prepared.get(sql) ?? database.prepare(sql);
+    prepared.set(sql, known);
+    return known;
+  };
+  return {
+    run: (sql, ...values) => void statement(sql).run(...values),
+    all: (sql, ...values) => statement(sql).all(...values),
+    atomically(change) {
+      database.exec("BEGIN IMMEDIATE");
+      try {
+        change();
+        database.exec("COMMIT");
+      } catch (error) {
+        database.exec("ROLLBACK");
+        throw error;
+      }
+    },
+    close: () => database.close(),
+  };
+}
+
+/** WAL and FULL: an acknowledgement must not outlive what it says, even when the power fails. */
+function openFile(file: string): DatabaseSync {
+  let database: DatabaseSync | undefined;
+  try {
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    database = new DatabaseSync(file);
+    fs.chmodSync(file, 0o600);
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;");
+    const { user_version: version } = database.prepare("PRAGMA user_version").get() as { user_version: number };
+    if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT;`);
+    else if (version !== VERSION) throw new Error(`its layout has number ${version}, this program knows ${VERSION}`);
+    return database;
+  } catch (cause) {
+    database?.close();
+    throw new NetworkError("BrokenStore", `the messages in ${file} cannot be opened: ${reasonOf(cause)}`, {
+      cause,
+      hint: "move the file away to begin anew; receipts and messages that are still on their way are then lost",
+    });
+  }
+}
+
+const jobOf = (row: Row): string | null => (row.job === "" ? null : String(row.job));
+const peerOf = (row: Row): Hex => String(row.peer) as Hex;
+
+function load({ all }: Rows): StoredDelivery {
+  const handledOf = (row: Row): Handled[] =>
+    all(
+      "SELECT seq, hash, refused FROM handled WHERE job = ? AND peer = ? AND session = ? ORDER BY seq",
+      ...([row.job, row.peer, row.session] as Value[]),
+    ).map((it) => ({
+      seq: Number(it.seq),
+      hash: it.hash as Uint8Array,
+      refused: it.refused === null ? null : String(it.refused),
+    }));
+  return {
+    outgoingStreams: all("SELECT * FROM outgoing_streams").map((row) => ({
+      job: jobOf(row),
+      to: peerOf(row),
+      session: Number(row.session),
+      next: Number(row.next),
+      publicKey: row.public_key as Uint8Array,
+      atMs: Number(row.at_ms),
+    })),
+    outgoing: all("SELECT * FROM messages ORDER BY id").map((row) => ({
+      job: jobOf(row),
+      content: row.content as Uint8Array,
+      deadlineMs: Number(row.deadline_ms),
+      recipients: all("SELECT peer, seq FROM outbox WHERE message = ?", Number(row.id)).map((it) => ({
+        to: peerOf(it),
+        seq: Number(it.seq),
+      })),
+    })),
+    incomingStreams: all("SELECT * FROM incoming_streams").map((row) => ({
+      job: jobOf(row),
+      from: peerOf(row),
+      session: Number(row.session),
+      upTo: Number(row.up_to),
+      base: Number(row.base),
+      atMs: Number(row.at_ms),
+      handled: handledOf(row),
+    })),
+    heard: new Map(all("SELECT * FROM heard").map((row) => [String(row.topic), Number(row.at_ms)])),
+  };
+}
+
+function addMessage({ run, all }: Rows, { job, content, deadlineMs, recipients }: OutgoingRecord): void {
+  run("INSERT INTO messages (job, content, deadline_ms) VALUES (?, ?, ?)", job ?? "", content, deadlineMs);
+  const id = Number(all("SELECT last_insert_rowid() AS id")[0]!.id);
+  for (const { to, seq } of recipients) run("INSERT INTO outbox VALUES (?, ?, ?, ?)", job ?? "", to, seq, id);
+}
+
+function settle({ run, all }: Rows, settlements: readonly Settlement[], atMs: number): void {
+  for (const { job, to, seq, receipt } of settlements) {
+    const key = [job ?? "", to, seq] as const;
+    const [entry] = all("SELECT message FROM outbox WHERE job = ? AND peer = ? AND seq = ?", ...key);
+    run("DELETE FROM outbox WHERE job = ? AND peer = ? AND seq = ?", ...key);
+    if (entry !== undefined) {
+      const id = Number(entry.message);
+      run("DELETE FROM messages WHERE id = ? AND NOT EXISTS (SELECT 1 FROM outbox WHERE message = ?)", id, id);
+    }
+    if (receipt === undefined) continue;
+    const text = JSON.stringify(receipt);
+    run("INSERT INTO receipts (job, receiver, at_ms, receipt) VALUES (?, ?, ?, ?)", job ?? "", to, atMs, text);
+  }
+}
+
+function addHandled({ run }: Rows, stream: IncomingStream, { seq, hash, refused }: Handled): void {
+  const { job, from, session, upTo, base, atMs } = stream;
+  run("INSERT OR REPLACE INTO incoming_streams VALUES (?, ?, ?, ?, ?, ?)", job ?? "", from, session, upTo, base, atMs);
+  run("INSERT OR REPLACE INTO handled VALUES (?, ?, ?, ?, ?, ?)", job ?? "", from, session, seq, hash, refused);
+  run("DELETE FROM handled WHERE job = ? AND peer = ? AND (session < ? OR seq < ?)", job ?? "", from, session, base);
+}
+
+function receipts({ all }: Rows, { job, receiver, limit = 1000 }: ReceiptFilter): StoredReceipt[] {
+  const wanted: [string, Value][] = [];
+  if (job !== undefined) wanted.push(["job = ?", job ?? ""]);
+  if (receiver !== undefined) wanted.push(["receiver = ?", receiver]);
+  const where = wanted.length > 0 ? `WHERE ${wanted.map(([sql]) => sql).join(" AND ")}` : "";
+  return all(
+    `SELECT at_ms, receipt FROM receipts ${where} ORDER BY id DESC LIMIT ?`,
+    ...wanted.map(([, value]) => value),
+    limit,
+  ).map((row) => ({ receipt: verifyDeliveryReceipt(JSON.parse(String(row.receipt))), atMs: Number(row.at_ms) }));
+}
+
+function prune({ run }: Rows, { beforeMs, maxReceipts }: PruneOptions): void {
+  run("DELETE FROM receipts WHERE at_ms < ?", beforeMs);
+  run("DELETE FROM receipts WHERE id <= (SELECT max(id) FROM receipts) - ?", maxReceipts);
+  run(
+    `DELETE FROM outgoing_streams WHERE at_ms < ? AND NOT EXISTS
+      (SELECT 1 FROM outbox WHERE outbox.job = outgoing_streams.job AND outbox.peer = outgoing_streams.peer)`,
+    beforeMs,
+  );
+  run("DELETE FROM incoming_streams WHERE at_ms < ?", beforeMs);
+  run(
+    `DELETE FROM handled WHERE NOT EXISTS
+      (SELECT 1 FROM incoming_streams WHERE incoming_streams.job = handled.job AND incoming_streams.peer = handled.peer)`,
+  );
+  run("DELETE FROM heard WHERE at_ms < ?", beforeMs);
+}
