@@ -1,6 +1,7 @@
 import { cidOf, concatBytes, encode, equalBytes, sha256, SkyNetError, toHex } from "@skynet/protocol";
 import { createAssembly } from "./bulk/assembly.ts";
 import { parseBlockAnswer, parseBlockRequest } from "./bulk/block-messages.ts";
+import { deliveryTargets, fuzzDelivery } from "./delivery/fuzz.ts";
 import { createDrops, type Drops } from "./host/drops.ts";
 import { sealEnvelope } from "./messages/envelope.ts";
 import { unwrapKey, wrapKey } from "./identity/group-key.ts";
@@ -123,7 +124,7 @@ function otherTargets(): Target[] {
 
 /**
  * Feeds random mutations of valid messages to everything that reads bytes from the network: relay messages in plain
- * and encrypted form, presence addresses, block and update frames, receipts, wrapped keys.
+ * and encrypted form, presence addresses, block and update frames, frames of delivery, receipts, wrapped keys.
  * @returns how many were refused by which error code, and how many relay messages were dropped for which reason
  * @throws Error on a crash (an error that is not a SkyNetError) or when a mutation takes effect with another meaning
  */
@@ -131,7 +132,13 @@ async function fuzzNetworkMessages({ count, seed, onProgress }: FuzzOptions): Pr
   const random = createRandom(seed);
   const drops = createDrops();
   const relays = [relayTarget(random, drops, false), relayTarget(random, drops, true)];
-  const targets = [...relays, ...(await blockTargets()), ...(await updateTargets()), ...otherTargets()];
+  const targets = [
+    ...relays,
+    ...(await blockTargets()),
+    ...(await updateTargets()),
+    ...otherTargets(),
+    ...deliveryTargets(),
+  ];
   const refused: Record<string, number> = {};
   for (let done = 0; done < count; done++) {
     const { valid, process } = targets[done % targets.length]!;
@@ -149,4 +156,4 @@ async function fuzzNetworkMessages({ count, seed, onProgress }: FuzzOptions): Pr
   return { targets: targets.length, refused, dropped: drops.snapshot() };
 }
 
-export const fuzzers = { "network-messages": fuzzNetworkMessages };
+export const fuzzers = { "network-messages": fuzzNetworkMessages, delivery: fuzzDelivery };

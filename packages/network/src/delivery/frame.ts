@@ -144,3 +144,9 @@ export function isHeld({ upTo, held }: Pick<Ack, "upTo" | "held">, seq: number):
   const i = seq - upTo - 1;
   return i >= 0 && (((held[i >> 3] ?? 0) >> (i & 7)) & 1) === 1;
 }
+
+/** The highest number that is held; without one, the last settled one. */
+export function highestHeld({ upTo, held }: Pick<Ack, "upTo" | "held">): number {
+  for (let seq = upTo + 8 * held.length; seq > upTo; seq--) if (isHeld({ upTo, held }, seq)) return seq;
+  return upTo;
+}

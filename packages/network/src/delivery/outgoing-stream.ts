@@ -1,7 +1,7 @@
 import { equalBytes, type Hex } from "@skynet/protocol";
 import { backoffMs, type RandomNumber } from "../timing/delay.ts";
 import { NetworkError } from "../errors.ts";
-import { isHeld, WINDOW, type Ack } from "./frame.ts";
+import { highestHeld, isHeld, WINDOW, type Ack } from "./frame.ts";
 import { openConfirmation, type DeliveryReceipt } from "./receipt.ts";
 import type { OutgoingStream } from "./store.ts";
 
@@ -155,7 +155,7 @@ export class Outgoing {
     this.#lastOrder = ack.order;
     if (ack.upTo > this.#lastUpTo) this.#probes = 0;
     this.#lastUpTo = ack.upTo;
-    const highest = ack.upTo + 8 * ack.held.length;
+    const highest = highestHeld(ack);
     let waiting = false;
     for (const pending of this.pending.values()) {
       const { seq, settling, attempts } = pending;

@@ -34,6 +34,7 @@ export class Peer {
   delivery!: Delivery;
   channel!: JobChannel;
   disk = createMemoryStore();
+  readonly #lives: Delivery[] = [];
   #kill: () => void = () => undefined;
   #reconnect: () => void = () => undefined;
   readonly #world: World;
@@ -69,6 +70,7 @@ export class Peer {
     delivery.listen(handler);
     this.channel = delivery.join({ job: JOB, topic: "job-0a", groupKeys, isMember, handler, ...this.#options.join });
     this.delivery = delivery;
+    this.#lives.push(delivery);
     this.#kill = () => {
       alive = false;
       die();
@@ -80,6 +82,15 @@ export class Peer {
   /** Ends as a process does that is killed: nothing is written or said any more. */
   kill(): void {
     this.#kill();
+  }
+
+  /** Counters of all its lives. */
+  totals(): Record<string, number> {
+    const sums: Record<string, number> = {};
+    for (const life of this.#lives)
+      for (const [name, value] of Object.entries(life.counters()))
+        if (name !== "waiting") sums[name] = (sums[name] ?? 0) + Number(value);
+    return sums;
   }
 
   reconnect(): void {
