@@ -2,7 +2,7 @@ export { fundAccount, startDevnet, type Devnet, type DevnetOptions } from "./dev
 export { parseJobFile, readJobFile, type JobFile } from "./job-file.ts";
 export { reportHtml } from "./report/html.ts";
 export { summaryJson, type Summary } from "./report/summary.ts";
-export { startChild, type SkyNetChild } from "./runtime/children.ts";
+export { startChild, type ChildOptions, type SkyNetChild } from "./runtime/children.ts";
 export {
   checkBeacon,
   compareVerifier,

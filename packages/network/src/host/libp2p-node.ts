@@ -6,6 +6,7 @@ import { yamux } from "@libp2p/yamux";
 import { encrypters, transports } from "#platform";
 import { createLibp2p } from "libp2p";
 import { NetworkError, reasonOf } from "../errors.ts";
+import { announceOwnAddresses } from "./own-addresses.ts";
 import type { Identity } from "../identity/identity.ts";
 import type { Guard } from "../limits/guard.ts";
 import { MAX_WINDOW_BYTES } from "../limits/watch-frames.ts";
@@ -16,7 +17,7 @@ import { wakuMessageHash } from "../messages/waku-message.ts";
 export const RELAY_PROTOCOL = "/vac/waku/relay/2.0.0";
 
 // eslint-disable-next-line typescript/consistent-type-definitions -- libp2p wants a type with an index signature
-type Services = { identify: Identify; ping: Ping; pubsub: GossipSub };
+type Services = { identify: Identify; ping: Ping; pubsub: GossipSub; ownAddresses: void };
 export type Node = Libp2p<Services>;
 /** What a node has in every mode: a light one has no pubsub. */
 export type BaseNode = Libp2p<Pick<Services, "identify" | "ping">>;
@@ -105,6 +106,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         identify: identify(),
         // One stream each is too few: a new neighbour is pinged for its mesh and for its latency at the same time.
         ping: ping({ maxInboundStreams: 8, maxOutboundStreams: 8 }),
+        ownAddresses: announceOwnAddresses,
         pubsub: (components) => {
           const pubsub = createPubsub(components);
           pubsub.protocols = [RELAY_PROTOCOL];

@@ -17,12 +17,17 @@ export interface SkyNetChild {
 const main = path.join(import.meta.dirname, "..", "cli", "main.ts");
 const STOP_AFTER_MS = 8000;
 
+export interface ChildOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  /** Command that runs the rest of its line as a program, such as `ip netns exec NAME`. */
+  readonly through?: readonly string[];
+}
+
 /** Starts `skynet ARGS --json` under this Node. The child ends when this process does (its IPC channel closes). */
-export function startChild(
-  args: readonly string[],
-  options: { env?: NodeJS.ProcessEnv; cwd?: string } = {},
-): SkyNetChild {
-  const child = spawn(process.execPath, [main, ...args, "--json"], {
+export function startChild(args: readonly string[], options: ChildOptions = {}): SkyNetChild {
+  const [program, ...rest] = [...(options.through ?? []), process.execPath, main, ...args, "--json"] as [string];
+  const child = spawn(program, rest, {
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     cwd: options.cwd,
     env: options.env ?? process.env,
