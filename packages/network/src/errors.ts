@@ -23,6 +23,7 @@ export type NetworkErrorCode =
   | "NotARelay" // the peer answers, but does not relay messages of this network
   | "BadList" // a list of relays that is malformed, forged, expired or older than the one that is known
   | "Flooded" // the peer sent more than it may
+  | "BrokenHistory" // the file of a relay's history cannot be opened
   | "Stopped"; // the host was stopped
 
 /** An error of the network, told apart by `code`. */

@@ -67,6 +67,7 @@ export {
   type StoredMessage,
   type StoreLimits,
 } from "./waku/message-store.ts";
-export type { ServiceRates } from "./waku/services.ts";
+export type { RelayRecord } from "./waku/relay-record.ts";
+export type { ServiceRates, ServicesOptions } from "./waku/services.ts";
 export type { Rate } from "./timing/token-bucket.ts";
 export { CLUSTER_ID, MAX_MESSAGE_BYTES } from "./messages/waku-message.ts";

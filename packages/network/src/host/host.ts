@@ -30,8 +30,9 @@ import {
   pubsubTopicOf,
 } from "../messages/waku-message.ts";
 import { fetchHistory, type HistoryRange, type HistoryResult } from "../waku/history.ts";
-import type { MessageStore } from "../waku/message-store.ts";
-import { serveWaku, type ServiceRates } from "../waku/services.ts";
+import { findRelays } from "../waku/peer-exchange.ts";
+import type { RelayRecord } from "../waku/relay-record.ts";
+import { serveWaku, type ServicesOptions } from "../waku/services.ts";
 
 export interface HostOptions {
   readonly identity: Identity;
@@ -50,10 +51,8 @@ export interface HostOptions {
   readonly shard?: number;
   /** This node is a relay: it forwards to all its neighbours, and serves Waku's light protocols. */
   readonly relayService?: boolean;
-  /** Where a relay keeps its history. Default: in memory, two hours. The host closes it. */
-  readonly store?: MessageStore;
-  /** How often one peer may use each of a relay's services. */
-  readonly serviceRates?: Partial<ServiceRates>;
+  /** History, rates and limits of a relay's services. */
+  readonly services?: ServicesOptions;
   /** What this node says that it does: "worker", "requester"; a relay says "relay", which others rely on. */
   readonly role?: string;
   /** How often the presence is announced, milliseconds (10,000). */
@@ -114,6 +113,11 @@ export interface Host {
    * @throws NetworkError `Unreachable` when no connected relay answers, `Refused`, `Stalled`; the signal's reason
    */
   history(topicName: string, range: HistoryRange): Promise<HistoryResult>;
+  /**
+   * Asks the connected relays for others, by Waku's peer exchange.
+   * @returns what relays say of themselves, signed; of any cluster
+   */
+  findRelays(count: number, signal?: AbortSignal): Promise<RelayRecord[]>;
   /** Shows every relayed message as it is on the wire, before any check. @returns function that ends it */
   tap(listener: (bytes: Uint8Array) => void): () => void;
   /** Handles messages of a topic. @returns function that ends the subscription */
@@ -147,18 +151,23 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const fault = (bytes: Uint8Array) => faultOf(bytes, drops);
   const node = await createNode({ identity, listen, pubsubTopic, relayService, meter, guard, fault });
   const pubsub = createGossip(node, pubsubTopic, signal);
+  const listeners = new Set<(bytes: Uint8Array) => void>([inbox.receive]);
+  const hear = (bytes: Uint8Array) => listeners.forEach((listener) => listener(bytes));
+  pubsub.onMessage(hear);
+  const relay = (bytes: Uint8Array) => {
+    hear(bytes);
+    return pubsub.publish(bytes);
+  };
   const services = relayService
     ? await serveWaku(
         { node, drops, log, clock, signal, offend: guard.offend },
-        { pubsubTopic, store: options.store, rates: options.serviceRates },
+        { identity, clusterId, shard, pubsubTopic, random, relay },
+        options.services ?? {},
       )
     : undefined;
+  if (services) listeners.add(services.hear);
   const onNew: { call: (entry: DirectoryEntry) => void } = { call: () => undefined };
   const directory = createDirectory({ clock, drops, onNew: (entry) => onNew.call(entry) });
-  pubsub.onMessage((bytes) => {
-    services?.hear(bytes);
-    inbox.receive(bytes);
-  });
   const send: Pubsub["publish"] = (bytes) => {
     services?.hear(bytes);
     return pubsub.publish(bytes);
@@ -210,7 +219,12 @@ export async function createHost(options: HostOptions): Promise<Host> {
     limits,
     scores: guard.scores,
     offend: guard.offend,
-    tap: pubsub.onMessage,
+    tap: (listener) => {
+      const each = (bytes: Uint8Array) => listener(bytes);
+      listeners.add(each);
+      return () => void listeners.delete(each);
+    },
+    findRelays: (count, stop) => findRelays(node, count, stop ? AbortSignal.any([signal, stop]) : signal),
     subscribe: inbox.subscribe,
     connected: pubsub.connected,
     stop: () => stop(node, stopping),

@@ -1,6 +1,7 @@
 import { gossipsub, StrictNoSign, TopicValidatorResult, type GossipSub } from "@libp2p/gossipsub";
 import { identify, type Identify } from "@libp2p/identify";
 import type { Libp2p } from "@libp2p/interface";
+import { mplex } from "@libp2p/mplex";
 import { ping, type Ping } from "@libp2p/ping";
 import { yamux } from "@libp2p/yamux";
 import { encrypters, transports } from "#platform";
@@ -98,7 +99,11 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       addresses: { listen: [...options.listen] },
       transports: transports(),
       connectionEncrypters: encrypters(),
-      streamMuxers: [() => guard.muxer(createMuxer())],
+      streamMuxers: [
+        () => guard.muxer(createMuxer()),
+        // The only one that js-waku's light nodes speak. It has no windows: who sends too fast is cut off.
+        ...(options.relayService ? [() => guard.muxer(mplex()())] : []),
+      ],
       connectionGater: guard.gater,
       connectionManager: connectionOptions(guard),
       metrics: options.meter.metrics,

@@ -3,6 +3,7 @@ import { toHex } from "@skynet/protocol";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createMemoryMessageStore } from "./memory-message-store.ts";
+import { openSqliteMessageStore } from "../node/sqlite-message-store.ts";
 import { compareMessages, type HistoryQuery, type MessageStore, type StoredMessage } from "./message-store.ts";
 
 const pubsubTopic = "/waku/2/rs/1729/0";
@@ -17,6 +18,7 @@ function message(n: number, timestamp: bigint, contentTopic = "/a/1/b/c", bytes 
 
 const stores: [string, (limits?: object) => MessageStore][] = [
   ["in memory", (limits = {}) => createMemoryMessageStore({ clock: () => NOW_MS, limits })],
+  ["in SQLite", (limits = {}) => openSqliteMessageStore(":memory:", { clock: () => NOW_MS, limits })],
 ];
 
 describe.each(stores)("a store %s", (_name, create) => {
@@ -48,7 +50,8 @@ describe.each(stores)("a store %s", (_name, create) => {
         do {
           const timeStart = start === null ? undefined : recent(start);
           const timeEnd = end === null ? undefined : recent(end);
-          const asked = { ...everything, contentTopics: topics, timeStart, timeEnd, forward, limit, cursor };
+          const pubsub = topics.length > 0 ? { pubsubTopic } : {};
+          const asked = { ...everything, ...pubsub, contentTopics: topics, timeStart, timeEnd, forward, limit, cursor };
           const page = await store.query(asked);
           expect(page.messages.length).toBeLessThanOrEqual(limit);
           if (forward) got.push(...page.messages);

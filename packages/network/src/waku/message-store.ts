@@ -12,9 +12,9 @@ export interface StoredMessage {
 
 /** Which messages, and which part of them (13/WAKU2-STORE). */
 export interface HistoryQuery {
-  /** Only this pubsub topic. */
+  /** Only this pubsub topic; given together with content topics. */
   readonly pubsubTopic?: string | undefined;
-  /** Only these content topics; all when empty. */
+  /** Only these content topics; all messages when empty. */
   readonly contentTopics: readonly string[];
   /** Nanoseconds since the epoch, inclusive. */
   readonly timeStart?: bigint | undefined;
