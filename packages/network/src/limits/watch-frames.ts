@@ -43,7 +43,10 @@ interface FrameOptions {
  * length and answers any number of frames. What goes too far ends the connection. Must be called before the
  * multiplexer listens.
  */
-export function watchFrames(connection: MessageStream, { limits, clock, muxer, yamux }: FrameOptions): WatchedConnection {
+export function watchFrames(
+  connection: MessageStream,
+  { limits, clock, muxer, yamux }: FrameOptions,
+): WatchedConnection {
   const [small, opened, pings] = [SMALL_FRAMES, OPENED, PINGS].map((rate) => createTokenBucket(rate, clock)) as [
     TokenBucket,
     TokenBucket,

@@ -1,5 +1,6 @@
 import path from "node:path";
 import { createHost, createIdentity, type Host } from "@skynet/network";
+import { openSqliteMessageStore } from "@skynet/network/node";
 import type { Hex } from "@skynet/protocol";
 import { openChain } from "../runtime/chain.ts";
 import { openLog } from "../runtime/log.ts";
@@ -28,8 +29,9 @@ export interface Relay {
 }
 
 /**
- * A node that carries everybody's messages, and pays gas if it is told to.
- * @throws ChainError `ChainUnreachable`, `NotDeployed`; FileError `BrokenBudgetFile`; NetworkError `PortInUse`
+ * A node that carries everybody's messages and keeps a history of them, and pays gas if it is told to.
+ * @throws ChainError `ChainUnreachable`, `NotDeployed`; FileError `BrokenBudgetFile`; NetworkError `PortInUse`,
+ *   `BrokenHistory`
  */
 export async function startRelay({ privateKey, listen, dataDir, sponsor: sponsoring }: RelayOptions): Promise<Relay> {
   const log = openLog(dataDir, "relay");
@@ -39,6 +41,7 @@ export async function startRelay({ privateKey, listen, dataDir, sponsor: sponsor
     listen,
     relays: [],
     relayService: true,
+    services: { store: openSqliteMessageStore(path.join(dataDir, "messages.sqlite")) },
     role: chain ? sponsoringRole("relay") : "relay",
     log,
   });
