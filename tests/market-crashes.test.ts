@@ -161,7 +161,7 @@ describe("a seller that cheats", () => {
   beforeAll(async () => {
     [cheat, buyer] = [await market.account("cheat"), await market.account("careful")];
     node = await createHost({ identity: createIdentity(cheat.privateKey), relays: [market.relay] });
-    await serveBlocks(node, { allow: () => true, get: async (cid) => served.get(cid) });
+    serveBlocks(node, { allow: () => true, get: async (cid) => served.get(cid) });
   }, MINUTES);
   afterAll(() => node.stop());
 

@@ -1,6 +1,13 @@
 import { cidOf, concatBytes, encode, equalBytes, sha256, SkyNetError, toHex } from "@skynet/protocol";
 import { createAssembly } from "./bulk/assembly.ts";
-import { parseBlockAnswer, parseBlockRequest } from "./bulk/block-messages.ts";
+import {
+  ANSWER_HEAD_BYTES,
+  encodeAnswerHead,
+  encodeBlockRequest,
+  parseAnswerHead,
+  parseBlockRequest,
+  type PartRequest,
+} from "./bulk/block-messages.ts";
 import { deliveryTargets, fuzzDelivery } from "./delivery/fuzz.ts";
 import { createDrops, type Drops } from "./host/drops.ts";
 import { sealEnvelope } from "./messages/envelope.ts";
@@ -11,7 +18,7 @@ import { silent } from "./host/log.ts";
 import { createRandom, mutate } from "./mutate.ts";
 import { parsePresence } from "./discovery/presence.ts";
 import { checkReceipt, signReceipt } from "./bulk/receipt.ts";
-import { chunkHeader, encodeAnswer, encodeOffer, parseAnswer, parseChunk, parseOffer } from "./bulk/update-messages.ts";
+import { encodeAnswer, encodeOffer, parseAnswer, parseOffer } from "./bulk/update-messages.ts";
 import { contentTopicOf, encodeWakuMessage, wakuMessageHash } from "./messages/waku-message.ts";
 
 interface FuzzOptions {
@@ -62,13 +69,20 @@ function relayTarget(random: (below: number) => number, drops: Drops, encrypted:
 async function blockTargets(): Promise<Target[]> {
   const block = new TextEncoder().encode("a block of the dataset");
   const cid = await cidOf(block);
+  const request: PartRequest = { t: "get", id: 7, cid, from: 0, length: 1000 };
+  const answer = concatBytes(encodeAnswerHead({ id: 7, status: 0, size: block.length }), block);
   return [
-    { valid: new TextEncoder().encode(cid), process: async (bytes) => parseBlockRequest(bytes) === cid },
     {
-      valid: concatBytes(Uint8Array.of(0), block),
+      valid: encodeBlockRequest(request),
+      process: async (bytes) => equalBytes(encodeBlockRequest(parseBlockRequest(bytes)), encodeBlockRequest(request)),
+    },
+    {
+      valid: answer,
       process: async (bytes) => {
-        const answer = parseBlockAnswer(bytes, cid, peer.address);
-        return (await cidOf(answer)) === cid && !equalBytes(answer, block);
+        if (bytes.length < ANSWER_HEAD_BYTES) return false;
+        const part = bytes.subarray(ANSWER_HEAD_BYTES);
+        const { status } = parseAnswerHead(bytes, request, part.length, peer.address);
+        return status === 0 && (await cidOf(part)) === cid && !equalBytes(bytes, answer);
       },
     },
   ];
@@ -78,20 +92,20 @@ async function updateTargets(): Promise<Target[]> {
   const content = new TextEncoder().encode("the weights after a round");
   const hash = await sha256(content);
   const offer = { job, round: 3, kind: "weights", size: content.length, hash, chunks: hash };
-  const chunk = concatBytes(chunkHeader(0), content);
-  const delivered = async (offerFrame: Uint8Array, chunkFrame: Uint8Array) => {
-    const assembly = createAssembly(parseOffer(offerFrame));
-    const { index, chunk } = parseChunk(chunkFrame);
-    await assembly.add(index, chunk);
-    return !equalBytes(await assembly.content(), content);
-  };
   const expected = { job, round: 3, kind: "weights", hash: toHex(hash), sender: me.address, receiver: peer.address };
   const receipt = signReceipt(expected, peer);
   return [
-    { valid: encodeOffer(offer), process: (bytes) => delivered(bytes, chunk) },
-    { valid: chunk, process: (bytes) => delivered(encodeOffer(offer), bytes) },
     {
-      valid: encodeAnswer({ t: "have", have: Uint8Array.of(1) }),
+      valid: encodeOffer(offer),
+      process: async (bytes) => {
+        const assembly = createAssembly(parseOffer(bytes));
+        for (const { ref, index } of assembly.missing())
+          if (ref.cid === (await cidOf(content)) && ref.size === content.length) assembly.add(index, content);
+        return !equalBytes(await assembly.content(), content);
+      },
+    },
+    {
+      valid: encodeAnswer({ t: "rejected", reason: "the round is over" }),
       process: async (bytes) => parseAnswer(bytes) === null,
     },
     {

@@ -1,7 +1,20 @@
 export { answerRequests, ask, type AnswerOptions, type AskOptions } from "./host/ask.ts";
-export type { FetchBlockOptions } from "./bulk/block-client.ts";
 export { BLOCK_PROTOCOL, MAX_BLOCK_BYTES } from "./bulk/block-messages.ts";
-export { fetchBlock, serveBlocks, type ServeBlocksOptions } from "./bulk/blocks.ts";
+export type { BlockProvider } from "./bulk/block-server.ts";
+export { fetchBlock, fetchBlocks, serveBlocks, type FetchBlockOptions } from "./bulk/blocks.ts";
+export type { Bulk } from "./bulk/bulk.ts";
+export {
+  chunksOf,
+  fetchContent,
+  readContent,
+  storeContent,
+  type ChunkStore,
+  type ContentManifest,
+  type FetchContentOptions,
+} from "./bulk/content.ts";
+export { createMemoryPartials, type Partials } from "./bulk/partials.ts";
+export type { TransferOptions, TransferProgress } from "./bulk/transfer.ts";
+export type { BlockRef } from "./bulk/transfer-task.ts";
 export type { ConnectOptions } from "./host/connect.ts";
 export { systemTimers, type MessageChannel, type Timers } from "./delivery/channel.ts";
 export {

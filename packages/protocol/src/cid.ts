@@ -16,7 +16,12 @@ export async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
 
 /** CID version 1 (base32) of a block hashed with SHA-256. */
 export async function cidOf(bytes: Uint8Array, codec: BlockCodec = "raw"): Promise<string> {
-  return CID.createV1(CODECS[codec], digest.create(SHA2_256, await sha256(bytes))).toString();
+  return cidOfDigest(await sha256(bytes), codec);
+}
+
+/** CID version 1 (base32) of the block with this SHA-256. */
+export function cidOfDigest(hash: Uint8Array, codec: BlockCodec = "raw"): string {
+  return CID.createV1(CODECS[codec], digest.create(SHA2_256, hash)).toString();
 }
 
 /**

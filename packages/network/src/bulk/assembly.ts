@@ -1,52 +1,46 @@
 import { concatBytes, equalBytes, sha256 } from "@skynet/protocol";
 import { NetworkError } from "../errors.ts";
-import { CHUNK_BYTES, type Offer } from "./update-messages.ts";
+import { createMemoryPartials, type Partials } from "./partials.ts";
+import type { SizedBlock } from "./transfer-task.ts";
+import { blocksOfOffer, CHUNK_BYTES, type Offer } from "./update-messages.ts";
 
-/** Content that arrives in chunks, in any order, over one or several streams. */
+/** An update on its way: the chunks that are here, whose hashes are right, and the beginnings of others. */
 export interface Assembly {
   readonly offer: Offer;
-  /** Bytes held. */
+  readonly partials: Partials;
+  /** Bytes of whole chunks. */
   readonly heldBytes: number;
-  readonly complete: boolean;
-  /** One bit per chunk that need not be sent. */
-  have(): Uint8Array;
-  /** Takes a chunk. @throws NetworkError `Malformed` when it is not the chunk that the offer names */
-  add(index: number, chunk: Uint8Array): Promise<void>;
+  /** Chunks that are not here, with their numbers. */
+  missing(): { readonly ref: SizedBlock; readonly index: number }[];
+  add(index: number, chunk: Uint8Array): void;
   /** The whole content. @throws NetworkError `Malformed` when it is incomplete or has another hash than offered */
   content(): Promise<Uint8Array>;
 }
 
+/** Beginnings of chunks that are kept. */
+const PARTIAL_BYTES = 8 * CHUNK_BYTES;
+
 /** Memory grows with what arrives, not with what is announced. */
 export function createAssembly(offer: Offer): Assembly {
-  const count = offer.chunks.length / 32;
+  const refs = blocksOfOffer(offer);
   const held = new Map<number, Uint8Array>();
   let heldBytes = 0;
-  const sizeOf = (index: number) => Math.min(CHUNK_BYTES, offer.size - index * CHUNK_BYTES);
   return {
     offer,
+    partials: createMemoryPartials(PARTIAL_BYTES),
     get heldBytes() {
       return heldBytes;
     },
-    get complete() {
-      return held.size === count;
-    },
-    have() {
-      const bits = new Uint8Array(Math.ceil(count / 8));
-      for (const index of held.keys()) bits[index >> 3]! |= 1 << (index & 7);
-      return bits;
-    },
-    async add(index, chunk) {
-      if (index >= count || chunk.length !== sizeOf(index))
-        throw new NetworkError("Malformed", `chunk ${index} of ${chunk.length} bytes does not belong to the offer`);
-      if (!equalBytes(await sha256(chunk), offer.chunks.subarray(32 * index, 32 * index + 32)))
-        throw new NetworkError("Malformed", `chunk ${index} does not have the announced hash`);
+    missing: () => refs.flatMap((ref, index) => (held.has(index) ? [] : [{ ref, index }])),
+    add(index, chunk) {
       if (held.has(index)) return;
       held.set(index, chunk);
       heldBytes += chunk.length;
     },
     async content() {
-      if (held.size !== count) throw new NetworkError("Malformed", `${held.size} of ${count} chunks arrived`);
-      const content = concatBytes(...Array.from({ length: count }, (_, index) => held.get(index)!));
+      if (held.size !== refs.length)
+        throw new NetworkError("Malformed", `${held.size} of ${refs.length} chunks arrived`);
+      const content = concatBytes(...refs.map((_ref, index) => held.get(index)!));
       if (!equalBytes(await sha256(content), offer.hash))
         throw new NetworkError("Malformed", "the content does not have the announced hash");
       return content;

@@ -1,57 +1,42 @@
 import type { Hex } from "@skynet/protocol";
-import type { FetchBlockOptions } from "./block-client.ts";
-import {
-  BLOCK_PROTOCOL,
-  BLOCK_STATUS,
-  MAX_BLOCK_BYTES,
-  MAX_REQUEST_BYTES,
-  parseBlockRequest,
-} from "./block-messages.ts";
-import { NetworkError } from "../errors.ts";
-import type { FramedStream } from "../host/framed-stream.ts";
 import type { Host } from "../host/host.ts";
-
-export interface ServeBlocksOptions {
-  /** Whether this node may have this block. */
-  readonly allow: (peerAddress: Hex, cid: string) => boolean;
-  readonly get: (cid: string) => Promise<Uint8Array | undefined>;
-}
+import type { BlockProvider } from "./block-server.ts";
+import type { TransferOptions } from "./transfer.ts";
+import type { BlockRef } from "./transfer-task.ts";
 
 /**
- * Serves blocks by CID to peers that `allow` admits; the others are refused and counted.
+ * Serves blocks by CID to peers that `allow` admits; the others are refused and counted. Several may serve at once.
  * @returns function that stops serving
  */
-export function serveBlocks(host: Host, { allow, get }: ServeBlocksOptions): Promise<() => Promise<void>> {
-  const answer = async (stream: FramedStream, from: Hex, cid: string): Promise<void> => {
-    if (!allow(from, cid)) {
-      host.drops.count("refusedBlock");
-      host.offend(from, "refused");
-      return stream.write(Uint8Array.of(BLOCK_STATUS.refused));
-    }
-    const block = await get(cid);
-    if (block === undefined || block.length > MAX_BLOCK_BYTES)
-      return stream.write(Uint8Array.of(BLOCK_STATUS.notFound));
-    return stream.write(Uint8Array.of(BLOCK_STATUS.found), block);
-  };
-  return host.serve(BLOCK_PROTOCOL, async (stream, from) => {
-    for (;;) {
-      const request = await stream.read(MAX_REQUEST_BYTES);
-      if (request === undefined) return;
-      await answer(stream, from, parseBlockRequest(request));
-    }
-  });
+export function serveBlocks(host: Host, provider: BlockProvider): () => void {
+  return host.bulk.provide(provider);
 }
 
 /**
- * Fetches a block from a peer and checks its hash. Requests to one peer share a connection and a stream, so many may
- * be in flight at once.
- * @throws NetworkError `Refused`, `NotFound`, `Unreachable`, `Stalled`, `BadBlock`; InvalidInputError `BadCid`
+ * Fetches blocks from one or several peers at once and checks their hashes. Faster peers serve more; one that lies is
+ * left, and what it owes is asked elsewhere, as after a break or a silence. A block goes on at the byte where it
+ * stopped. Memory: at most `maxBufferBytes` (64 MiB), and 4 MiB under way from each peer.
+ * @throws NetworkError `Refused`, `NotFound`, `Unreachable`, `Stalled`, `BadBlock` of the last peer when none is left;
+ *   InvalidInputError `BadCid`; whatever `onBlock` and the partials throw
  */
-export async function fetchBlock(host: Host, peer: Hex, cid: string, options?: FetchBlockOptions): Promise<Uint8Array> {
-  try {
-    return await host.blocks.fetch(peer, cid, options);
-  } catch (error) {
-    if (error instanceof NetworkError && error.code === "BadBlock") host.offend(peer, "badContent");
-    throw error;
-  }
+export function fetchBlocks(host: Host, blocks: readonly BlockRef[], options: TransferOptions): Promise<void> {
+  return host.bulk.fetch(blocks, options);
+}
+
+export type FetchBlockOptions = Pick<
+  TransferOptions,
+  "signal" | "silenceMs" | "patienceMs" | "partials" | "onProgress"
+>;
+
+/** Fetches one block from one peer; see `fetchBlocks`. */
+export async function fetchBlock(
+  host: Host,
+  peer: Hex,
+  cid: string,
+  options: FetchBlockOptions = {},
+): Promise<Uint8Array> {
+  let block = new Uint8Array();
+  const onBlock = (_index: number, bytes: Uint8Array) => void (block = bytes as Uint8Array<ArrayBuffer>);
+  await fetchBlocks(host, [{ cid }], { ...options, sources: [peer], onBlock });
+  return block;
 }

@@ -6,15 +6,8 @@ import { NetworkError, reasonOf } from "../errors.ts";
 import type { FramedStream } from "../host/framed-stream.ts";
 import type { Host } from "../host/host.ts";
 import { signReceipt, type UpdateId } from "./receipt.ts";
-import {
-  encodeAnswer,
-  MAX_CHUNK_FRAME_BYTES,
-  MAX_CONTROL_BYTES,
-  parseChunk,
-  parseOffer,
-  UPDATE_PROTOCOL,
-  type Answer,
-} from "./update-messages.ts";
+import { fetchBlocks } from "./blocks.ts";
+import { encodeAnswer, MAX_CONTROL_BYTES, parseOffer, UPDATE_PROTOCOL, type Answer } from "./update-messages.ts";
 
 /** What an update is about, before its content arrives. */
 export interface UpdateHeader extends UpdateId {
@@ -48,10 +41,11 @@ export interface ReceiveUpdatesOptions {
 interface Transfer {
   readonly assembly: Assembly;
   touchedMs: number;
+  fetching: Promise<void> | undefined;
   verdict: Promise<Answer> | undefined;
 }
 
-const VERIFYING_EVERY_MS = 3000;
+const WORKING_EVERY_MS = 3000;
 const MAX_RECEIPTS = 1024;
 const MAX_TRANSFERS = 256;
 
@@ -85,13 +79,21 @@ export async function receiveUpdates(host: Host, options: ReceiveUpdatesOptions)
       .finally(() => (transfer.verdict = undefined));
     return transfer.verdict;
   };
-  const receiveChunks = async (stream: FramedStream, { assembly }: Transfer): Promise<void> => {
-    while (!assembly.complete) {
-      const frame = await readWithin(stream, MAX_CHUNK_FRAME_BYTES, stallMs, host.signal);
-      const { index, chunk } = parseChunk(frame);
-      await assembly.add(index, chunk);
-      transfers.makeRoom();
-    }
+  const fetchChunks = async (from: Hex, { assembly }: Transfer): Promise<void> => {
+    const missing = assembly.missing();
+    await fetchBlocks(
+      host,
+      missing.map(({ ref }) => ref),
+      {
+        sources: [from],
+        silenceMs: stallMs,
+        partials: assembly.partials,
+        onBlock: (index, chunk) => {
+          assembly.add(missing[index]!.index, chunk);
+          transfers.makeRoom();
+        },
+      },
+    );
   };
   return host.serve(UPDATE_PROTOCOL, async (stream, from) => {
     const offer = parseOffer(await readWithin(stream, MAX_CONTROL_BYTES, stallMs, host.signal));
@@ -108,9 +110,9 @@ export async function receiveUpdates(host: Host, options: ReceiveUpdatesOptions)
     const receipt = receipts.get(key);
     if (receipt !== undefined) return stream.write(encodeAnswer({ t: "receipt", receipt }));
     const transfer = transfers.resume(key, assembly);
-    await stream.write(encodeAnswer({ t: "have", have: transfer.assembly.have() }));
-    await receiveChunks(stream, transfer);
-    await stream.write(encodeAnswer(await whileVerifying(stream, verdictOf(key, from, transfer))));
+    transfer.fetching ??= fetchChunks(from, transfer).finally(() => (transfer.fetching = undefined));
+    const verdict = transfer.fetching.then(() => verdictOf(key, from, transfer));
+    await stream.write(encodeAnswer(await whileWorking(stream, verdict)));
   });
 }
 
@@ -129,13 +131,14 @@ function createTransfers(
   { maxBytes, keepMs = 600_000, maxHeldBytes = 8 * maxBytes }: ReceiveUpdatesOptions,
 ) {
   const transfers = new Map<string, Transfer>();
-  const idle = () => [...transfers].filter(([, { verdict }]) => verdict === undefined);
+  const idle = () =>
+    [...transfers].filter(([, { verdict, fetching }]) => verdict === undefined && fetching === undefined);
   return {
     delete: (key: string) => transfers.delete(key),
     resume(key: string, assembly: Assembly): Transfer {
       const nowMs = host.clock();
       for (const [old, { touchedMs }] of idle()) if (nowMs - touchedMs > keepMs) transfers.delete(old);
-      const transfer = transfers.get(key) ?? { assembly, touchedMs: nowMs, verdict: undefined };
+      const transfer = transfers.get(key) ?? { assembly, touchedMs: nowMs, fetching: undefined, verdict: undefined };
       transfer.touchedMs = nowMs;
       transfers.delete(key);
       if (transfers.size >= MAX_TRANSFERS) transfers.delete(idle()[0]?.[0] ?? key);
@@ -172,10 +175,10 @@ export async function readWithin(
   }
 }
 
-/** Tells the sender every few seconds that its update is being verified. */
-async function whileVerifying(stream: FramedStream, verdict: Promise<Answer>): Promise<Answer> {
-  const tell = () => void stream.write(encodeAnswer({ t: "verifying" })).catch(() => undefined);
-  const timer = setInterval(tell, VERIFYING_EVERY_MS);
+/** Tells the sender every few seconds that its update is on its way or being verified. */
+async function whileWorking(stream: FramedStream, verdict: Promise<Answer>): Promise<Answer> {
+  const tell = () => void stream.write(encodeAnswer({ t: "working" })).catch(() => undefined);
+  const timer = setInterval(tell, WORKING_EVERY_MS);
   try {
     return await verdict;
   } finally {

@@ -5,13 +5,11 @@ import { frame, type FramedStream } from "../host/framed-stream.ts";
 import type { Host } from "../host/host.ts";
 import { checkReceipt, updateIdSchema, type Receipt, type UpdateId } from "./receipt.ts";
 import { readWithin } from "./receive-updates.ts";
-import { untilAborted } from "../timing/until-aborted.ts";
 import {
+  blocksOfOffer,
   CHUNK_BYTES,
-  chunkHeader,
   chunkOf,
   encodeOffer,
-  hasBit,
   MAX_CONTROL_BYTES,
   parseAnswer,
   UPDATE_PROTOCOL,
@@ -19,7 +17,7 @@ import {
 } from "./update-messages.ts";
 
 export interface UpdateProgress {
-  /** Bytes that the receiver has. */
+  /** Bytes that were sent to the receiver, at the end all of them. */
   readonly sentBytes: number;
   readonly totalBytes: number;
   /** Attempt, from 1. */
@@ -60,11 +58,13 @@ export async function sendUpdate(
   let last: unknown = new NetworkError("Unreachable", "the deadline had passed before the first attempt");
   const leftMs = Math.max(0, options.deadlineMs - host.clock());
   const deadline = deadlineSignal(leftMs, expired, options.signal, host.signal);
+  const served = serveChunks(host, to, offer, content);
   try {
     for (let attempt = 1; !deadline.signal.aborted; attempt++) {
       try {
         const report = (sentBytes: number) => options.onProgress?.({ sentBytes, totalBytes: content.length, attempt });
-        const receiptBytes = await attemptOnce(host, to, { offer, content, report, options, signal: deadline.signal });
+        served.report = report;
+        const receiptBytes = await attemptOnce(host, to, { offer, report, options, signal: deadline.signal });
         checkReceipt(receiptBytes, expected);
         return { receipt: expected, receiptBytes };
       } catch (error) {
@@ -75,6 +75,7 @@ export async function sendUpdate(
       await delay(backoffMs(attempt - 1, 200, 5000, host.random), deadline.signal).catch(() => undefined);
     }
   } finally {
+    served.end();
     deadline.clear();
   }
   options.signal?.throwIfAborted();
@@ -84,9 +85,24 @@ export async function sendUpdate(
   });
 }
 
+/** Lets the receiver, and nobody else, fetch the chunks. */
+function serveChunks(host: Host, to: Hex, offer: Offer, content: Uint8Array) {
+  const indices = new Map(blocksOfOffer(offer).map(({ cid }, index) => [cid, index]));
+  let sentBytes = 0;
+  const served = { report: (_sentBytes: number): void => undefined, end: (): void => undefined };
+  served.end = host.bulk.provide({
+    allow: (peer, cid) => peer === to && indices.has(cid),
+    get: async (cid) => chunkOf(content, indices.get(cid)!),
+    onServed: (_peer, _cid, bytes) => {
+      sentBytes = Math.min(content.length, sentBytes + bytes);
+      served.report(sentBytes);
+    },
+  });
+  return served;
+}
+
 interface Attempt {
   readonly offer: Offer;
-  readonly content: Uint8Array;
   readonly report: (sentBytes: number) => void;
   readonly options: SendUpdateOptions;
   readonly signal: AbortSignal;
@@ -109,46 +125,24 @@ async function attemptOnce(host: Host, to: Hex, attempt: Attempt): Promise<Uint8
   }
 }
 
-/** One conversation: offer, what the receiver has, the rest, its verdict. */
+/** One conversation: the offer, what the receiver says while it fetches the chunks, its verdict. */
 async function exchange(stream: FramedStream, attempt: Attempt): Promise<Uint8Array> {
-  const { offer, content, report, options, signal } = attempt;
+  const { offer, report, options, signal } = attempt;
   const { stallMs = 20_000 } = options;
   await stream.write(encodeOffer(offer));
   for (;;) {
     const answer = parseAnswer(await readWithin(stream, MAX_CONTROL_BYTES, stallMs, signal));
     switch (answer.t) {
-      case "have":
-        await sendChunks(stream, content, answer.have, { report, stallMs, signal });
-        break;
-      case "verifying":
+      case "working":
         break;
       case "receipt":
-        report(content.length);
+        report(offer.size);
         return answer.receipt;
       case "refused":
         throw new NetworkError("Refused", `the receiver refuses the update: ${answer.reason}`);
       case "rejected":
         throw new NetworkError("Rejected", `the receiver does not accept the update: ${answer.reason}`);
     }
-  }
-}
-
-async function sendChunks(
-  stream: FramedStream,
-  content: Uint8Array,
-  have: Uint8Array,
-  { report, stallMs, signal }: { report: (sentBytes: number) => void; stallMs: number; signal: AbortSignal },
-): Promise<void> {
-  let sentBytes = 0;
-  const stalled = () => new NetworkError("Stalled", `the receiver took nothing for ${stallMs / 1000} s`);
-  for (let index = 0; index * CHUNK_BYTES < content.length; index++) {
-    const chunk = chunkOf(content, index);
-    if (!hasBit(have, index)) {
-      const deadline = deadlineSignal(stallMs, stalled, signal);
-      await untilAborted(stream.write(chunkHeader(index), chunk), deadline.signal).finally(deadline.clear);
-    }
-    sentBytes += chunk.length;
-    report(sentBytes);
   }
 }
 

@@ -1,14 +1,15 @@
 import { decode, encode } from "@skynet/protocol";
 import { z } from "zod";
 import { NetworkError } from "../errors.ts";
+import { chunksOf } from "./content.ts";
+import type { SizedBlock } from "./transfer-task.ts";
 import { updateIdSchema, type UpdateId } from "./receipt.ts";
 
-export const UPDATE_PROTOCOL = "/skynet/update/1";
+export const UPDATE_PROTOCOL = "/skynet/update/2";
 /** 1 MiB; the last chunk may be shorter. */
 export const CHUNK_BYTES = 1024 * 1024;
 /** Largest offer or answer; its chunk hashes bound an update to about 2 GiB. */
 export const MAX_CONTROL_BYTES = 64 * 1024;
-export const MAX_CHUNK_FRAME_BYTES = CHUNK_BYTES + 4;
 
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, "not bytes");
 const sized = (length: number) => bytes.refine((value) => value.length === length, `not ${length} bytes`);
@@ -16,7 +17,7 @@ const sized = (length: number) => bytes.refine((value) => value.length === lengt
 /** What a sender announces before the content. */
 const offerSchema = z
   .strictObject({
-    v: z.literal(1),
+    v: z.literal(2),
     ...updateIdSchema.shape,
     size: z.int().min(1),
     hash: sized(32),
@@ -32,21 +33,19 @@ export interface Offer extends UpdateId {
 }
 
 const answerSchema = z.discriminatedUnion("t", [
-  z.strictObject({ t: z.literal("have"), have: bytes.refine((value) => value.length <= 8192) }),
-  z.strictObject({ t: z.literal("verifying") }),
+  z.strictObject({ t: z.literal("working") }),
   z.strictObject({ t: z.literal("receipt"), receipt: bytes }),
   z.strictObject({ t: z.literal("refused"), reason: z.string().max(256) }),
   z.strictObject({ t: z.literal("rejected"), reason: z.string().max(256) }),
 ]);
 
 /**
- * What a receiver answers. `have`: one bit per chunk, lowest bit first, set when it need not be sent. `verifying`: it
- * still works, repeated every few seconds. The others end the exchange.
+ * What a receiver answers. `working`: it fetches or verifies, repeated every few seconds. The others end the exchange.
  */
 export type Answer = z.infer<typeof answerSchema>;
 
 export function encodeOffer({ job, round, kind, size, hash, chunks }: Offer): Uint8Array {
-  return encode({ v: 1, job, round, kind, size, hash, chunks });
+  return encode({ v: 2, job, round, kind, size, hash, chunks });
 }
 
 /** @throws NetworkError `Malformed` */
@@ -72,26 +71,11 @@ function parse<T>(schema: z.ZodType<T>, frame: Uint8Array, what: string): T {
   }
 }
 
-/** A chunk frame: index as 32-bit big-endian integer, then the chunk. */
-export function chunkHeader(index: number): Uint8Array {
-  const header = new Uint8Array(4);
-  new DataView(header.buffer).setUint32(0, index);
-  return header;
-}
-
-/** @throws NetworkError `Malformed` */
-export function parseChunk(frame: Uint8Array): { index: number; chunk: Uint8Array } {
-  if (frame.length < 5) throw new NetworkError("Malformed", "a chunk without content");
-  return {
-    index: new DataView(frame.buffer, frame.byteOffset).getUint32(0),
-    chunk: frame.subarray(4),
-  };
-}
-
 /** The part of `content` that chunk `index` is. */
 export function chunkOf(content: Uint8Array, index: number): Uint8Array {
   return content.subarray(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES);
 }
 
-export const hasBit = (bits: Uint8Array, index: number): boolean =>
-  (((bits[index >> 3] ?? 0) >> (index & 7)) & 1) === 1;
+/** The chunks as blocks, in order. */
+export const blocksOfOffer = ({ size, chunks }: Offer): SizedBlock[] =>
+  chunksOf({ size, chunkBytes: CHUNK_BYTES, chunks });

@@ -1,16 +1,26 @@
 import type { Stream } from "@libp2p/interface";
+import { concatBytes } from "@skynet/protocol";
 import { NetworkError } from "../errors.ts";
 
 const HEADER_BYTES = 4;
 /** Above this the peer is told to wait: a slow reader holds at most this and one window. */
 const PAUSE_BYTES = 2 * 1024 * 1024;
+/** Bytes handed to the multiplexer at once: what another stream of the same connection waits for at most. */
+export const SLICE_BYTES = 64 * 1024;
+const SHORT_BYTES = 1024;
 
 /** Frames on a libp2p stream: length as 32-bit big-endian integer, then that many bytes. */
 export interface FramedStream {
-  /** Sends one frame and waits while the peer is slow. */
+  /** Sends one frame and waits while the peer is slow. Frames leave in the order of the calls. */
   write(...parts: readonly Uint8Array[]): Promise<void>;
+  /** Like `write`; before each slice of at most 64 KiB `pace` is asked, and waited for. */
+  writePaced(pace: (sliceBytes: number) => Promise<void> | void, ...parts: readonly Uint8Array[]): Promise<void>;
   /** Next frame, or undefined at the end. @throws NetworkError `TooLarge`, `Malformed` (cut off), `Unreachable` (reset) */
   read(maxBytes: number): Promise<Uint8Array | undefined>;
+  /** Begins to read a frame, whose bytes `readInto` takes. @returns its length, or undefined at the end */
+  readLength(maxBytes: number): Promise<number | undefined>;
+  /** Fills the array with the next bytes of the frame that was begun, as they arrive; `onBytes` is told how many came. */
+  readInto(target: Uint8Array, onBytes?: (count: number) => void): Promise<void>;
   /** Says that we send no more. */
   close(): Promise<void>;
   /** Ends both directions at once. */
@@ -29,19 +39,26 @@ class ReadBuffer {
 
   take(count: number): Uint8Array {
     const out = new Uint8Array(count);
+    this.drainInto(out);
+    return out;
+  }
+
+  /** Moves as many bytes as there are and as fit. @returns how many */
+  drainInto(out: Uint8Array): number {
+    const count = Math.min(out.length, this.length);
     let filled = 0;
     let used = 0;
     while (filled < count) {
       const chunk = this.chunks[used]!;
-      const part = chunk.subarray(0, count - filled);
+      const part = chunk.length <= count - filled ? chunk : chunk.subarray(0, count - filled);
       out.set(part, filled);
       filled += part.length;
-      if (part.length === chunk.length) used += 1;
+      if (part === chunk) used += 1;
       else this.chunks[used] = chunk.subarray(part.length);
     }
     this.chunks.splice(0, used);
     this.length -= count;
-    return out;
+    return count;
   }
 }
 
@@ -78,24 +95,38 @@ export function frame(stream: Stream, { stallMs }: FrameOptions = {}): FramedStr
   const source = createSource(stream);
   let frameLength: number | undefined;
   let first = true;
+  let writing = Promise.resolve();
+  const writePaced: FramedStream["writePaced"] = (pace, ...parts) => {
+    // A frame that waits between its slices must not be mixed with the next one.
+    const written = writing.then(() => writeFrame(stream, { pace, stallMs }, parts));
+    writing = written.catch(nothing);
+    return written;
+  };
+  const readLength: FramedStream["readLength"] = async (maxBytes) => {
+    if (frameLength === undefined) {
+      const header = await source.take(HEADER_BYTES, first ? stallMs : undefined);
+      if (header === undefined) return undefined;
+      first = false;
+      frameLength = new DataView(header.buffer).getUint32(0);
+    }
+    if (frameLength > maxBytes)
+      throw new NetworkError("TooLarge", `a frame of ${frameLength} bytes, at most ${maxBytes} are allowed`);
+    return frameLength;
+  };
   return {
-    async write(...parts) {
-      const length = parts.reduce((sum, part) => sum + part.length, 0);
-      const header = new Uint8Array(HEADER_BYTES);
-      new DataView(header.buffer).setUint32(0, length);
-      for (const part of [header, ...parts]) if (part.length > 0) send(stream, part);
-      await drained(stream, stallMs);
+    write: (...parts) => writePaced(nothing, ...parts),
+    writePaced,
+    readLength,
+    async readInto(target, onBytes) {
+      const left = (frameLength ?? 0) - target.length;
+      if (left < 0) throw new NetworkError("Malformed", `a frame that is ${-left} bytes too short`);
+      await source.fill(target, onBytes ?? nothing, stallMs);
+      frameLength = left === 0 ? undefined : left;
     },
     async read(maxBytes) {
-      if (frameLength === undefined) {
-        const header = await source.take(HEADER_BYTES, first ? stallMs : undefined);
-        if (header === undefined) return undefined;
-        first = false;
-        frameLength = new DataView(header.buffer).getUint32(0);
-      }
-      if (frameLength > maxBytes)
-        throw new NetworkError("TooLarge", `a frame of ${frameLength} bytes, at most ${maxBytes} are allowed`);
-      const frame = frameLength === 0 ? new Uint8Array() : await source.take(frameLength, stallMs);
+      const length = await readLength(maxBytes);
+      if (length === undefined) return undefined;
+      const frame = length === 0 ? new Uint8Array() : await source.take(length, stallMs);
       if (frame === undefined) throw cutOff();
       frameLength = undefined;
       return frame;
@@ -105,10 +136,35 @@ export function frame(stream: Stream, { stallMs }: FrameOptions = {}): FramedStr
   };
 }
 
+async function writeFrame(
+  stream: Stream,
+  { pace, stallMs }: { pace: (sliceBytes: number) => Promise<void> | void; stallMs: number | undefined },
+  parts: readonly Uint8Array[],
+): Promise<void> {
+  const header = new Uint8Array(HEADER_BYTES);
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  new DataView(header.buffer).setUint32(0, length);
+  // Short parts leave together with the header.
+  const long = parts.findIndex((part) => part.length > SHORT_BYTES);
+  const short = long === -1 ? parts : parts.slice(0, long);
+  send(stream, concatBytes(header, ...short));
+  for (const part of parts.slice(short.length))
+    for (let at = 0; at < part.length; at += SLICE_BYTES) {
+      const slice = part.subarray(at, at + SLICE_BYTES);
+      const turn = pace(slice.length);
+      if (turn !== undefined) await turn;
+      send(stream, slice);
+      await drained(stream, stallMs);
+    }
+  await drained(stream, stallMs);
+}
+
 /** Bytes of a stream on demand. */
 export interface ByteSource {
   /** Exactly so many bytes, or undefined at the end. @throws NetworkError `Stalled` when none arrive for `stallMs` */
   take(count: number, stallMs?: number): Promise<Uint8Array | undefined>;
+  /** Fills the array with bytes as they arrive. @throws NetworkError `Malformed` at the end, `Stalled` */
+  fill(target: Uint8Array, onBytes: (count: number) => void, stallMs?: number): Promise<void>;
 }
 
 /** Reads a stream with backpressure: above `pauseBytes` that nobody takes, the peer is told to wait. */
@@ -138,6 +194,17 @@ export function createSource(stream: Stream, pauseBytes: number = PAUSE_BYTES): 
       failure = new NetworkError("Unreachable", `the stream was closed: ${error.message}`, { cause: error });
     wake();
   };
+  /** Waits for bytes until there are `count`, or some. @returns whether more can come */
+  const more = async (count: number, stallMs: number | undefined): Promise<boolean> => {
+    if (failure !== undefined) throw failure;
+    if (ended && buffer.length > 0) throw cutOff();
+    if (ended) return false;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    wake = resolve;
+    resume();
+    if (buffer.length < count && !ended) await within(promise, stallMs);
+    return true;
+  };
   stream.addEventListener("message", ({ data }) => {
     for (const chunk of data instanceof Uint8Array ? [data] : data) buffer.push(chunk);
     hold();
@@ -147,16 +214,16 @@ export function createSource(stream: Stream, pauseBytes: number = PAUSE_BYTES): 
   stream.addEventListener("close", ({ error }) => end(error));
   return {
     async take(count, stallMs) {
-      while (buffer.length < count) {
-        if (failure !== undefined) throw failure;
-        if (ended && buffer.length > 0) throw cutOff();
-        if (ended) return undefined;
-        const { promise, resolve } = Promise.withResolvers<void>();
-        wake = resolve;
-        resume();
-        if (buffer.length < count && !ended) await within(promise, stallMs);
-      }
+      while (buffer.length < count) if (!(await more(count, stallMs))) return undefined;
       return buffer.take(count);
+    },
+    async fill(target, onBytes, stallMs) {
+      for (let filled = 0; filled < target.length;) {
+        if (buffer.length === 0 && !(await more(1, stallMs))) throw cutOff();
+        const count = buffer.drainInto(target.subarray(filled));
+        filled += count;
+        onBytes(count);
+      }
     },
   };
 }

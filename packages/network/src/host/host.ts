@@ -1,7 +1,7 @@
 import type { Connection, Stream } from "@libp2p/interface";
 import type { Hex } from "@skynet/protocol";
 import { announcePresence, PRESENCE_TOPIC } from "../discovery/announce.ts";
-import { createBlockClient, type BlockClient } from "../bulk/block-client.ts";
+import { createBulk, type Bulk } from "../bulk/bulk.ts";
 import { connect, openStream, remoteAddress, type ConnectOptions } from "./connect.ts";
 import type { RandomNumber } from "../timing/delay.ts";
 import { createDirectory, type Directory, type DirectoryEntry } from "../discovery/directory.ts";
@@ -59,6 +59,9 @@ export interface HostOptions {
   readonly presenceIntervalMs?: number;
   /** What others may take of this node; the defaults are those of a node or a relay. */
   readonly limits?: Partial<Limits>;
+  /** Limits of all blocks and updates together, control messages exempt; bytes per second. */
+  readonly maxUpBytesPerSecond?: number | undefined;
+  readonly maxDownBytesPerSecond?: number | undefined;
   readonly log?: Log;
   /** Stops the host. */
   readonly signal?: AbortSignal;
@@ -83,7 +86,7 @@ export interface Host {
   readonly log: Log;
   readonly clock: () => number;
   readonly random: RandomNumber;
-  readonly blocks: BlockClient;
+  readonly bulk: Bulk;
   /** Aborts when the host stops. */
   readonly signal: AbortSignal;
   /** Addresses to give to others; each ends in our PeerId. */
@@ -180,7 +183,17 @@ export async function createHost(options: HostOptions): Promise<Host> {
     openStream: (address, protocol, connectOptions) => openStream(node, directory, address, protocol, connectOptions),
     serve: (protocol, handler) => serve({ node, guard, drops, log }, protocol, handler),
   };
-  const blocks = createBlockClient({ openStream: streams.openStream, signal: stopping.signal });
+  const { maxUpBytesPerSecond, maxDownBytesPerSecond } = options;
+  const bulk = await createBulk({
+    ...streams,
+    drops,
+    clock,
+    random,
+    maxUpBytesPerSecond,
+    maxDownBytesPerSecond,
+    offend: guard.offend,
+    signal,
+  });
   const reachabilityListeners = new Set(options.onReachability ? [options.onReachability] : []);
   const pool = startRelayPool({
     node,
@@ -202,7 +215,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     log,
     clock,
     random,
-    blocks,
+    bulk,
     publish,
     ...streams,
     signal,

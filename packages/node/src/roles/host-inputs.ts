@@ -127,7 +127,7 @@ export class InputQueue {
     try {
       return await fetchBlock(host, requester, cid, {
         signal: AbortSignal.any([signal, late]),
-        timeoutMs: SILENCE_MS,
+        silenceMs: SILENCE_MS,
       });
     } catch (error) {
       if (error !== late.reason) throw error;

@@ -63,7 +63,7 @@ async function openLocked(options: NodeOptions, role: string, unlock: () => void
     log,
     signal: options.signal,
   });
-  await serveBlocks(host, { allow: (peer, cid) => access.allows(peer, cid), get: (cid) => blocks.get(cid) });
+  serveBlocks(host, { allow: (peer, cid) => access.allows(peer, cid), get: (cid) => blocks.get(cid) });
   try {
     await host.connected({ signal: AbortSignal.any([options.signal, AbortSignal.timeout(RELAY_TIMEOUT_MS)]) });
   } catch (cause) {
