@@ -52,7 +52,7 @@ export function createTask(ref: BlockRef, index: number): Task {
     index,
     digest: digestOfCid(ref.cid),
     size: ref.size,
-    buffer: new Uint8Array(ref.size ?? 0),
+    buffer: new Uint8Array(),
     have: 0,
     keptBytes: 0,
     segments: [],
@@ -66,7 +66,7 @@ export function createTask(ref: BlockRef, index: number): Task {
 export function resumeTask(task: Task, kept: Uint8Array): void {
   task.loaded = true;
   if (kept.length === 0 || kept.length > (task.size ?? MAX_BLOCK_BYTES)) return;
-  task.buffer = concatBytes(kept, new Uint8Array(Math.max(0, (task.size ?? 0) - kept.length)));
+  task.buffer = kept;
   task.have = kept.length;
   task.keptBytes = kept.length;
   task.segments = [{ by: undefined, from: 0, to: kept.length }];
@@ -91,7 +91,9 @@ export function learnSize(task: Task, size: number, peer: Hex): boolean {
 
 /** Begins a segment in a buffer of its own: the peer before may still write into the old one. */
 export function beginSegment(task: Task, by: Hex): Segment {
-  if (task.segments.length > 0) task.buffer = task.buffer.slice();
+  const before = task.buffer.subarray(0, task.have);
+  task.buffer = new Uint8Array(task.size ?? task.have);
+  task.buffer.set(before);
   const segment = { by, from: task.have, to: task.have };
   task.segments.push(segment);
   return segment;
@@ -103,7 +105,7 @@ export function restart(task: Task): void {
   task.keptBytes = 0;
   task.segments = [];
   task.size = task.ref.size;
-  task.buffer = new Uint8Array(task.size ?? 0);
+  task.buffer = new Uint8Array();
 }
 
 /**

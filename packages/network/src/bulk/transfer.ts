@@ -47,6 +47,8 @@ export interface TransferModules {
 }
 
 const TICK_MS = 250;
+/** One reason for all: an error of its own for every block costs more than the block. */
+const STOPPED = new Error("not needed any more");
 /** What a block of unknown size is taken to have. */
 const GUESSED_BYTES = 256 * 1024;
 
@@ -148,7 +150,7 @@ export class Transfer {
       if (task.have !== task.size) await fetchTask(lease, { silenceMs: this.#o.silenceMs ?? 30_000, onBytes });
       if (this.#endLease(lease)) await this.#complete(task);
     } catch (error) {
-      if (!this.#endLease(lease)) return;
+      if (!this.#stopLease(lease)) return;
       this.#pending.push(task);
       this.#leaseFailed(lease, error);
     }
@@ -160,12 +162,14 @@ export class Transfer {
     if (lease.ended) return false;
     lease.ended = true;
     lease.source.leases.delete(lease);
-    lease.stop.abort();
     return true;
   }
 
-  #stopLease(lease: Lease): void {
-    if (this.#endLease(lease)) this.#pending.push(lease.task);
+  /** Takes a block from a peer before it has given all of it. @returns false when it had ended before */
+  #stopLease(lease: Lease): boolean {
+    if (!this.#endLease(lease)) return false;
+    lease.stop.abort(STOPPED);
+    return true;
   }
 
   async #complete(task: Task): Promise<void> {
@@ -215,7 +219,7 @@ export class Transfer {
     const again = source.failures === 1 && error.code === "Unreachable";
     if (!again && this.#m.clock() - this.#progressMs >= patienceMs) return this.#drop(source, error);
     source.state = "resting";
-    for (const lease of source.leases) this.#stopLease(lease);
+    for (const lease of source.leases) if (this.#stopLease(lease)) this.#pending.push(lease.task);
     const wake = () => {
       source.state = "active";
       this.#assign();
@@ -228,7 +232,7 @@ export class Transfer {
     if (error.code === "BadBlock") this.#m.offend(source.peer, "badContent");
     source.state = "dropped";
     clearTimeout(source.timer);
-    for (const lease of source.leases) this.#stopLease(lease);
+    for (const lease of source.leases) if (this.#stopLease(lease)) this.#pending.push(lease.task);
     const left = this.#sources.filter(({ state }) => state !== "dropped");
     const lost = this.#pending.some(({ without }) => left.every(({ peer }) => without.has(peer)));
     if (left.length === 0 || lost) this.#fail(error);
@@ -275,7 +279,7 @@ export class Transfer {
           if (seconds > 2 * mine && seconds > (worst?.seconds ?? 0)) worst = { lease, seconds };
         }
       if (worst === undefined) continue;
-      this.#endLease(worst.lease);
+      this.#stopLease(worst.lease);
       void this.#lease(worst.lease.task, thief);
     }
   }
