@@ -127,7 +127,7 @@ test("forged receipts, and receipts for other content, are not believed, and hel
       parseOffer((await stream.read(65_536))!);
       await stream.write(encode({ t: "receipt", receipt }));
     });
-    const delivery = send({ deadlineMs: Date.now() + 1200 }, content, patient);
+    const delivery = send({ deadlineMs: Date.now() + 4000 }, content, patient);
     await expect(delivery).rejects.toMatchObject({ code: "NotDelivered", cause: { code: "BadReceipt" } });
     await end();
   }

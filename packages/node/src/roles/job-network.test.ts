@@ -55,7 +55,7 @@ async function member(n: number): Promise<Member> {
   const updates: Hex[] = [];
   const circle = new JobCircle({ jobId, self: identity.address, maxUpdateBytes: 1000, keepOldMs: 300 });
   const network = await createJobNetwork({ host, access }, circle, stop.signal);
-  await serveBlocks(host, { allow: (peer, cid) => access.allows(peer, cid), get: (cid) => store.get(cid) });
+  serveBlocks(host, { allow: (peer, cid) => access.allows(peer, cid), get: (cid) => store.get(cid) });
   network.onMessage((message) => heard.push(message));
   network.onUpdate(
     () => true,
