@@ -71,7 +71,7 @@ function pubsubOptions({ pubsubTopic, relayService, guard: { limits } }: NodeOpt
 function connectionOptions({ limits }: Guard) {
   return {
     maxConnections: limits.connections,
-    maxIncomingPendingConnections: limits.pendingConnections,
+    maxIncomingPendingConnections: Number.MAX_SAFE_INTEGER,
     inboundConnectionThreshold: Number.MAX_SAFE_INTEGER,
     inboundUpgradeTimeout: limits.handshakeMs,
     inboundStreamProtocolNegotiationTimeout: limits.negotiationMs,

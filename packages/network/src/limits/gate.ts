@@ -1,5 +1,6 @@
 import type { ConnectionGater, MultiaddrConnection, PeerId } from "@libp2p/interface";
 import type { Drops } from "../host/drops.ts";
+import { NetworkError } from "../errors.ts";
 import { addressGroup, type AddressGroup } from "./address.ts";
 import type { Limits } from "./limits.ts";
 import type { PeerScores } from "./scores.ts";
@@ -9,6 +10,8 @@ import { createTokenBucket, type TokenBucket } from "../timing/token-bucket.ts";
 const MOST_ADDRESSES = 4096;
 /** A refused address gets this part of the usual handshakes: for its other peers that behaved. */
 const REFUSED_PART = 4;
+
+const tooMany = () => new NetworkError("Flooded", "too many handshakes are under way");
 
 interface GateOptions {
   readonly limits: Limits;
@@ -73,6 +76,8 @@ export function createGate({ limits, scores, drops, clock, connectionsWith }: Ga
         usage.open += 1;
         usage.pending += 1;
       }
+      // The longest pending makes room: a real handshake is shorter than one that is kept open.
+      if (pending.size >= limits.pendingConnections) pending.keys().next().value!.abort(tooMany());
       pending.set(connection, usage);
       connection.addEventListener(
         "close",

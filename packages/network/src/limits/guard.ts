@@ -99,8 +99,15 @@ export function createGuard({ limits, drops, log, clock, signal }: GuardOptions)
         const watchedConnection = watchFrames(connection, { limits, clock, muxer: () => muxer, yamux });
         watched.add(watchedConnection);
         connection.addEventListener("close", () => watched.delete(watchedConnection), { once: true });
-        muxer = create(connection);
-        return muxer;
+        const created = create(connection);
+        muxer = created;
+        // A multiplexer that gives up leaves the connection open, without any use.
+        const abort = created.abort.bind(created);
+        created.abort = (error) => {
+          abort(error);
+          connection.abort(error);
+        };
+        return created;
       };
       return factory;
     },

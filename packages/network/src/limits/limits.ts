@@ -82,6 +82,10 @@ const RELAY_LIMITS: Limits = {
   bufferedPerConnection: 32 * MIB,
   unsentPerStream: 8 * MIB,
   buffered: 256 * MIB,
+  messagesPerSecond: 500,
+  bytesPerSecond: MIB,
+  messagesPerSecondOfAll: 2000,
+  bytesPerSecondOfAll: 8 * MIB,
 };
 
 /** The limits of a node or relay with the given changes. */

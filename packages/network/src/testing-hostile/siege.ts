@@ -1,0 +1,155 @@
+// A relay, two honest nodes and attackers: what the attacks do to the honest traffic and to the relay's memory.
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import path from "node:path";
+import type { DropReason } from "../host/drops.ts";
+import { createHost, type Host } from "../host/host.ts";
+import { limitsOf, memoryBound, type Limits } from "../limits/limits.ts";
+import type { PeerScore } from "../limits/scores.ts";
+import { identityOf } from "../testing.ts";
+import { attacks, type Outcome } from "./attacks.ts";
+import { attackerId } from "./client.ts";
+
+/** What the relay says of itself. */
+export interface RelayReport {
+  readonly rssBytes: number;
+  readonly peakBytes: number;
+  /** Exceptions and rejections that nobody handled. */
+  readonly failures: readonly string[];
+  readonly dropped: Partial<Record<DropReason, number>>;
+  readonly scores: readonly PeerScore[];
+  readonly peers: number;
+}
+
+/** What one attack, or several at a time, did. */
+export interface SiegeResult {
+  readonly attacks: readonly string[];
+  /** Honest messages sent while it lasted, and how many of them arrived. */
+  readonly sent: number;
+  readonly delivered: number;
+  /** Whether the relay still took the author of each attack afterwards. */
+  readonly welcome: Readonly<Record<string, boolean>>;
+  readonly relay: RelayReport;
+}
+
+/** Pause between honest messages, milliseconds. */
+const PACE_MS = 20;
+/** An honest message may take so long. */
+const LATE_MS = 10_000;
+const LEAST_ATTACK_MS = 3000;
+
+/** An attacker does its worst for this long at most; one that is banned ends earlier. */
+interface SiegeOptions {
+  readonly attackMs?: number;
+  readonly limits?: Partial<Limits>;
+}
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+async function ask<T>(child: ChildProcess, command: string): Promise<T> {
+  const answer = once(child, "message");
+  child.send(command);
+  return (await answer)[0] as T;
+}
+
+function start(file: string, ...args: string[]): ChildProcess {
+  return fork(path.join(import.meta.dirname, file), args, {
+    execArgv: [],
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
+}
+
+/** A relay under siege. */
+export interface Siege {
+  /** Most memory that the relay may take, bytes. */
+  readonly boundBytes: number;
+  /** Honest traffic alone for a while. */
+  calm(ms: number): Promise<{ sent: number; delivered: number }>;
+  /** Honest traffic while the attacks run side by side. */
+  attack(...names: string[]): Promise<SiegeResult>;
+  /** Whether a node that comes now is served. */
+  servesNewcomers(): Promise<boolean>;
+  report(): Promise<RelayReport>;
+  stop(): Promise<void>;
+}
+
+export const attackNames = (): string[] => Object.keys(attacks);
+export const outcomeOf = (name: string): Outcome => attacks[name]!.outcome;
+
+export async function startSiege(options: SiegeOptions = {}): Promise<Siege> {
+  const { attackMs = 15_000, limits = {} } = options;
+  const relay = start("relay.ts", JSON.stringify(limits));
+  const [{ multiaddr }] = (await once(relay, "message")) as [{ multiaddr: string }];
+  const join = async (n: number) => {
+    const host = await createHost({ identity: identityOf(n), relays: [multiaddr] });
+    await host.connected({ signal: AbortSignal.timeout(30_000) });
+    return host;
+  };
+  const [alice, bob] = (await Promise.all([join(1), join(2)])) as [Host, Host];
+  const children: ChildProcess[] = [relay];
+  const report = () => ask<RelayReport>(relay, "report");
+  let attackNumber = 0;
+  const untilBanned = async (attackers: readonly string[]) => {
+    for (const endMs = Date.now() + attackMs; Date.now() < endMs; await sleep(300)) {
+      const { scores } = await report();
+      const banned = new Set(scores.flatMap(({ peerId, bannedUntilMs }) => (bannedUntilMs ? peerId : [])));
+      if (attackers.every((peerId) => banned.has(peerId))) return;
+    }
+  };
+
+  return {
+    boundBytes: memoryBound(limitsOf(true, limits)),
+    calm: (ms) => exchange(alice, bob, sleep(ms)),
+    async attack(...names) {
+      const first = attackNumber;
+      attackNumber += names.length;
+      const attacker = start("attacker.ts", multiaddr, String(first), ...names);
+      children.push(attacker);
+      await once(attacker, "message");
+      const wanted = names.flatMap((name, i) => (outcomeOf(name) === "banned" ? attackerId(first + i) : []));
+      const traffic = await exchange(alice, bob, Promise.all([sleep(LEAST_ATTACK_MS), untilBanned(wanted)]));
+      attacker.send("stop");
+      const { welcome } = await ask<{ welcome: boolean[] }>(attacker, "ask");
+      attacker.send("exit");
+      const taken = Object.fromEntries(names.map((name, i) => [name, welcome[i]!]));
+      return { attacks: names, ...traffic, welcome: taken, relay: await report() };
+    },
+    async servesNewcomers() {
+      const carol = await createHost({ identity: identityOf(3), relays: [multiaddr] });
+      try {
+        await carol.connected({ signal: AbortSignal.timeout(30_000) });
+        const { sent, delivered } = await exchange(carol, bob, sleep(500));
+        return delivered === sent;
+      } finally {
+        await carol.stop();
+      }
+    },
+    report,
+    async stop() {
+      await Promise.all([alice.stop(), bob.stop()]);
+      const exited = once(relay, "exit");
+      relay.send("stop");
+      await exited;
+      for (const child of children) child.kill("SIGKILL");
+    },
+  };
+}
+
+let exchanges = 0;
+
+/** One sends at a fixed pace until `over`; counts what the other got, with time for the last ones. */
+async function exchange(from: Host, to: Host, over: Promise<unknown>): Promise<{ sent: number; delivered: number }> {
+  const topic = `siege-${exchanges++}`;
+  const arrived: unknown[] = [];
+  const end = to.subscribe(topic, ({ body }) => void arrived.push(body));
+  const ended = new AbortController();
+  void over.then(() => ended.abort());
+  let sent = 0;
+  for (; !ended.signal.aborted; sent++) {
+    await from.publish(topic, { kind: "honest", job: null, body: sent });
+    await sleep(PACE_MS);
+  }
+  for (const lateMs = Date.now() + LATE_MS; arrived.length < sent && Date.now() < lateMs;) await sleep(50);
+  end();
+  return { sent, delivered: arrived.length };
+}

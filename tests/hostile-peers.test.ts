@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  attackNames,
+  outcomeOf,
+  startSiege,
+  type Siege,
+  type SiegeResult,
+} from "../packages/network/src/testing-hostile/siege.ts";
+
+// Short times and little patience, so that minutes of abuse fit into seconds; everything else as a relay has it.
+const limits = { handshakeMs: 3000, negotiationMs: 3000, stallMs: 3000, banAt: 30 };
+
+let siege: Siege;
+beforeAll(async () => {
+  siege = await startSiege({ limits, attackMs: 30_000 });
+});
+afterAll(() => siege.stop());
+
+const groups = [
+  ["plain garbage", "three thousand half-open sockets", "half handshakes", "noise garbage"],
+  [
+    "a multiplexer frame of 4 GiB",
+    "pings",
+    "window updates",
+    "streams opened and reset",
+    "more than the window",
+    "streams that negotiate nothing",
+  ],
+  [
+    "gossip that is no protobuf",
+    "gossip frames of 1 GiB",
+    "100,000 topics",
+    "Waku messages that are none",
+    "Waku messages that are too large",
+    "announcements of messages that do not exist",
+  ],
+  ["a flood of valid messages", "one message again and again", "large messages to peers that do not read"],
+  ["store queries without end", "forged senders"],
+];
+
+function expectUnharmed({ sent, delivered, relay }: SiegeResult): void {
+  expect(sent).toBeGreaterThan(20);
+  expect(delivered / sent).toBeGreaterThanOrEqual(0.8);
+  expect(relay.failures).toEqual([]);
+  expect(relay.peakBytes).toBeLessThan(siege.boundBytes);
+}
+
+describe("a relay under attack carries honest messages, within its memory, and drops who attacks", () => {
+  it("every attack is tried", () => {
+    expect(groups.flat().toSorted()).toEqual(attackNames().toSorted());
+  });
+
+  it.each(groups.map((names) => [names.join(", "), names] as const))("%s", async (_title, names) => {
+    const result = await siege.attack(...names);
+    expectUnharmed(result);
+    const banned = names.filter((name) => outcomeOf(name) === "banned");
+    expect(banned.filter((name) => result.welcome[name])).toEqual([]);
+  });
+
+  it("counts what it refused, forgets what attackers opened, and serves newcomers", async () => {
+    const { dropped, scores } = await siege.report();
+    expect(dropped.failedHandshake).toBeGreaterThan(3000);
+    expect(dropped.bannedPeer).toBeGreaterThanOrEqual(15);
+    expect(dropped.refusedConnection).toBeGreaterThan(15);
+    expect(dropped.badSignature).toBeGreaterThan(0);
+    expect(scores.filter(({ bannedUntilMs }) => bannedUntilMs !== undefined).length).toBeGreaterThanOrEqual(15);
+    await expect.poll(async () => (await siege.report()).peers, { timeout: 30_000 }).toBe(2);
+    expect(await siege.servesNewcomers()).toBe(true);
+  });
+});
