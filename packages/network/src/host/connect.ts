@@ -1,14 +1,18 @@
-import type { Connection, Stream } from "@libp2p/interface";
+import type { Connection, PeerId, Stream } from "@libp2p/interface";
+import { peerIdFromString } from "@libp2p/peer-id";
 import { multiaddr } from "@multiformats/multiaddr";
 import type { Hex } from "@skynet/protocol";
 import { deadlineSignal } from "../timing/delay.ts";
 import type { Directory } from "../discovery/directory.ts";
 import { NetworkError, reasonOf } from "../errors.ts";
+import { climb } from "../nat/climb.ts";
 import { addressFromPeerId } from "../identity/identity.ts";
 import type { Node } from "./libp2p-node.ts";
 
 /** A live peer negotiates a protocol within this time. */
 const OPEN_TIMEOUT_MS = 10_000;
+/** Enough for all rungs of the ladder. */
+const DIAL_TIMEOUT_MS = 45_000;
 
 export interface ConnectOptions {
   readonly signal?: AbortSignal | undefined;
@@ -25,29 +29,71 @@ export function remoteAddress(connection: Connection): Hex | undefined {
   }
 }
 
-/** The open connection to `address`, or a new one through the directory. @throws NetworkError `Unreachable` */
+/** The best open connection: one through a relay only if there is no direct one. */
+function openConnection(node: Node, address: Hex): Connection | undefined {
+  const open = node
+    .getConnections()
+    .filter((connection) => connection.status === "open" && remoteAddress(connection) === address);
+  return open.find(({ limits }) => limits === undefined) ?? open[0];
+}
+
+/**
+ * The open connection to `address`, or a new one through the directory: direct if possible, else over WebRTC, else
+ * through a relay.
+ * @throws NetworkError `Unreachable`
+ */
 export async function connect(
   node: Node,
   directory: Directory,
   address: Hex,
   options: ConnectOptions = {},
 ): Promise<Connection> {
-  const open = node
-    .getConnections()
-    .find((connection) => connection.status === "open" && remoteAddress(connection) === address);
+  const open = openConnection(node, address);
   if (open !== undefined) return open;
   const { multiaddrs } = await directory.find(address, options);
   options.signal?.throwIfAborted();
+  return dialAll(node, multiaddrs, options.signal);
+}
+
+/**
+ * Connects to the node that all addresses belong to.
+ * @param multiaddrs each ends in its PeerId
+ * @throws NetworkError `BadOption`, `Unreachable`
+ */
+export async function dialAll(
+  node: Node,
+  multiaddrs: readonly string[],
+  signal = AbortSignal.timeout(DIAL_TIMEOUT_MS),
+): Promise<Connection> {
+  const peer = peerOf(multiaddrs);
   try {
-    return await node.dial(multiaddrs.map(multiaddr), options.signal ? { signal: options.signal } : {});
+    return await climb(node, { peer, multiaddrs, signal });
   } catch (cause) {
-    options.signal?.throwIfAborted();
-    throw new NetworkError("Unreachable", `${address} cannot be dialled: ${reasonOf(cause)}`, {
+    signal.throwIfAborted();
+    throw new NetworkError("Unreachable", `${addressFromPeerId(peer)} cannot be dialled: ${reasonsOf(cause)}`, {
       cause,
-      hint: `it announced ${multiaddrs.join(", ") || "no address"}`,
+      hint: `it announced ${multiaddrs.join(", ")}; npx skynet doctor network --peer ADDRESS tries each way`,
     });
   }
 }
+
+/** @throws NetworkError `BadOption`, `Unreachable` without an address */
+function peerOf([text]: readonly string[]): PeerId {
+  if (text === undefined) throw new NetworkError("Unreachable", "the node announced no address");
+  try {
+    return peerIdFromString(multiaddr(text).getComponents().at(-1)?.value ?? "");
+  } catch (cause) {
+    throw new NetworkError("BadOption", `not the address of a node: ${text}`, {
+      cause,
+      hint: "it ends in the node's PeerId, like /ip4/127.0.0.1/tcp/4000/p2p/16Uiu2...",
+    });
+  }
+}
+
+const reasonsOf = (error: unknown): string =>
+  error instanceof AggregateError && error.errors.length > 0
+    ? [...new Set(error.errors.map(reasonOf))].join("; ")
+    : reasonOf(error);
 
 /** A new stream to `address`. @throws NetworkError `Unreachable`, `Refused` when it does not speak the protocol */
 export async function openStream(
@@ -61,7 +107,11 @@ export async function openStream(
   const dead = () => new NetworkError("Unreachable", `${address} does not answer on its connection`);
   const deadline = deadlineSignal(OPEN_TIMEOUT_MS, dead, options.signal);
   try {
-    return await connection.newStream(protocol, { maxOutboundStreams: 256, signal: deadline.signal });
+    return await connection.newStream(protocol, {
+      maxOutboundStreams: 256,
+      runOnLimitedConnection: true,
+      signal: deadline.signal,
+    });
   } catch (cause) {
     options.signal?.throwIfAborted();
     // The other machine may be gone without a word: the next attempt dials it again.

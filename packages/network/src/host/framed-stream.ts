@@ -175,10 +175,12 @@ export function createSource(stream: Stream, pauseBytes: number = PAUSE_BYTES): 
   let failure: Error | undefined;
   let wake = nothing;
   let resuming = false;
+  // A frame above the limit must be able to arrive whole.
+  let wanted = 0;
 
   // Pausing while resume() hands out what it held would leave yamux's window open on a paused stream.
   const hold = () => {
-    if (!resuming && buffer.length > pauseBytes && stream.readStatus === "readable") stream.pause();
+    if (!resuming && buffer.length > Math.max(pauseBytes, wanted) && stream.readStatus === "readable") stream.pause();
   };
   const resume = () => {
     if (stream.readStatus !== "paused") return;
@@ -211,9 +213,14 @@ export function createSource(stream: Stream, pauseBytes: number = PAUSE_BYTES): 
     wake();
   });
   stream.addEventListener("end", () => end());
-  stream.addEventListener("close", ({ error }) => end(error));
+  // A stream that both sides have closed may still hold what arrived while it was paused: its end follows.
+  stream.addEventListener("close", ({ error }) => {
+    if (error !== undefined || stream.readableEnded) end(error);
+    else wake();
+  });
   return {
     async take(count, stallMs) {
+      wanted = count;
       while (buffer.length < count) if (!(await more(count, stallMs))) return undefined;
       return buffer.take(count);
     },

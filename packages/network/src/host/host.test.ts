@@ -9,6 +9,7 @@ import { silent } from "./log.ts";
 import { createGuard } from "../limits/guard.ts";
 import { limitsOf } from "../limits/limits.ts";
 import { identityOf, startNetwork, until, type TestNetwork } from "../testing.ts";
+import { tcp } from "../transports/tcp.ts";
 import { createTrafficMeter } from "./traffic.ts";
 import { CLUSTER_ID, pubsubTopicOf } from "../messages/waku-message.ts";
 
@@ -84,6 +85,8 @@ test("garbage and oversized messages of a malicious node stop at the relay, whic
     signal: AbortSignal.timeout(60_000),
   });
   const options = {
+    transports: [tcp()],
+    transportContext: { stunServers: () => [], reservations: 0 },
     listen: ["/ip4/127.0.0.1/tcp/0"],
     pubsubTopic,
     relayService: false,

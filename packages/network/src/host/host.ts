@@ -1,8 +1,12 @@
 import type { Connection, Stream } from "@libp2p/interface";
+import { transports as platformTransports } from "#platform";
 import type { Hex } from "@skynet/protocol";
+import { DEFAULT_CIRCUIT_LIMITS, type CircuitLimits } from "../nat/circuit-service.ts";
+import { relayedListen } from "../nat/relayed-listen.ts";
+import type { NetworkTransport } from "../transports/transport.ts";
 import { announcePresence, PRESENCE_TOPIC } from "../discovery/announce.ts";
 import { createBulk, type Bulk } from "../bulk/bulk.ts";
-import { connect, openStream, remoteAddress, type ConnectOptions } from "./connect.ts";
+import { connect, dialAll, openStream, remoteAddress, type ConnectOptions } from "./connect.ts";
 import type { RandomNumber } from "../timing/delay.ts";
 import { createDirectory, type Directory, type DirectoryEntry } from "../discovery/directory.ts";
 import { createDrops, type Drops } from "./drops.ts";
@@ -38,6 +42,12 @@ export interface HostOptions {
   readonly identity: Identity;
   /** Multiaddrs to listen on. Default: a free port of the loopback interface. Empty: only dial. */
   readonly listen?: readonly string[];
+  /** Ways to reach other nodes, the preferred one first. Default: all that this machine has. */
+  readonly transports?: readonly NetworkTransport[];
+  /** Relays through which others may reach this node, unless it is a relay itself or only dials (2). */
+  readonly reservations?: number;
+  /** Of a relay: what it lends to nodes that cannot be reached. */
+  readonly circuits?: Partial<CircuitLimits>;
   /** Multiaddrs of relays to stay connected to; dialled again whenever the connection is lost. */
   readonly relays?: readonly string[];
   /** Where other relays are known from, beside those that relays tell of. */
@@ -129,6 +139,8 @@ export interface Host {
   connected(options: { signal: AbortSignal }): Promise<void>;
   /** @throws NetworkError `Unreachable` */
   connect(address: Hex, options?: ConnectOptions): Promise<Connection>;
+  /** Connects to a node by its multiaddr, which ends in its PeerId. @throws NetworkError `Unreachable`, `BadOption` */
+  dial(multiaddr: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<Connection>;
   /** @throws NetworkError `Unreachable`, `Refused` when the node does not serve the protocol */
   openStream(address: Hex, protocol: string, options?: ConnectOptions): Promise<Stream>;
   /** Serves a protocol of direct streams. @returns function that ends it and resets its open streams */
@@ -152,7 +164,20 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const limits = limitsOf(relayService, options.limits);
   const guard = createGuard({ limits, drops, log, clock, signal });
   const fault = (bytes: Uint8Array) => faultOf(bytes, drops);
-  const node = await createNode({ identity, listen, pubsubTopic, relayService, meter, guard, fault });
+  const transports = options.transports ?? (await platformTransports(log));
+  const reservations = options.reservations ?? (relayService || listen.length === 0 ? 0 : 2);
+  const node = await createNode({
+    identity,
+    listen: [...listen, ...relayedListen(transports, reservations)],
+    transports,
+    transportContext: { stunServers: () => [], reservations },
+    circuits: relayService ? { ...DEFAULT_CIRCUIT_LIMITS, ...options.circuits } : undefined,
+    pubsubTopic,
+    relayService,
+    meter,
+    guard,
+    fault,
+  });
   const pubsub = createGossip(node, pubsubTopic, signal);
   const listeners = new Set<(bytes: Uint8Array) => void>([inbox.receive]);
   const hear = (bytes: Uint8Array) => listeners.forEach((listener) => listener(bytes));
@@ -178,7 +203,8 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const publish = createPublisher(send, { ...options, clock }, signal);
   const receive = (bytes: Uint8Array) => inbox.receiveOld(bytes) === undefined;
   inbox.subscribe(PRESENCE_TOPIC, (message) => directory.hear(message));
-  const streams: Pick<Host, "connect" | "openStream" | "serve"> = {
+  const streams: Pick<Host, "connect" | "dial" | "openStream" | "serve"> = {
+    dial: (address, dialOptions) => dialAll(node, [address], dialOptions?.signal),
     connect: (address, connectOptions) => connect(node, directory, address, connectOptions),
     openStream: (address, protocol, connectOptions) => openStream(node, directory, address, protocol, connectOptions),
     serve: (protocol, handler) => serve({ node, guard, drops, log }, protocol, handler),

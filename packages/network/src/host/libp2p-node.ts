@@ -1,16 +1,19 @@
 import { gossipsub, StrictNoSign, TopicValidatorResult, type GossipSub } from "@libp2p/gossipsub";
 import { identify, type Identify } from "@libp2p/identify";
-import type { Libp2p } from "@libp2p/interface";
+import type { AbortOptions, Connection, Libp2p } from "@libp2p/interface";
 import { mplex } from "@libp2p/mplex";
 import { ping, type Ping } from "@libp2p/ping";
 import { yamux } from "@libp2p/yamux";
-import { encrypters, transports } from "#platform";
+import type { Multiaddr } from "@multiformats/multiaddr";
+import { encrypters } from "#platform";
 import { createLibp2p } from "libp2p";
 import { NetworkError, reasonOf } from "../errors.ts";
 import { announceOwnAddresses } from "./own-addresses.ts";
 import type { Identity } from "../identity/identity.ts";
 import type { Guard } from "../limits/guard.ts";
 import { MAX_WINDOW_BYTES } from "../limits/watch-frames.ts";
+import { circuitService, type CircuitLimits } from "../nat/circuit-service.ts";
+import type { NetworkTransport, TransportContext } from "../transports/transport.ts";
 import type { TrafficMeter } from "./traffic.ts";
 import { wakuMessageHash } from "../messages/waku-message.ts";
 
@@ -18,14 +21,23 @@ import { wakuMessageHash } from "../messages/waku-message.ts";
 export const RELAY_PROTOCOL = "/vac/waku/relay/2.0.0";
 
 // eslint-disable-next-line typescript/consistent-type-definitions -- libp2p wants a type with an index signature
-type Services = { identify: Identify; ping: Ping; pubsub: GossipSub; ownAddresses: void };
+type Services = { identify: Identify; ping: Ping; pubsub: GossipSub; ownAddresses: void; dialler: Dialler };
 export type Node = Libp2p<Services>;
 /** What a node has in every mode: a light one has no pubsub. */
 export type BaseNode = Libp2p<Pick<Services, "identify" | "ping">>;
 
-interface NodeOptions {
+/** Dials one address, also when a connection or another dial to the same peer is there already. */
+export interface Dialler {
+  dial(address: Multiaddr, options: Required<AbortOptions>): Promise<Connection>;
+}
+
+export interface NodeOptions {
   readonly identity: Identity;
   readonly listen: readonly string[];
+  readonly transports: readonly NetworkTransport[];
+  readonly transportContext: TransportContext;
+  /** Carries the bytes of nodes that cannot meet. */
+  readonly circuits?: CircuitLimits | undefined;
   readonly pubsubTopic: string;
   readonly relayService: boolean;
   readonly meter: TrafficMeter;
@@ -79,7 +91,7 @@ function connectionOptions({ limits }: Guard) {
   };
 }
 
-/** libp2p over TCP, Noise and yamux with Waku relay as pubsub. @throws NetworkError `PortInUse`, `BadOption` */
+/** libp2p over the given transports, with yamux and Waku relay as pubsub. @throws NetworkError `PortInUse`, `BadOption` */
 export async function createNode(options: NodeOptions): Promise<Node> {
   const { guard } = options;
   const createPubsub = gossipsub(pubsubOptions(options));
@@ -97,7 +109,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     const node = await createLibp2p<Services>({
       privateKey: options.identity.libp2pKey,
       addresses: { listen: [...options.listen] },
-      transports: transports(),
+      transports: options.transports.map((transport) => transport.create(options.transportContext)),
       connectionEncrypters: encrypters(),
       streamMuxers: [
         () => guard.muxer(createMuxer()),
@@ -112,6 +124,11 @@ export async function createNode(options: NodeOptions): Promise<Node> {
         // One stream each is too few: a new neighbour is pinged for its mesh and for its latency at the same time.
         ping: ping({ maxInboundStreams: 8, maxOutboundStreams: 8 }),
         ownAddresses: announceOwnAddresses,
+        dialler: ({ transportManager }) => ({
+          dial: (address: Multiaddr, dialOptions: Required<AbortOptions>) =>
+            transportManager.dial(address, dialOptions),
+        }),
+        ...(options.circuits ? { circuits: circuitService(options.circuits) } : {}),
         pubsub: (components) => {
           const pubsub = createPubsub(components);
           pubsub.protocols = [RELAY_PROTOCOL];

@@ -1,5 +1,6 @@
 import type { Libp2pEvents, Listener, TypedEventTarget } from "@libp2p/interface";
 import type { Multiaddr } from "@multiformats/multiaddr";
+import { hostOf, pathOf } from "../nat/addresses.ts";
 
 /** What we use of libp2p's inner parts. */
 interface Components {
@@ -14,7 +15,7 @@ interface Components {
 export function announceOwnAddresses({ addressManager, events }: Components): void {
   events.addEventListener("transport:listening", ({ detail: listener }: CustomEvent<Listener>) => {
     for (const address of listener.getAddrs())
-      if (!address.toString().includes("/p2p-circuit"))
+      if (pathOf(address) === "direct" && hostOf(address) !== undefined)
         addressManager.confirmObservedAddr(address, { type: "transport" });
   });
 }

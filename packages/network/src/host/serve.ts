@@ -25,7 +25,7 @@ interface ServeContext {
 export async function serve({ node, guard, drops, log }: ServeContext, protocol: string, handler: StreamHandler) {
   const open = new Set<FramedStream>();
   const { streamsPerProtocol, stallMs } = guard.limits;
-  const limits = { maxInboundStreams: streamsPerProtocol, maxOutboundStreams: 256 };
+  const limits = { maxInboundStreams: streamsPerProtocol, maxOutboundStreams: 256, runOnLimitedConnection: true };
   let ended = false;
   await node.handle(
     protocol,

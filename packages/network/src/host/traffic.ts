@@ -1,4 +1,6 @@
 import { StreamMessageEvent, type MessageStream, type Metrics } from "@libp2p/interface";
+import { Circuit } from "@multiformats/multiaddr-matcher";
+import { QuicStream } from "../transports/quic/stream.ts";
 import type { DropReason, Drops } from "./drops.ts";
 
 export interface ByteCount {
@@ -21,15 +23,15 @@ export interface TrafficMeter {
 }
 
 /** Counts what passes through a connection or stream, without listening: a listener would start its flow. */
-function meter(stream: MessageStream, count: ByteCount): void {
+function meter(stream: MessageStream, ...counts: ByteCount[]): void {
   const send = stream.send.bind(stream);
   stream.send = (data) => {
-    count.sentBytes += data.byteLength;
+    for (const count of counts) count.sentBytes += data.byteLength;
     return send(data);
   };
   const dispatchEvent = stream.dispatchEvent.bind(stream);
   stream.dispatchEvent = (event) => {
-    if (event instanceof StreamMessageEvent) count.receivedBytes += event.data.byteLength;
+    if (event instanceof StreamMessageEvent) for (const count of counts) count.receivedBytes += event.data.byteLength;
     return dispatchEvent(event);
   };
 }
@@ -72,8 +74,14 @@ export function createTrafficMeter(drops: Drops): TrafficMeter {
     return sum;
   };
   const metrics: Metrics = {
-    trackMultiaddrConnection: trackConnection,
-    trackProtocolStream: (stream) => meter(stream, (protocols[stream.protocol] ??= { sentBytes: 0, receivedBytes: 0 })),
+    // The bytes of a circuit are on the socket to the relay already.
+    trackMultiaddrConnection: (connection) =>
+      Circuit.exactMatch(connection.remoteAddr) ? undefined : trackConnection(connection),
+    trackProtocolStream(stream) {
+      const ofProtocol = (protocols[stream.protocol] ??= { sentBytes: 0, receivedBytes: 0 });
+      // Bytes of QUIC never pass through its connection, only through streams.
+      meter(stream, ofProtocol, ...(stream instanceof QuicStream ? [total] : []));
+    },
     registerMetric: () => gauge,
     registerMetricGroup: () => gauge,
     registerCounter: () => gauge,

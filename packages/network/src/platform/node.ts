@@ -1,11 +1,33 @@
 // What Node offers; package.json chooses between this file and browser.ts.
 import { noise } from "@libp2p/noise";
-import { tcp } from "@libp2p/tcp";
-import { webSockets } from "@libp2p/websockets";
 import { nativeTls } from "../node/native-tls.ts";
+import { reasonOf } from "../errors.ts";
+import type { Log } from "../host/log.ts";
+import { circuit } from "../transports/circuit.ts";
+import { tcp } from "../transports/tcp.ts";
+import type { NetworkTransport } from "../transports/transport.ts";
+import { webSockets } from "../transports/websockets.ts";
+
+/** A transport with native code, left out on machines for which there is none. */
+async function optional(name: string, load: () => Promise<NetworkTransport>, log: Log): Promise<NetworkTransport[]> {
+  try {
+    return [await load()];
+  } catch (error) {
+    log.info({ transport: name, error: reasonOf(error) }, "this machine has no native code for a transport");
+    return [];
+  }
+}
 
 /** Ways to reach other nodes, the preferred one first. */
-export const transports = () => [tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } }), webSockets()];
+export async function transports(log: Log): Promise<NetworkTransport[]> {
+  return [
+    tcp(),
+    ...(await optional("quic", async () => (await import("../transports/quic/quic.ts")).quic(), log)),
+    webSockets(),
+    ...(await optional("webrtc", async () => (await import("../transports/webrtc/webrtc.ts")).webRtc(), log)),
+    circuit(),
+  ];
+}
 
 /** TLS between Nodes: at twice the speed of Noise. */
 export const encrypters = () => [nativeTls(), noise()];

@@ -6,6 +6,8 @@ import { proto_filter_v2, proto_lightpush, proto_store } from "@waku/proto";
 import { createDrops } from "../host/drops.ts";
 import { createNode, type Node } from "../host/libp2p-node.ts";
 import { silent } from "../host/log.ts";
+import { tcp } from "../transports/tcp.ts";
+import { webSockets } from "../transports/websockets.ts";
 import { createTrafficMeter } from "../host/traffic.ts";
 import { createGuard } from "../limits/guard.ts";
 import { limitsOf } from "../limits/limits.ts";
@@ -46,6 +48,8 @@ export async function startClient(n: number, relayAddress: string): Promise<Test
   const signal = new AbortController().signal;
   const node = await createNode({
     identity: identityOf(n),
+    transports: [tcp(), webSockets()],
+    transportContext: { stunServers: () => [], reservations: 0 },
     listen: [],
     pubsubTopic: "/waku/2/rs/1/1",
     relayService: false,

@@ -1,0 +1,74 @@
+import type { StreamMuxerFactory } from "@libp2p/interface";
+import { NetworkError } from "../../errors.ts";
+import { untilAborted } from "../../timing/until-aborted.ts";
+
+/** Name of the data channel that carries all streams of a connection. */
+const LABEL = "skynet/yamux/1";
+
+/** What we use of libp2p's WebRTC muxer: it holds the channels that the peer opened early. */
+interface EarlyChannels {
+  readonly peerConnection: RTCPeerConnection;
+  readonly earlyDataChannels: readonly { readonly channel: RTCDataChannel }[];
+  onEarlyDataChannel(event: RTCDataChannelEvent): void;
+}
+
+/** The WebRTC connection behind a muxer that libp2p's transport offers. */
+const earlyOf = (factory: StreamMuxerFactory | undefined) => factory as unknown as EarlyChannels;
+
+function stopCollecting({ peerConnection, onEarlyDataChannel }: EarlyChannels): void {
+  peerConnection.removeEventListener("datachannel", onEarlyDataChannel);
+}
+
+const gone = () => new NetworkError("Unreachable", "the data channel was closed before it was used");
+
+/** Resolves with the first event of a name. */
+function once(channel: RTCDataChannel, event: "open" | "message"): Promise<void> {
+  return new Promise((resolve, reject) => {
+    channel.addEventListener(event, () => resolve(), { once: true });
+    channel.addEventListener("close", () => reject(gone()), { once: true });
+  });
+}
+
+/**
+ * Opens the channel and waits for the other side's greeting, so that nothing is sent before it listens.
+ * `use` takes the channel over in the moment of the greeting.
+ */
+export async function openChannel<T>(
+  factory: StreamMuxerFactory | undefined,
+  use: (channel: RTCDataChannel) => T,
+  signal: AbortSignal,
+): Promise<T> {
+  const early = earlyOf(factory);
+  stopCollecting(early);
+  const channel = early.peerConnection.createDataChannel(LABEL);
+  channel.binaryType = "arraybuffer";
+  let used: T | undefined;
+  const greeted = once(channel, "message");
+  channel.addEventListener("message", () => (used ??= use(channel)), { once: true });
+  await untilAborted(greeted, signal);
+  return used!;
+}
+
+/** Waits for the channel that the other side opens, and greets it. */
+export async function acceptChannel<T>(
+  factory: StreamMuxerFactory | undefined,
+  use: (channel: RTCDataChannel) => T,
+  signal: AbortSignal,
+): Promise<T> {
+  const early = earlyOf(factory);
+  const { promise: arrived, resolve } = Promise.withResolvers<RTCDataChannel>();
+  const arrive = ({ channel }: { channel: RTCDataChannel }) => channel.label === LABEL && resolve(channel);
+  early.peerConnection.addEventListener("datachannel", arrive);
+  early.earlyDataChannels.forEach(arrive);
+  try {
+    const channel = await untilAborted(arrived, signal);
+    stopCollecting(early);
+    channel.binaryType = "arraybuffer";
+    if (channel.readyState !== "open") await untilAborted(once(channel, "open"), signal);
+    const used = use(channel);
+    channel.send(new Uint8Array(1));
+    return used;
+  } finally {
+    early.peerConnection.removeEventListener("datachannel", arrive);
+  }
+}
