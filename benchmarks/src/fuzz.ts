@@ -1,6 +1,7 @@
 // npm run fuzz -- NAME [--count N] [--seed S]: long versions of the seeded samples that npm test runs. Fuzzers that
 // count calls take --calls N as well.
-// A package offers fuzzers in its `fuzz` entry: name -> function that throws on the first finding.
+// A package offers fuzzers in its `fuzz` entry, the tests of several packages in tests/fuzz.ts: name -> function that
+// throws on the first finding.
 import fs from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
@@ -11,10 +12,11 @@ type Fuzzer = (options: {
   onProgress: (done: number) => void;
 }) => Promise<Record<string, unknown>>;
 
-const packages = path.join(import.meta.dirname, "..", "..", "packages");
+const root = path.join(import.meta.dirname, "..", "..");
+const packages = fs.readdirSync(path.join(root, "packages"));
+const entries = packages.map((name) => path.join(root, "packages", name, "src", "fuzz.ts"));
 const fuzzers: Record<string, Fuzzer> = {};
-for (const name of fs.readdirSync(packages)) {
-  const file = path.join(packages, name, "src", "fuzz.ts");
+for (const file of [...entries, path.join(root, "tests", "fuzz.ts")]) {
   if (fs.existsSync(file))
     Object.assign(fuzzers, ((await import(file)) as { fuzzers: Record<string, Fuzzer> }).fuzzers);
 }

@@ -14,6 +14,8 @@ export interface LabNetwork {
   readonly rpcUrl: string;
   /** Multiaddrs of the relays; they keep them when they start again. */
   readonly relays: readonly string[];
+  /** The first process of each relay, by machine. */
+  readonly relayProcesses: ReadonlyMap<string, SkyNetChild>;
   /** Starts the relay on a machine (again). */
   startRelay(machine: string): Promise<SkyNetChild>;
   /** Starts the worker on a machine (again), in its folder and with its wallet. */
@@ -85,8 +87,11 @@ export async function startLabNetwork(options: LabNetworkOptions): Promise<LabNe
       return relay;
     };
     const relays: string[] = [];
+    const relayProcesses = new Map<string, SkyNetChild>();
     for (const machine of relayMachines) {
-      const { multiaddrs } = await (await startRelay(machine)).event("listening");
+      const relay = await startRelay(machine);
+      const { multiaddrs } = await relay.event("listening");
+      relayProcesses.set(machine, relay);
       relays.push((multiaddrs as string[])[0]!);
     }
     const node = (machine: string, ...args: string[]) => {
@@ -99,6 +104,7 @@ export async function startLabNetwork(options: LabNetworkOptions): Promise<LabNe
       folder,
       rpcUrl,
       relays,
+      relayProcesses,
       startRelay,
       startWorker: (machine) => node(machine, "worker", "--threads", "1", ...listen(machine)),
       train: (job) => node("requester", "train", job, ...listen("requester")),

@@ -1,0 +1,21 @@
+// Long versions of tests that need several packages, for `npm run fuzz`.
+import { whyNoLab } from "./netlab/lab.ts";
+import { checkChurn, runChurn } from "./support/churn.ts";
+
+interface Options {
+  readonly count: number;
+  readonly seed: number;
+  readonly onProgress?: (done: number) => void;
+}
+
+/** `count` seconds of jobs and messages while a relay and workers are killed and started again. Needs root on Linux. */
+async function fuzzChurn({ count, seed, onProgress }: Options): Promise<Record<string, unknown>> {
+  const missing = whyNoLab();
+  if (missing !== undefined) throw new Error(`machines cannot be killed here: ${missing}`);
+  const report = await runChurn({ seconds: count, seed, rounds: 6, ...(onProgress ? { onProgress } : {}) });
+  checkChurn(report);
+  const { jobs, ...rest } = report;
+  return { jobs: jobs.length, rounds: jobs.reduce((sum, { rounds }) => sum + Number(rounds), 0), ...rest };
+}
+
+export const fuzzers = { churn: fuzzChurn };

@@ -1,0 +1,60 @@
+// A node that sends messages to the others all the time, on a machine of a network lab; it may be killed and started
+// again. Arguments: its number, its address, a relay, a folder, how many there are. Every message that it handles is a
+// line of FOLDER/handled before it is acknowledged; its receipts are on disk, too.
+import fs from "node:fs";
+import path from "node:path";
+import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
+import { createDelivery, createHost, createIdentity, hostChannel, verifyDeliveryReceipt } from "@skynet/network";
+import { openSqliteDeliveryStore } from "@skynet/network/node";
+
+export interface MessengerReport {
+  readonly address: string;
+  /** Messages that somebody acknowledged: receiver and number. */
+  readonly receipts: readonly { readonly to: string; readonly seq: number }[];
+  /** Messages that nobody has acknowledged in time. */
+  readonly waiting: number;
+}
+
+const PAUSE_MS = 200;
+const MOST_WAITING = 16;
+const DRAIN_MS = 120_000;
+
+const [number, address, relay, folder, count] = process.argv.slice(2) as [string, string, string, string, string];
+const identityOf = (n: number) => createIdentity(new Uint8Array(32).fill(100 + n));
+const identity = identityOf(Number(number));
+const members = Array.from({ length: Number(count) }, (_, i) => identityOf(i + 1).address);
+const others = members.filter((member) => member !== identity.address);
+const groupKey = new Uint8Array(32).fill(7);
+
+fs.mkdirSync(folder, { recursive: true });
+const handled = fs.openSync(path.join(folder, "handled"), "a");
+const host = await createHost({ identity, listen: [`/ip4/${address}/tcp/0`], relays: [relay] });
+const store = openSqliteDeliveryStore(path.join(folder, "delivery.sqlite"));
+const delivery = await createDelivery({ channel: hostChannel(host), identity, store, random: host.random });
+const channel = delivery.join({
+  job: "0x0c",
+  topic: "job-0c",
+  groupKeys: () => [groupKey],
+  isMember: (member) => members.includes(member),
+  handler: ({ from, seq }) => void fs.writeSync(handled, `${from} ${seq}\n`),
+});
+
+const told = new AbortController();
+process.once("disconnect", () => process.exit());
+process.once("message", () => told.abort());
+await host.connected({ signal: AbortSignal.timeout(60_000) });
+process.send!({ ready: true });
+for (let i = 0; !told.signal.aborted; i++) {
+  if (delivery.counters().waiting < MOST_WAITING)
+    channel.send(others[i % others.length]!, "churn", i, { timeoutMs: DRAIN_MS * 10 }).catch(() => undefined);
+  await delay(PAUSE_MS);
+}
+const untilMs = Date.now() + DRAIN_MS;
+while (delivery.counters().waiting > 0 && Date.now() < untilMs) await delay(PAUSE_MS);
+const receipts = (await delivery.receipts({ limit: Number.MAX_SAFE_INTEGER })).map(({ receipt }) => {
+  verifyDeliveryReceipt(receipt);
+  return { to: receipt.receiver, seq: receipt.seq };
+});
+const report: MessengerReport = { address: identity.address, receipts, waiting: delivery.counters().waiting };
+process.send!(report);
