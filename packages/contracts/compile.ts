@@ -29,6 +29,7 @@ const contracts = [
   "JobProofs",
   "JobViews",
   "Ledger",
+  "RelayRegistry",
   "TestBeacon",
   "TestToken",
   "VerifierRegistry",

@@ -262,6 +262,33 @@ const accounts = {
   },
 } satisfies Record<string, Explanation>;
 
+/** The list of relays. */
+const relays = {
+  BadDeposit: {
+    message: "the ether that came along is not what the deposit still needs",
+    hint: "send the amount in the message; what is locked already counts",
+  },
+  BadLifetime: { message: "an entry lasts 1 second to 7 days", hint: "take a shorter time, and renew it" },
+  BadMultiaddrs: {
+    message: "the addresses of a relay have 1 to 256 bytes together",
+    hint: "announce fewer or shorter addresses, without the PeerId",
+  },
+  BadRelayKey: {
+    message: "the public key does not belong to the sender",
+    hint: "send from the relay's own account, with its uncompressed key of 64 bytes",
+  },
+  NoDeposit: { message: "no ether of this account is locked", hint: "there is nothing left to do" },
+  NotExpired: {
+    message: "the entry of the relay has not expired",
+    hint: "wait for the time in the message",
+  },
+  NotListed: { message: "the relay is not listed", hint: "announce it first" },
+  RefundFailed: {
+    message: "the account refuses the ether that returns to it",
+    hint: "let its code accept plain transfers",
+  },
+} satisfies Record<string, Explanation>;
+
 /** Tokens and signed domains, as OpenZeppelin writes them. */
 const tokens = {
   ECDSAInvalidSignature: { message: "a signature is malformed", hint: "sign again" },
@@ -319,6 +346,7 @@ const explanations: Record<AbiErrorName, Explanation> & Record<keyof typeof clie
   ...market,
   ...shared,
   ...accounts,
+  ...relays,
   ...tokens,
   ...client,
 };

@@ -10,9 +10,11 @@ contract Puppet {
         return valid ? this.isValidSignature.selector : bytes4(0xffffffff);
     }
 
+    receive() external payable {}
+
     /// @dev Calldata: 20 bytes of address, then the call.
-    fallback(bytes calldata input) external returns (bytes memory) {
-        (bool ok, bytes memory answer) = address(bytes20(input)).call(input[20:]);
+    fallback(bytes calldata input) external payable returns (bytes memory) {
+        (bool ok, bytes memory answer) = address(bytes20(input)).call{value: msg.value}(input[20:]);
         if (!ok) {
             assembly ("memory-safe") {
                 revert(add(answer, 32), mload(answer))

@@ -8,6 +8,7 @@ import { abi as jobMachineAbi } from "../../generated/JobMachine.ts";
 import { abi as jobMergeAbi } from "../../generated/JobMerge.ts";
 import { abi as jobProofsAbi } from "../../generated/JobProofs.ts";
 import { abi as ledgerAbi } from "../../generated/Ledger.ts";
+import { abi as relayRegistryAbi } from "../../generated/RelayRegistry.ts";
 import { abi as testBeaconAbi } from "../../generated/TestBeacon.ts";
 import { abi as tokenAbi } from "../../generated/TestToken.ts";
 import { abi as verifierRegistryAbi } from "../../generated/VerifierRegistry.ts";
@@ -20,6 +21,7 @@ export {
   jobBoardAbi,
   jobMachineAbi,
   ledgerAbi,
+  relayRegistryAbi,
   tokenAbi,
   verifierRegistryAbi,
   workerRegistryAbi,
@@ -43,6 +45,7 @@ const surfaces = [
   ...verifierRegistryAbi,
   ...catalogAbi,
   ...inferenceBoardAbi,
+  ...relayRegistryAbi,
   ...deployerAbi,
   ...tokenAbi,
   ...testBeaconAbi,

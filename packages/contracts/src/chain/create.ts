@@ -15,6 +15,7 @@ import { createInferenceBoard } from "./inference.ts";
 import { createProofReads, createVerifierWrites } from "./proofs.ts";
 import { createReads } from "./reads.ts";
 import type { ReadContext } from "./reads.ts";
+import { createRelayRegistry } from "./relays.ts";
 import { recoverJobMessage, signJobMessage } from "./signatures.ts";
 import type { JobMessageKind, JobMessages } from "./signatures.ts";
 import { createForwarding } from "./forwarding.ts";
@@ -249,6 +250,7 @@ export async function createChain(options: ChainOptions): Promise<Chain> {
     },
     catalog: createCatalog(reading, send),
     inference: createInferenceBoard(reading, send),
+    relays: createRelayRegistry(reading, send),
     ...reads,
     ...createWorkerReads(reading),
     ...createProofReads(reading),

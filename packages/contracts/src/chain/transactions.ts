@@ -17,15 +17,23 @@ export interface Call {
   readonly abi: Abi;
   readonly functionName: string;
   readonly args: readonly unknown[];
+  /** Wei that go with it. */
+  readonly value?: bigint;
 }
 
 /** A call as a transaction carries it. */
 export interface RawCall {
   readonly to: Hex;
   readonly data: Hex;
+  /** Wei that go with it. */
+  readonly value?: bigint;
 }
 
-export const rawCallOf = (call: Call): RawCall => ({ to: call.address, data: encodeFunctionData(call) });
+export const rawCallOf = (call: Call): RawCall => ({
+  to: call.address,
+  data: encodeFunctionData(call),
+  ...(call.value === undefined ? {} : { value: call.value }),
+});
 
 export interface WriteOptions {
   /** Stops waiting; a transaction that has been sent stays sent. */
@@ -123,8 +131,8 @@ export function createForward({ publicClient, walletClient, account, reach }: Co
     throw reason;
   };
 
-  return ({ to, data }, { signal } = {}) => {
-    const call = { to, data };
+  return ({ to, data, value }, { signal } = {}) => {
+    const call = { to, data, ...(value === undefined ? {} : { value }) };
     const submitted = queue.then(() => reach(() => submit(call, signal)));
     queue = submitted.catch(() => undefined);
     return abortable(

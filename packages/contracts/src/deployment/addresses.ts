@@ -10,6 +10,7 @@ import * as JobMerge from "../../generated/JobMerge.ts";
 import * as JobProofs from "../../generated/JobProofs.ts";
 import * as JobViews from "../../generated/JobViews.ts";
 import * as Ledger from "../../generated/Ledger.ts";
+import * as RelayRegistry from "../../generated/RelayRegistry.ts";
 import * as TestBeacon from "../../generated/TestBeacon.ts";
 import * as TestToken from "../../generated/TestToken.ts";
 import * as VerifierRegistry from "../../generated/VerifierRegistry.ts";
@@ -30,6 +31,7 @@ export interface SkyNetAddresses {
   readonly jobProofs: Hex;
   readonly jobViews: Hex;
   readonly blockhashBeacon: Hex;
+  readonly relayRegistry: Hex;
   /** Development chains only. */
   readonly testBeacon: Hex;
   /** Development chains only. */
@@ -62,6 +64,7 @@ export const roots = [
   { name: "jobProofs", bytecode: JobProofs.bytecode },
   { name: "jobViews", bytecode: JobViews.bytecode },
   { name: "blockhashBeacon", bytecode: BlockhashBeacon.bytecode },
+  { name: "relayRegistry", bytecode: RelayRegistry.bytecode },
   { name: "deployer", bytecode: deployerInitcode },
 ] as const satisfies readonly { name: keyof SkyNetAddresses; bytecode: Hex }[];
 
@@ -106,6 +109,7 @@ export function skynetAddresses(): SkyNetAddresses {
     jobProofs: create2Address(JobProofs.bytecode),
     jobViews: create2Address(JobViews.bytecode),
     blockhashBeacon: create2Address(BlockhashBeacon.bytecode),
+    relayRegistry: create2Address(RelayRegistry.bytecode),
     testBeacon: create2Address(TestBeacon.bytecode),
     testToken: create2Address(TestToken.bytecode),
   };

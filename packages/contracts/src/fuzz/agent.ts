@@ -3,6 +3,7 @@ import type { Hex, JobSpec, Random } from "@skynet/protocol";
 import type { BoardJob } from "./board-state.ts";
 import { JobMoves } from "./job-moves.ts";
 import { MarketMoves } from "./market-moves.ts";
+import { RelayMoves } from "./relay-moves.ts";
 import { MoneyMoves } from "./money-moves.ts";
 import { messageDigest } from "./signing.ts";
 import type { MessageKind } from "./signing.ts";
@@ -38,6 +39,7 @@ export class Agent {
   readonly #jobs: JobMoves;
   readonly #money: MoneyMoves;
   readonly #market: MarketMoves;
+  readonly #relays: RelayMoves;
   readonly #moods = new Map<Hex, Mood>();
   #known = 0;
   #live: Hex[] = [];
@@ -52,6 +54,7 @@ export class Agent {
     this.#jobs = new JobMoves(this);
     this.#money = new MoneyMoves(this);
     this.#market = new MarketMoves(this);
+    this.#relays = new RelayMoves(this);
   }
 
   get now(): number {
@@ -178,7 +181,8 @@ export class Agent {
       const old = random.pick(this.#sent);
       return random.chance(0.5) ? old : { ...old, from: this.anybody() };
     }
-    if (roll < 0.12) return this.#money.next();
+    if (roll < 0.11) return this.#money.next();
+    if (roll < 0.13) return this.#relays.next();
     if (roll < 0.3) return this.#market.next();
     if (roll < 0.37 && this.#settled.length > 0) return this.#jobs.collect(this.job(random.pick(this.#settled)));
     const movable = live.filter((job) => this.#canMove(job));

@@ -30,6 +30,7 @@ const elsewhere = new Set([
   "NotEnoughGas",
   "NothingToDeploy",
   "OnlyDevelopmentChain",
+  "RefundFailed",
   "ReentrancyGuardReentrantCall",
   "SafeERC20FailedOperation",
   "StillBonded",

@@ -15,6 +15,8 @@ import { testKey } from "../test-chain.ts";
 const HISTORY = "0x0000F90827F1C53a10cb7A02335B175320002935";
 const GENESIS = 1_800_000_000;
 const BATCH_GAS = 2_000_000_000n;
+/** Ether that puppets send along. */
+const RUNNER_WEI = "0xffffffffffffffffffffff";
 const BLOCK_GAS = 4_000_000_000n;
 
 /** What the model says about a call. */
@@ -22,6 +24,8 @@ export interface ExpectedCall {
   readonly from: Hex;
   readonly to: Hex;
   readonly data: Hex;
+  /** Wei that go with it. */
+  readonly value?: bigint;
   readonly success: boolean;
   /** Compared when it is given: returned data of a success, reason of a refusal. */
   readonly answer?: Hex;
@@ -94,10 +98,12 @@ const sha256 = (hex: Hex) =>
 const hexOf = (value: number, bytes: number) => value.toString(16).padStart(2 * bytes, "0");
 
 function pack(calls: readonly ExpectedCall[]): Hex {
-  const parts = calls.map(({ from, to, data, success, answer }) => {
+  const parts = calls.map(({ from, to, data, value = 0n, success, answer }) => {
     const verdict = success ? (answer === undefined ? 0 : 1) : 2;
     const hash = answer === undefined ? "0".repeat(64) : sha256(answer);
-    return from.slice(2) + to.slice(2) + hexOf(verdict, 1) + hash + hexOf(data.length / 2 - 1, 3) + data.slice(2);
+    const wei = value.toString(16).padStart(24, "0");
+    const size = hexOf(data.length / 2 - 1, 3);
+    return from.slice(2) + to.slice(2) + hexOf(verdict, 1) + hash + wei + size + data.slice(2);
   });
   return `0x${parts.join("")}`;
 }
@@ -176,6 +182,7 @@ export async function startEvm(): Promise<Evm> {
   };
   const runner = await create(CallBatch.bytecode);
   const model = await create(Puppet.bytecode);
+  await request("anvil_setBalance", [runner, RUNNER_WEI]);
   const puppetCode = await request("eth_getCode", [model, "latest"]);
 
   return {

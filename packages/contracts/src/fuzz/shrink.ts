@@ -78,9 +78,9 @@ const names = new Map<Hex, string>(
 );
 
 /** A call as text, with names for people. */
-function describeCall({ from, contract, name, args }: Call): string {
+function describeCall({ from, contract, name, args, value }: Call): string {
   const text = JSON.stringify(args, (_, value) => (typeof value === "bigint" ? `${value}n` : value));
-  return `${from}: ${contract}.${name}(${text.slice(1, -1)})`;
+  return `${from}: ${contract}.${name}(${text.slice(1, -1)})${value === undefined ? "" : ` with ${value} wei`}`;
 }
 
 /** Names instead of addresses, as far as they are known. */

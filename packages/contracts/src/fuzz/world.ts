@@ -9,6 +9,7 @@ import {
   inferenceBoardAbi,
   jobBoardAbi,
   ledgerAbi,
+  relayRegistryAbi,
   tokenAbi,
   verifierRegistryAbi,
   workerRegistryAbi,
@@ -22,6 +23,7 @@ import { InferenceModel } from "./inference-model.ts";
 import { Journal, Table } from "./journal.ts";
 import type { Question, Refusal } from "./journal.ts";
 import { LedgerModel, TokenModel } from "./ledger-model.ts";
+import { RelayModel } from "./relay-model.ts";
 import { RegistryModel } from "./registry-model.ts";
 import { VerifierModel } from "./verifier-model.ts";
 import { hashText } from "./words.ts";
@@ -34,6 +36,8 @@ export interface Call {
   readonly to: Hex;
   readonly name: string;
   readonly args: readonly unknown[];
+  /** Wei that go with it. */
+  readonly value?: bigint;
 }
 
 export type ContractName =
@@ -43,7 +47,8 @@ export type ContractName =
   | "verifierRegistry"
   | "jobBoard"
   | "catalog"
-  | "inferenceBoard";
+  | "inferenceBoard"
+  | "relayRegistry";
 
 type Handlers = Readonly<Record<string, (from: Hex, ...args: never[]) => void>>;
 
@@ -55,6 +60,7 @@ const abis: Readonly<Record<ContractName, Abi>> = {
   jobBoard: jobBoardAbi,
   catalog: catalogAbi,
   inferenceBoard: inferenceBoardAbi,
+  relayRegistry: relayRegistryAbi,
 };
 
 /** One account of the fuzz tests. Workers have the bytes that their address is the hash of. */
@@ -103,6 +109,7 @@ export class World {
   readonly board: BoardModel;
   readonly catalog: CatalogModel;
   readonly inference: InferenceModel;
+  readonly relays: RelayModel;
 
   constructor(env: Environment, tokens: readonly [Hex, Hex], verifiers: TestVerifiers) {
     this.env = env;
@@ -117,6 +124,7 @@ export class World {
     this.board = new BoardModel(modules);
     this.catalog = new CatalogModel(env, journal, this.ledger);
     this.inference = new InferenceModel(env, journal, this.ledger, this.verifierRegistry);
+    this.relays = new RelayModel(env, journal);
   }
 
   call(from: Hex, contract: Exclude<ContractName, "token">, name: string, ...args: readonly unknown[]): Call {
@@ -127,8 +135,13 @@ export class World {
     return { from, contract: "token", to: token, name, args };
   }
 
-  #handlers({ contract, to }: Call): Handlers {
-    const { token } = this;
+  #handlers({ contract, to, value = 0n }: Call): Handlers {
+    const { token, relays } = this;
+    const relayCalls: Handlers = {
+      announce: (from, publicKey: Hex, multiaddrs: string, lifetime: bigint) =>
+        relays.announce(from, value, publicKey, multiaddrs, lifetime),
+      ...relays.calls,
+    };
     const tokenCalls: Handlers = {
       mint: (_, owner: Hex, amount: bigint) => token.mint(to, owner, amount),
       approve: (from, _ledger: Hex, amount: bigint) => token.approve(to, from, amount),
@@ -142,6 +155,7 @@ export class World {
       jobBoard: this.board.calls,
       catalog: this.catalog.calls,
       inferenceBoard: this.inference.calls,
+      relayRegistry: relayCalls,
     };
     return all[contract];
   }
@@ -156,7 +170,8 @@ export class World {
   /** The call as the chain gets it, with what the model expects. */
   encode(call: Call, refusal: Refusal | undefined): ExpectedCall {
     const data = encodeFunctionData({ abi: abis[call.contract], functionName: call.name, args: call.args });
-    const base = { from: call.from, to: call.to, data };
+    const value = call.value === undefined ? {} : { value: call.value };
+    const base = { from: call.from, to: call.to, data, ...value };
     if (refusal === undefined) return { ...base, success: true };
     return { ...base, success: false, answer: reasonOf(refusal) };
   }
@@ -168,9 +183,9 @@ export class World {
 
   /** Questions about all cells of the model. */
   allChecks(): ExpectedCall[] {
-    const { token, ledger, registry, verifierRegistry, board, catalog, inference } = this;
+    const { token, ledger, registry, verifierRegistry, board, catalog, inference, relays } = this;
     const money = [token, ledger, ledger.actions, registry, registry.actions, verifierRegistry];
-    const models = [...money, board.state, catalog, inference];
+    const models = [...money, board.state, catalog, inference, relays];
     const tables = models.flatMap((model) => Object.values(model)).filter((field) => field instanceof Table);
     return tables.flatMap((table: Table<unknown>) => table.allQuestions()).map(ask);
   }

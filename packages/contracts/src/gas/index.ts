@@ -5,6 +5,7 @@ import { measureSmallJobs } from "./jobs.ts";
 import { measureMarket } from "./market.ts";
 import { externalFunctions, GasMeter } from "./meter.ts";
 import type { GasRow } from "./meter.ts";
+import { measureRelays } from "./relays.ts";
 import { measureRounds } from "./rounds.ts";
 import { measureProofs, measureQuorum } from "./seats.ts";
 
@@ -17,6 +18,7 @@ export async function measureGas(): Promise<GasRow[]> {
   const chain = await startTestChain(2);
   try {
     await measureAccounts(chain, meter);
+    await measureRelays(chain, meter);
     await chain.parties[1]!.mint(100_000n);
     await chain.parties[1]!.deposit(chain.parties[1]!.addresses.testToken, 100_000n);
     await measureMarket(chain, meter);

@@ -4,6 +4,7 @@ import {
   inferenceBoardAbi,
   jobBoardAbi,
   ledgerAbi,
+  relayRegistryAbi,
   verifierRegistryAbi,
   workerRegistryAbi,
 } from "../chain/abi.ts";
@@ -28,6 +29,7 @@ const contracts: Readonly<Record<string, Abi>> = {
   JobBoard: jobBoardAbi,
   Catalog: catalogAbi,
   InferenceBoard: inferenceBoardAbi,
+  RelayRegistry: relayRegistryAbi,
   Deployer: deployerAbi,
 };
 
@@ -46,7 +48,7 @@ const INTERNAL = new Set([
 export function externalFunctions(): string[] {
   return Object.entries(contracts).flatMap(([contract, abi]) =>
     abi.flatMap((item) => {
-      if (item.type !== "function" || item.stateMutability !== "nonpayable") return [];
+      if (item.type !== "function" || item.stateMutability === "view" || item.stateMutability === "pure") return [];
       const name = `${contract}.${item.name}`;
       return INTERNAL.has(name) ? [] : [name];
     }),
