@@ -16,6 +16,7 @@ import { createIdentity } from "./identity/identity.ts";
 import { createInbox } from "./messages/inbox.ts";
 import { silent } from "./host/log.ts";
 import { createRandom, mutate } from "./mutate.ts";
+import { readRelayList, signRelayList } from "./discovery/relay-list.ts";
 import { parsePresence } from "./discovery/presence.ts";
 import { checkReceipt, signReceipt } from "./bulk/receipt.ts";
 import { encodeAnswer, encodeOffer, parseAnswer, parseOffer } from "./bulk/update-messages.ts";
@@ -121,7 +122,18 @@ async function updateTargets(): Promise<Target[]> {
 function otherTargets(): Target[] {
   const wrapped = wrapKey(groupKey, me.publicKey, job);
   const address = `/ip4/127.0.0.1/tcp/4000/p2p/${peer.peerId.toString()}`;
+  const times = { issuedMs: 1_800_000_000_000, expiresMs: 1_800_086_400_000 };
+  const list = signRelayList({ network: 1, sequence: 1, ...times, relays: [address] }, peer);
+  const listed = encode(readRelayList(new TextEncoder().encode(list)));
   return [
+    {
+      valid: new TextEncoder().encode(list),
+      // A changed list has another signer or none; spaces between its parts mean nothing.
+      process: async (bytes) => {
+        const changed = readRelayList(bytes);
+        return changed.publisher === peer.address && !equalBytes(encode(changed), listed);
+      },
+    },
     {
       valid: wrapped,
       process: async (bytes) => unwrapKey(bytes, me, job).length > 0,
@@ -138,7 +150,7 @@ function otherTargets(): Target[] {
 
 /**
  * Feeds random mutations of valid messages to everything that reads bytes from the network: relay messages in plain
- * and encrypted form, presence addresses, block and update frames, frames of delivery, receipts, wrapped keys.
+ * and encrypted form, presence addresses, lists of relays, block and update frames, frames of delivery, receipts, wrapped keys.
  * @returns how many were refused by which error code, and how many relay messages were dropped for which reason
  * @throws Error on a crash (an error that is not a SkyNetError) or when a mutation takes effect with another meaning
  */

@@ -36,6 +36,18 @@ export { verifyDeliveryReceipt, type DeliveryReceipt } from "./delivery/receipt.
 export type { DeliveryStore, ReceiptFilter, StoredReceipt } from "./delivery/store.ts";
 export type { Directory, DirectoryEntry } from "./discovery/directory.ts";
 export type { Reachability, RelayStatus } from "./discovery/relay-pool.ts";
+export { bootstrapRelays, type BootstrapOptions } from "./discovery/bootstrap.ts";
+export type { DocumentStore } from "./discovery/document-store.ts";
+export { openPeerBook, type PeerBook } from "./discovery/peer-book.ts";
+export { parseRelayAddress, type RelayAddress } from "./discovery/relay-address.ts";
+export {
+  checkRelayList,
+  readRelayList,
+  signRelayList,
+  type ListCheck,
+  type RelayList,
+  type RelayListContent,
+} from "./discovery/relay-list.ts";
 export { fixedRelays, isRelayRole, type RelaySource, type SourceName } from "./discovery/relay-source.ts";
 export type { Scope } from "./discovery/relay-address.ts";
 export type { DropReason } from "./host/drops.ts";

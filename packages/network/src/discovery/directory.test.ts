@@ -71,3 +71,15 @@ test("floods of new nodes and of one node are limited; wanted nodes are heard al
   hear(4);
   expect(directory.entries()).toHaveLength(5);
 });
+
+test("a node that is silent now is answered from what was remembered, one that is heard is not", async () => {
+  const { directory, hear } = setUp();
+  const at = (n: number) => ({ address: identityOf(n).address, multiaddrs: [], role: "before", heardMs: 1 });
+  directory.remember([at(1), at(2)]);
+  hear(2);
+  expect(await directory.find(identityOf(1).address, { timeoutMs: 10 })).toMatchObject({ role: "before" });
+  expect(await directory.find(identityOf(2).address, { timeoutMs: 10 })).toMatchObject({ role: "worker" });
+  expect(directory.get(identityOf(1).address)).toBeUndefined();
+  const stopped = directory.find(identityOf(1).address, { signal: AbortSignal.abort(new Error("stopped")) });
+  await expect(stopped).rejects.toThrow("stopped");
+});

@@ -18,7 +18,8 @@ export interface Directory {
   get(address: Hex): DirectoryEntry | undefined;
   entries(): DirectoryEntry[];
   /**
-   * Waits until the node is known. An address that was asked for is kept when others must make room.
+   * Waits until the node is known. An address that was asked for is kept when others must make room. One that stays
+   * silent is answered from the address book, if it is there.
    * @throws NetworkError `Unreachable` after `timeoutMs` (default 10 s)
    */
   find(
@@ -78,10 +79,18 @@ function createWaiters() {
   };
 }
 
-/** @returns the directory and the handler of presence messages that fills it */
-export function createDirectory(options: DirectoryOptions): Directory & { hear(message: RelayMessage): void } {
+interface OwnDirectory extends Directory {
+  /** Takes in a presence message. */
+  hear(message: RelayMessage): void;
+  /** Where nodes were before this start: for those that are not heard now. */
+  remember(entries: readonly DirectoryEntry[]): void;
+}
+
+/** @returns the directory, and what fills it */
+export function createDirectory(options: DirectoryOptions): OwnDirectory {
   const { clock, drops, onNew, maxEntries = 4096, newPerSecond = 64 } = options;
   const known = new Map<Hex, DirectoryEntry>(); // the longest silent first
+  const remembered = new Map<Hex, DirectoryEntry>();
   const wanted = new Set<Hex>();
   const waiting = createWaiters();
   const mayAdd = tokenBucket(newPerSecond, clock);
@@ -115,6 +124,9 @@ export function createDirectory(options: DirectoryOptions): Directory & { hear(m
   };
   return {
     hear,
+    remember: (entries) => {
+      for (const entry of entries) remembered.set(entry.address, entry);
+    },
     get: (address) => known.get(address),
     entries: () => [...known.values()],
     async find(address, { signal, timeoutMs = 10_000 } = {}) {
@@ -128,6 +140,10 @@ export function createDirectory(options: DirectoryOptions): Directory & { hear(m
       const deadline = deadlineSignal(timeoutMs, unknown, signal);
       try {
         return await waiting.waitFor(address, deadline.signal);
+      } catch (error) {
+        const before = signal?.aborted ? undefined : remembered.get(address);
+        if (before === undefined) throw error;
+        return before;
       } finally {
         deadline.clear();
       }

@@ -15,8 +15,9 @@ import { NetworkError } from "../errors.ts";
 import { systemRandom, type RandomBytes } from "../identity/group-key.ts";
 import type { Identity } from "../identity/identity.ts";
 import { createInbox, type RelayHandler, type SubscribeOptions } from "../messages/inbox.ts";
-import { startRelayPool, type Reachability, type RelayStatus } from "../discovery/relay-pool.ts";
-import { exchangedRelays, fixedRelays, isRelayRole, type RelaySource } from "../discovery/relay-source.ts";
+import { startHostRelays, type HostRelaysOptions } from "../discovery/host-relays.ts";
+import type { Reachability, RelayStatus } from "../discovery/relay-pool.ts";
+import { isRelayRole } from "../discovery/relay-source.ts";
 import { checkMultiaddrs } from "./check-multiaddrs.ts";
 import { createNode, type Node } from "./libp2p-node.ts";
 import { silent, type Log } from "./log.ts";
@@ -38,7 +39,7 @@ import { findRelays } from "../waku/peer-exchange.ts";
 import type { RelayRecord } from "../waku/relay-record.ts";
 import { serveWaku, type ServicesOptions } from "../waku/services.ts";
 
-export interface HostOptions {
+export interface HostOptions extends HostRelaysOptions {
   readonly identity: Identity;
   /** Multiaddrs to listen on. Default: a free port of the loopback interface. Empty: only dial. */
   readonly listen?: readonly string[];
@@ -48,12 +49,6 @@ export interface HostOptions {
   readonly reservations?: number;
   /** Of a relay: what it lends to nodes that cannot be reached. */
   readonly circuits?: Partial<CircuitLimits>;
-  /** Multiaddrs of relays to stay connected to; dialled again whenever the connection is lost. */
-  readonly relays?: readonly string[];
-  /** Where other relays are known from, beside those that relays tell of. */
-  readonly relaySources?: readonly RelaySource[];
-  /** Live relays to keep, out of all that are known; default 3, for a relay 6. */
-  readonly relayCount?: number;
   /** Called when relays become live or die, and when there has been none for a while. */
   readonly onReachability?: (reachability: Reachability) => void;
   /** Default: SkyNet's cluster, 1729. */
@@ -221,11 +216,10 @@ export async function createHost(options: HostOptions): Promise<Host> {
     signal,
   });
   const reachabilityListeners = new Set(options.onReachability ? [options.onReachability] : []);
-  const pool = startRelayPool({
+  const pool = startHostRelays(options, {
     node,
     topic: pubsubTopic,
-    sources: [fixedRelays("flag", relays), ...(options.relaySources ?? []), exchangedRelays(directory)],
-    count: options.relayCount ?? (relayService ? 6 : 3),
+    directory,
     clock,
     random,
     log,
@@ -266,7 +260,10 @@ export async function createHost(options: HostOptions): Promise<Host> {
     findRelays: (count, stop) => findRelays(node, count, stop ? AbortSignal.any([signal, stop]) : signal),
     subscribe: inbox.subscribe,
     connected: pubsub.connected,
-    stop: () => stop(node, stopping),
+    stop: async () => {
+      await pool.close();
+      await stop(node, stopping);
+    },
   };
   const announceSoon = announcePresence(host, pubsub, { role: relayService ? "relay" : "peer", ...options });
   onNew.call = (entry) => {

@@ -27,8 +27,13 @@ export async function openAccount(options: ConnectionOptions): Promise<Chain> {
  */
 export async function openConnection(options: ConnectionOptions, prompt: string) {
   const connection = resolveConnection(options);
-  const { rpcUrl, relays, keystore } = connection;
-  return { rpcUrl, relays, privateKey: await openKeystore(keystore, await readPassphrase(connection, prompt)) };
+  const { rpcUrl, relays, bootstrap, keystore } = connection;
+  return {
+    rpcUrl,
+    relays,
+    bootstrap,
+    privateKey: await openKeystore(keystore, await readPassphrase(connection, prompt)),
+  };
 }
 
 /** The wallet's key. */

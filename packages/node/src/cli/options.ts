@@ -5,6 +5,7 @@ import { SkyNetError } from "@skynet/protocol";
 import { z } from "zod";
 import type { JobFile } from "../job-file.ts";
 import { failureOf, summaryJson, type Summary } from "../report/summary.ts";
+import { parseBootstrap, type Bootstrap } from "../runtime/bootstrap.ts";
 import { writeFileAtomic } from "../runtime/files.ts";
 import { homeDir } from "../runtime/home.ts";
 import { createUi, toJson, type Ui } from "./ui.ts";
@@ -14,6 +15,7 @@ export { homeDir };
 export interface ConnectionOptions {
   readonly rpc?: string;
   readonly relay?: string[];
+  readonly bootstrap?: string;
   readonly keystore?: string;
   readonly passphraseFile?: string;
 }
@@ -69,14 +71,24 @@ export function addWalletOptions(command: Command): Command {
     );
 }
 
+export const bootstrapOption = (): Option =>
+  new Option(
+    "--bootstrap <list>",
+    "signed list of relays: a file or an https URL, then # and the address of its publisher",
+  ).env("SKYNET_BOOTSTRAP");
+
 export function addConnectionOptions(command: Command): Command {
   return addWalletOptions(command)
     .addOption(new Option("--rpc <url>", "chain to use (default: the devnet that runs here)").env("SKYNET_RPC"))
     .addOption(
-      new Option("--relay <multiaddr>", "relay node to connect to, may be repeated (default: the devnet's)")
+      new Option(
+        "--relay <multiaddr>",
+        "relay node to stay connected to, may be repeated (default: the devnet's; others are found)",
+      )
         .env("SKYNET_RELAY")
         .argParser(several),
     )
+    .addOption(bootstrapOption())
     .addOption(jsonOption());
 }
 
@@ -167,15 +179,17 @@ export function resolveWallet(options: ConnectionOptions): WalletFiles {
 
 export interface Connection extends WalletFiles {
   readonly rpcUrl: string;
+  /** May be empty: the chain's list, a signed list and the node's book know relays, too. */
   readonly relays: string[];
+  readonly bootstrap: Bootstrap | undefined;
 }
 
-/** @throws SkyNetError `NoConnection` when neither flags nor a running devnet say where to connect */
+/** @throws SkyNetError `NoConnection` when neither flags nor a running devnet say which chain, `BadBootstrap` */
 export function resolveConnection(options: ConnectionOptions): Connection {
   const rpcUrl = resolveRpc(options);
   const devnet = runningDevnet();
-  const relays = options.relay ?? (devnet ? [devnet.relay] : undefined);
-  if (relays === undefined)
-    throw new SkyNetError("NoConnection", "no --relay is given and no devnet runs here", { hint: START_DEVNET });
-  return { rpcUrl, relays, ...resolveWallet(options) };
+  // The devnet's relay serves its own chain; on another one it would be a stranger.
+  const relays = options.relay ?? (devnet?.rpcUrl === rpcUrl ? [devnet.relay] : []);
+  const bootstrap = options.bootstrap === undefined ? undefined : parseBootstrap(options.bootstrap);
+  return { rpcUrl, relays, bootstrap, ...resolveWallet(options) };
 }

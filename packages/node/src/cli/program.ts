@@ -13,6 +13,7 @@ export const commands: Record<string, () => Promise<(program: Command) => void>>
   earnings: async () => (await import("./commands/earnings.ts")).addEarnings,
   index: async () => (await import("./commands/index-command.ts")).addIndex,
   relay: async () => (await import("./commands/relay.ts")).addRelay,
+  relays: async () => (await import("./commands/relays.ts")).addRelays,
   circuit: async () => (await import("./commands/circuit.ts")).addCircuit,
   verify: async () => (await import("./commands/verify.ts")).addVerify,
   infer: async () => (await import("./commands/infer.ts")).addInfer,

@@ -84,7 +84,9 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     );
     progress(2);
     const wallet = (name: string) => wallets[names.indexOf(name)]!;
-    const relayChild = startNode(children, "relay", wallet("relay"), ["--data", path.join(dataDir, "relay")]);
+    // On the chain's list, so that a worker needs nothing but --rpc.
+    const listed = ["--data", path.join(dataDir, "relay"), "--rpc", rpcUrl, "--register"];
+    const relayChild = startNode(children, "relay", wallet("relay"), listed);
     const { multiaddrs } = await relayChild.event("listening");
     const relay = (multiaddrs as string[])[0]!;
     progress(3);

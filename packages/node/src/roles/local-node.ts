@@ -4,6 +4,9 @@ import { createHost, createIdentity, serveBlocks, type Host } from "@skynet/netw
 import { SkyNetError } from "@skynet/protocol";
 import { openBlockStore, type BlockStore } from "@skynet/storage";
 import type { Log } from "@skynet/swarm";
+import type { Ui } from "../cli/ui.ts";
+import type { Bootstrap } from "../runtime/bootstrap.ts";
+import { openDiscovery } from "../runtime/discovery.ts";
 import { openChain } from "../runtime/chain.ts";
 import { noteKeyUse } from "../runtime/key-use.ts";
 import { lockFolder } from "../runtime/lock.ts";
@@ -12,11 +15,15 @@ import { BlockAccess } from "./block-access.ts";
 
 export interface NodeOptions {
   readonly rpcUrl: string;
+  /** Relays that the user has named; others are found. */
   readonly relays: readonly string[];
+  readonly bootstrap?: Bootstrap | undefined;
   readonly privateKey: Uint8Array;
   readonly dataDir: string;
   readonly listen: readonly string[];
   readonly signal: AbortSignal;
+  /** Where it is said that no relay answers, and that one does again. */
+  readonly ui?: Pick<Ui, "line" | "event"> | undefined;
   /** Threads for commitments and proofs; a job's own choice by default. */
   readonly threads?: number | undefined;
   /** File of the reference string; the development string by default, which only development chains take. */
@@ -24,6 +31,8 @@ export interface NodeOptions {
 }
 
 const RELAY_TIMEOUT_MS = 15_000;
+/** Nodes that serve others go on without a relay and use the first one that answers; somebody waits for the rest. */
+const PATIENT_ROLES: ReadonlySet<string> = new Set(["worker", "host"]);
 
 /** What every working node has: a chain, a host on the network, a block store and a log. */
 export interface LocalNode {
@@ -62,21 +71,39 @@ async function openLocked(options: NodeOptions, role: string, unlock: () => void
     role,
     log,
     signal: options.signal,
+    ...(await openDiscovery({ dataDir: options.dataDir, log, bootstrap: options.bootstrap, chain })),
   });
   serveBlocks(host, { allow: (peer, cid) => access.allows(peer, cid), get: (cid) => blocks.get(cid) });
+  if (options.ui) tellReachability(host, options.ui);
   try {
     await host.connected({ signal: AbortSignal.any([options.signal, AbortSignal.timeout(RELAY_TIMEOUT_MS)]) });
   } catch (cause) {
-    await host.stop();
     options.signal.throwIfAborted();
-    throw new SkyNetError("RelayUnreachable", `no relay answers at ${options.relays.join(", ")}`, {
-      cause,
-      hint: "check --relay; is the relay running? npx skynet doctor tells",
-    });
+    if (!PATIENT_ROLES.has(role)) {
+      await host.stop();
+      throw unreachable(host, cause);
+    }
   }
   const close = async () => {
     await host.stop();
     unlock();
   };
   return { chain, host, blocks, log, access, close };
+}
+
+function unreachable(host: Host, cause: unknown): SkyNetError {
+  const { problem } = host.reachability();
+  const hint = problem?.hint ?? "check --relay; is the relay running? npx skynet doctor tells";
+  return new SkyNetError("RelayUnreachable", problem?.message ?? "no relay answers", { cause, hint });
+}
+
+/** Says once that no relay answers, and once that one does again. */
+function tellReachability(host: Host, ui: Pick<Ui, "line" | "event">): void {
+  let alone = false;
+  host.onReachability(({ live, problem }) => {
+    if (alone === (problem !== undefined)) return;
+    alone = problem !== undefined;
+    ui.event("relays", { live, problem: problem?.message });
+    ui.line(problem === undefined ? "a relay answers again" : `${problem.message}; trying on`);
+  });
 }

@@ -2,8 +2,11 @@ import path from "node:path";
 import { createHost, createIdentity, type Host } from "@skynet/network";
 import { openSqliteMessageStore } from "@skynet/network/node";
 import type { Hex } from "@skynet/protocol";
+import type { Bootstrap } from "../runtime/bootstrap.ts";
+import { openDiscovery } from "../runtime/discovery.ts";
 import { openChain } from "../runtime/chain.ts";
 import { openLog } from "../runtime/log.ts";
+import { keepListed } from "./relay-listing.ts";
 import { sponsoringRole } from "../sponsor/finding.ts";
 import { startSponsor, type Sponsor, type SponsorLimits } from "../sponsor/sponsor.ts";
 
@@ -11,6 +14,11 @@ export interface RelayOptions {
   readonly privateKey: Uint8Array;
   readonly listen: string[];
   readonly dataDir: string;
+  /** Other relays to stay connected to. */
+  readonly relays?: readonly string[] | undefined;
+  readonly bootstrap?: Bootstrap | undefined;
+  /** Chain on whose list this relay is while it runs. */
+  readonly register?: string | undefined;
   /** The relay pays the gas of workers. */
   readonly sponsor?: RelaySponsoring | undefined;
 }
@@ -30,19 +38,22 @@ export interface Relay {
 
 /**
  * A node that carries everybody's messages and keeps a history of them, and pays gas if it is told to.
- * @throws ChainError `ChainUnreachable`, `NotDeployed`; FileError `BrokenBudgetFile`; NetworkError `PortInUse`,
- *   `BrokenHistory`
+ * A node that carries everybody's messages, and pays gas or is on the chain's list of relays if it is told to.
+ * @throws ChainError `ChainUnreachable`, `NotDeployed`; FileError `BrokenBudgetFile`; NetworkError `PortInUse`
  */
-export async function startRelay({ privateKey, listen, dataDir, sponsor: sponsoring }: RelayOptions): Promise<Relay> {
+export async function startRelay(options: RelayOptions): Promise<Relay> {
+  const { privateKey, listen, dataDir, sponsor: sponsoring, register } = options;
   const log = openLog(dataDir, "relay");
-  const chain = sponsoring && (await openChain(sponsoring.rpcUrl, privateKey));
+  const rpcUrl = sponsoring?.rpcUrl ?? register;
+  const chain = rpcUrl === undefined ? undefined : await openChain(rpcUrl, privateKey);
   const host = await createHost({
     identity: createIdentity(privateKey),
     listen,
-    relays: [],
+    relays: options.relays ?? [],
+    ...(await openDiscovery({ dataDir, log, bootstrap: options.bootstrap, chain })),
     relayService: true,
     services: { store: openSqliteMessageStore(path.join(dataDir, "messages.sqlite")) },
-    role: chain ? sponsoringRole("relay") : "relay",
+    role: sponsoring ? sponsoringRole("relay") : "relay",
     log,
   });
   const { signal } = host;
@@ -59,7 +70,15 @@ export async function startRelay({ privateKey, listen, dataDir, sponsor: sponsor
         chooses: (job) => sponsoring.jobs.length === 0 || sponsoring.jobs.includes(job),
         ...(sponsoring.limits ? { limits: sponsoring.limits } : {}),
       }));
-    return { host, sponsor, stop: () => host.stop() };
+    const listing =
+      register !== undefined && chain
+        ? await keepListed({ chain, multiaddrs: () => host.multiaddrs(), log, signal })
+        : undefined;
+    const stop = async () => {
+      await listing?.withdraw();
+      await host.stop();
+    };
+    return { host, sponsor, stop };
   } catch (error) {
     await host.stop();
     throw error;

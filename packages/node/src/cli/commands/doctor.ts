@@ -4,8 +4,9 @@ import path from "node:path";
 import process from "node:process";
 import type { Command } from "commander";
 import { colours as pc } from "../colours.ts";
-import { createHost, createIdentity } from "@skynet/network";
+import { createHost, createIdentity, fixedRelays } from "@skynet/network";
 import { SkyNetError } from "@skynet/protocol";
+import { registryRelays } from "../../runtime/discovery.ts";
 import { openReader } from "../account.ts";
 import { formatBytes } from "../format.ts";
 import {
@@ -43,7 +44,7 @@ export function addDoctor(program: Command): void {
           await checkDisk(),
           await checkPorts(),
           await checkChain(rpcUrl),
-          await checkRelay(relay),
+          await checkRelay(relay, rpcUrl),
         ];
         for (const { name, ok, found, mend } of checks) {
           ui.line(`${ok ? pc.green("✔") : pc.red("✘")} ${name.padEnd(7)} ${found}`);
@@ -110,24 +111,43 @@ async function checkChain(rpcUrl: string | undefined): Promise<Check> {
   }
 }
 
-async function checkRelay(relay: string | undefined): Promise<Check> {
-  if (relay === undefined)
+/** The named relay, else any that the chain's list knows. */
+async function checkRelay(relay: string | undefined, rpcUrl: string | undefined): Promise<Check> {
+  const listed = relay === undefined ? await listedRelays(rpcUrl) : [];
+  if (relay === undefined && listed.length === 0)
     return {
       name: "Relay",
       ok: false,
-      found: "none is given and no devnet runs",
+      found: "none is given, no devnet runs, and the chain lists none",
       mend: "start one: npx skynet devnet, or give --relay MULTIADDR",
     };
   const privateKey = crypto.getRandomValues(new Uint8Array(32));
-  const host = await createHost({ identity: createIdentity(privateKey), listen: [], relays: [relay] });
+  const host = await createHost({
+    identity: createIdentity(privateKey),
+    listen: [],
+    relays: relay === undefined ? [] : [relay],
+    relaySources: [fixedRelays("registry", listed)],
+  });
   try {
     const startedMs = performance.now();
     await host.connected({ signal: AbortSignal.timeout(5000) });
-    return { name: "Relay", ok: true, found: `${relay} answers in ${(performance.now() - startedMs).toFixed(0)} ms` };
+    const found = relay ?? host.relays().find(({ state }) => state === "live")?.multiaddrs[0] ?? "a listed relay";
+    return { name: "Relay", ok: true, found: `${found} answers in ${(performance.now() - startedMs).toFixed(0)} ms` };
   } catch (error) {
     return { name: "Relay", ok: false, ...describe(error, "check --relay; is the relay running?") };
   } finally {
     await host.stop();
+  }
+}
+
+/** None when the chain cannot be asked: its own check says why. */
+async function listedRelays(rpcUrl: string | undefined): Promise<readonly string[]> {
+  if (rpcUrl === undefined) return [];
+  try {
+    const chain = await openReader({ rpc: rpcUrl });
+    return await registryRelays(chain).relays(AbortSignal.timeout(5000));
+  } catch {
+    return [];
   }
 }
 

@@ -2,10 +2,11 @@ import path from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import type { Hex } from "@skynet/protocol";
 import { startRelay, type RelaySponsoring } from "../../roles/relay.ts";
+import { parseBootstrap } from "../../runtime/bootstrap.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { openKeystore } from "../../wallet/keystore.ts";
 import { readPassphrase } from "../../wallet/passphrase.ts";
-import { homeDir, integer, jsonOption, resolveRpc, withUi, type JsonOption } from "../options.ts";
+import { bootstrapOption, homeDir, integer, jsonOption, resolveRpc, withUi, type JsonOption } from "../options.ts";
 
 interface RelayOptions extends JsonOption {
   readonly keystore: string;
@@ -13,6 +14,9 @@ interface RelayOptions extends JsonOption {
   readonly listen: string;
   readonly data: string;
   readonly sponsor?: true;
+  readonly relay?: string[];
+  readonly bootstrap?: string;
+  readonly register?: true;
   readonly rpc?: string;
   readonly sponsorJob: Hex[];
   readonly sponsorBudget: number;
@@ -46,8 +50,22 @@ export function addRelay(program: Command): void {
       "file with the wallet's passphrase (default: SKYNET_PASSPHRASE, else asked for)",
     )
     .option("--data <folder>", "folder for the log", path.join(homeDir(), "relay"))
+    .addOption(
+      new Option("--relay <multiaddr>", "another relay to stay connected to, may be repeated").argParser(
+        (text: string, before: string[] = []) => [...before, text],
+      ),
+    )
+    .addOption(bootstrapOption())
+    .option(
+      "--register",
+      "be on the chain's list of relays while this one runs, so that nodes find it; locks 0.01 ether; needs --rpc",
+    )
     .option("--sponsor", "pay the gas of workers without ether, from this relay's wallet; needs --rpc")
-    .addOption(new Option("--rpc <url>", "chain to pay on (default: the devnet that runs here)").env("SKYNET_RPC"))
+    .addOption(
+      new Option("--rpc <url>", "chain to pay and to register on (default: the devnet that runs here)").env(
+        "SKYNET_RPC",
+      ),
+    )
     .addOption(
       new Option("--sponsor-job <id>", "pay only for this job, may be repeated (default: all)")
         .argParser(jobId)
@@ -74,10 +92,14 @@ export function addRelay(program: Command): void {
           listen: [options.listen],
           dataDir: path.resolve(options.data),
           sponsor: sponsoringOf(options),
+          relays: options.relay,
+          bootstrap: options.bootstrap === undefined ? undefined : parseBootstrap(options.bootstrap),
+          register: options.register ? resolveRpc(options) : undefined,
         });
         const multiaddrs = relay.host.multiaddrs();
         ui.event("listening", { multiaddrs });
         ui.line(`relay ready; connect other nodes with\n  --relay ${multiaddrs[0]}`);
+        if (options.register) ui.line("it is on the chain's list of relays until it stops");
         if (relay.sponsor) ui.line(`it pays gas for workers, from ${relay.host.identity.address}`);
         await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
         await relay.stop();

@@ -1,0 +1,69 @@
+import path from "node:path";
+import { DEVELOPMENT_CHAIN_ID, type Chain } from "@skynet/contracts";
+import {
+  bootstrapRelays,
+  CLUSTER_ID,
+  openPeerBook,
+  peerIdFromPublicKey,
+  type HostOptions,
+  type Log,
+  type RelaySource,
+} from "@skynet/network";
+import { fileStore, loadList } from "@skynet/network/node";
+import { fromHex } from "@skynet/protocol";
+import type { Bootstrap } from "./bootstrap.ts";
+
+/** Entries that a node reads of the registry. */
+const MOST_ENTRIES = 256;
+const REGISTRY_PAUSE_MS = 15_000;
+
+/** The relays that are listed on chain. When there are many, some of them, from a random place on. */
+export function registryRelays({ relays, chainId }: Pick<Chain, "relays" | "chainId">): RelaySource {
+  let known: string[] = [];
+  let readMs = -Infinity;
+  return {
+    name: "registry",
+    scope: chainId === DEVELOPMENT_CHAIN_ID ? "loopback" : "public",
+    async relays() {
+      if (Date.now() - readMs < REGISTRY_PAUSE_MS) return known;
+      const count = await relays.count();
+      const from = count > MOST_ENTRIES ? Math.floor(Math.random() * (count - MOST_ENTRIES + 1)) : 0;
+      const listed = await relays.list({ from, most: MOST_ENTRIES });
+      known = listed.flatMap(({ publicKey, multiaddrs }) => {
+        const peer = peerIdFromPublicKey(fromHex(publicKey)).toString();
+        return multiaddrs.map((address) => `${address}/p2p/${peer}`);
+      });
+      readMs = Date.now();
+      return known;
+    },
+  };
+}
+
+export interface DiscoveryOptions {
+  /** Folder of the node, for its book of peers and its copy of the list. */
+  readonly dataDir: string;
+  readonly log: Log;
+  readonly bootstrap: Bootstrap | undefined;
+  readonly chain: Pick<Chain, "relays" | "chainId"> | undefined;
+}
+
+/** Where a node knows relays from, besides flags and what relays tell: a signed list, the chain, its own book. */
+export async function openDiscovery(
+  options: DiscoveryOptions,
+): Promise<Required<Pick<HostOptions, "relaySources" | "peerBook">>> {
+  const { dataDir, log, bootstrap, chain } = options;
+  const relaySources = chain ? [registryRelays(chain)] : [];
+  if (bootstrap !== undefined)
+    relaySources.push(
+      bootstrapRelays({
+        publishers: bootstrap.publishers,
+        network: CLUSTER_ID,
+        load: (signal) => loadList(bootstrap.source, signal),
+        cache: fileStore(path.join(dataDir, "relay-list.json")),
+        clock: Date.now,
+        log,
+      }),
+    );
+  const peerBook = await openPeerBook(fileStore(path.join(dataDir, "peers.json")), log, Date.now);
+  return { relaySources, peerBook };
+}

@@ -1,0 +1,124 @@
+import { once } from "node:events";
+import fs from "node:fs/promises";
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { createIdentity } from "@skynet/network";
+import { fromHex } from "@skynet/protocol";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startTestChain, testKey, type TestChain } from "../packages/contracts/src/test-chain.ts";
+import { startChild, type SkyNetChild } from "../packages/node/src/runtime/children.ts";
+import { createKeystore } from "../packages/node/src/wallet/keystore.ts";
+import { eventsOf, skynet } from "./support/cli.ts";
+
+let chain: TestChain;
+let folder: string;
+let relay: SkyNetChild;
+let multiaddr: string;
+const children: SkyNetChild[] = [];
+const at = (name: string) => path.join(folder, name);
+const env = () => ({ SKYNET_HOME: at("home"), SKYNET_PASSPHRASE: "pass", NO_COLOR: "1" });
+const relayAddress = createIdentity(fromHex(testKey(0))).address;
+const publisher = createIdentity(fromHex(testKey(2))).address;
+
+function start(role: string, name: string, ...args: string[]): SkyNetChild {
+  const place = ["--keystore", at(`${name}.json`), "--data", at(name)];
+  const child = startChild([role, ...place, ...args], { env: { ...process.env, ...env() } });
+  children.push(child);
+  return child;
+}
+
+beforeAll(async () => {
+  folder = await fs.mkdtemp(path.join(os.tmpdir(), "skynet-relays-"));
+  chain = await startTestChain(3);
+  const names = ["relay", "worker", "publisher"];
+  for (const [index, name] of names.entries())
+    await createKeystore(at(`${name}.json`), fromHex(testKey(index)), "pass", 1024);
+  relay = start("relay", "relay", "--rpc", chain.anvil.rpcUrl, "--register");
+  [multiaddr] = (await relay.event("listening")).multiaddrs as [string];
+}, 120_000);
+afterAll(async () => {
+  await Promise.all(children.map((child) => child.stop()));
+  await chain.stop();
+  await fs.rm(folder, { recursive: true, force: true });
+});
+
+const list = async (...args: string[]) => {
+  const { stdout } = await skynet(["relays", "list", "--json", ...args], { env: env() });
+  return eventsOf(stdout).at(-1)!.relays as Record<string, unknown>[];
+};
+
+describe("a relay with --register", () => {
+  it(
+    "is on the chain's list, and a worker that is given nothing but --rpc finds it",
+    { timeout: 120_000 },
+    async () => {
+      expect(await chain.parties[1]!.relays.list()).toMatchObject([{ relay: relayAddress }]);
+      const worker = start("worker", "worker", "--rpc", chain.anvil.rpcUrl);
+      await worker.event("ready");
+      await expect
+        .poll(() => fs.readFile(at("worker/peers.json"), "utf8").catch(() => ""), { timeout: 10_000 })
+        .toContain(multiaddr);
+      await worker.stop();
+      expect(await list("--data", at("worker"))).toMatchObject([
+        { multiaddrs: [multiaddr], sources: expect.arrayContaining(["book"]), state: "live" },
+      ]);
+      expect(await list("--rpc", chain.anvil.rpcUrl)).toMatchObject([{ multiaddrs: [multiaddr], state: "live" }]);
+    },
+  );
+
+  it("is off the list, with its deposit, when it was stopped", { timeout: 60_000 }, async () => {
+    const second = start("relay", "publisher", "--rpc", chain.anvil.rpcUrl, "--register", "--relay", multiaddr);
+    await second.event("listening");
+    const address = createIdentity(fromHex(testKey(2))).address;
+    expect(await chain.parties[1]!.relays.entry(address)).toBeDefined();
+    await second.stop();
+    expect(await chain.parties[1]!.relays.entry(address)).toBeUndefined();
+    expect(await chain.parties[1]!.relays.deposit(address)).toBe(0n);
+  });
+});
+
+describe("a signed list of relays", () => {
+  it(
+    "is made, checked, fetched from a server, and used by a node that knows nothing else",
+    { timeout: 120_000 },
+    async () => {
+      const wallet = ["--keystore", at("publisher.json")];
+      const signed = await skynet(["relays", "sign", multiaddr, ...wallet, "--out", at("list.json")], { env: env() });
+      expect(signed).toMatchObject({ code: 0, stderr: "" });
+      expect(signed.stdout).toContain(`#${publisher}`);
+      const verified = await skynet(["relays", "verify", at("list.json"), "--json"], { env: env() });
+      expect(eventsOf(verified.stdout).at(-1)).toMatchObject({ publisher, relays: [multiaddr] });
+      const other = await skynet(["relays", "verify", `${at("list.json")}#${relayAddress}`], { env: env() });
+      expect(other.code).not.toBe(0);
+      expect(other.stderr).toContain(`is signed by ${publisher}`);
+
+      const text = await fs.readFile(at("list.json"), "utf8");
+      const server = http.createServer((_, response) => response.end(text));
+      await once(server.listen(0, "127.0.0.1"), "listening");
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/list.json`;
+      try {
+        const found = await list("--data", at("empty"), "--bootstrap", `${url}#${publisher}`);
+        expect(found).toMatchObject([{ multiaddrs: [multiaddr], state: "live" }]);
+        expect(found[0]!.sources).toContain("bootstrap");
+      } finally {
+        server.close();
+      }
+    },
+  );
+
+  it("without a publisher, or of another one, is refused with what to do", { timeout: 60_000 }, async () => {
+    const without = await skynet(["relays", "list", "--bootstrap", at("list.json")], { env: env() });
+    expect(without.code).not.toBe(0);
+    expect(without.stderr).toContain("names no publisher");
+    const wrong = await skynet(
+      ["relays", "list", "--data", at("empty"), "--bootstrap", `${at("list.json")}#${relayAddress}`],
+      {
+        env: env(),
+      },
+    );
+    expect(wrong.stderr).toContain(`is signed by ${publisher}`);
+    expect(wrong.stdout).toContain("no relay is known");
+  });
+});
