@@ -15,7 +15,7 @@ import { NetworkError } from "../errors.ts";
 import { systemRandom, type RandomBytes } from "../identity/group-key.ts";
 import type { Identity } from "../identity/identity.ts";
 import { createInbox, type RelayHandler, type SubscribeOptions } from "../messages/inbox.ts";
-import { startHostRelays, type HostRelaysOptions } from "../discovery/host-relays.ts";
+import { startHostRelays, type HostRelays, type HostRelaysOptions } from "../discovery/host-relays.ts";
 import type { Reachability, RelayStatus } from "../discovery/relay-pool.ts";
 import { isRelayRole } from "../discovery/relay-source.ts";
 import { checkMultiaddrs } from "./check-multiaddrs.ts";
@@ -260,10 +260,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     findRelays: (count, stop) => findRelays(node, count, stop ? AbortSignal.any([signal, stop]) : signal),
     subscribe: inbox.subscribe,
     connected: pubsub.connected,
-    stop: async () => {
-      await pool.close();
-      await stop(node, stopping);
-    },
+    stop: () => stop(node, stopping, pool),
   };
   const announceSoon = announcePresence(host, pubsub, { role: relayService ? "relay" : "peer", ...options });
   onNew.call = (entry) => {
@@ -308,7 +305,8 @@ function createPublisher(
   };
 }
 
-async function stop(node: Node, stopping: AbortController): Promise<void> {
+async function stop(node: Node, stopping: AbortController, relays: HostRelays): Promise<void> {
   stopping.abort(new NetworkError("Stopped", "the node was stopped"));
+  await relays.close();
   await node.stop();
 }
