@@ -162,6 +162,8 @@ export function createBlockLink(options: BlockLinkOptions): BlockLink {
       if (!(error instanceof NetworkError) || !["Refused", "NotFound"].includes(error.code)) throw error;
       request.reject(error);
     }
+    // It may have failed meanwhile, with what had come already left to read.
+    if (stream !== open) return false;
     sent.shift();
     request.resolve(request.stopped ? undefined : size);
     if (sent.length === 0) window.idle();

@@ -106,7 +106,7 @@ export function createBlockServer({ drops, up, offend }: BlockServerOptions): Bl
     },
     async serve(stream, from) {
       const count = streams.get(from) ?? 0;
-      if (count >= MAX_STREAMS) throw new NetworkError("TooLarge", `more than ${MAX_STREAMS} streams for blocks`);
+      if (count >= MAX_STREAMS) throw new NetworkError("Flooded", `more than ${MAX_STREAMS} streams for blocks`);
       streams.set(from, count + 1);
       try {
         await answerAll(stream, from);
@@ -135,10 +135,10 @@ function createRequestQueue() {
   return {
     /** Aborts when the peer is gone. */
     gone: gone.signal,
-    /** @throws NetworkError `TooLarge` */
+    /** @throws NetworkError `Flooded` */
     push(request: PartRequest): void {
       if (queue.length >= MAX_WAITING_REQUESTS)
-        throw new NetworkError("TooLarge", `more than ${MAX_WAITING_REQUESTS} requests wait`);
+        throw new NetworkError("Flooded", `more than ${MAX_WAITING_REQUESTS} requests wait`);
       queue.push({ request, stop: new AbortController() });
       wake();
     },

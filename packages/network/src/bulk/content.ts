@@ -124,6 +124,7 @@ export async function fetchContent(host: Host, cid: string, options: FetchConten
   const heldBytes = manifest.size - missing.reduce((sum, { size }) => sum + size, 0);
   await fetchBlocks(host, missing, {
     ...transfer,
+    reuseBuffers: true,
     onProgress: (progress) =>
       onProgress?.({ ...progress, receivedBytes: heldBytes + progress.receivedBytes, totalBytes: manifest.size }),
     onBlock: async (_index, bytes) => void (await store.put(bytes)),

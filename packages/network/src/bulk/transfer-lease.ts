@@ -36,16 +36,17 @@ const FIRST_PART_BYTES = 256 * 1024;
 interface FetchTaskOptions {
   readonly silenceMs: number;
   readonly onBytes: () => void;
+  readonly allocate: (bytes: number) => Uint8Array;
 }
 
 /**
  * Gets the rest of a block, in parts that are all asked for at once.
  * @throws NetworkError `BadBlock` when the sizes contradict each other, and whatever the link throws
  */
-export async function fetchTask(lease: Lease, { silenceMs, onBytes }: FetchTaskOptions): Promise<void> {
+export async function fetchTask(lease: Lease, { silenceMs, onBytes, allocate }: FetchTaskOptions): Promise<void> {
   const { task, source, stop } = lease;
   const { peer, link } = source;
-  const segment = beginSegment(task, peer);
+  const segment = beginSegment(task, peer, allocate);
   let contradiction: NetworkError | undefined;
   let doubtful = false;
   const learn = (size: number): boolean => {

@@ -90,9 +90,9 @@ export function learnSize(task: Task, size: number, peer: Hex): boolean {
 }
 
 /** Begins a segment in a buffer of its own: the peer before may still write into the old one. */
-export function beginSegment(task: Task, by: Hex): Segment {
+export function beginSegment(task: Task, by: Hex, allocate: (bytes: number) => Uint8Array): Segment {
   const before = task.buffer.subarray(0, task.have);
-  task.buffer = new Uint8Array(task.size ?? task.have);
+  task.buffer = allocate(task.size ?? task.have);
   task.buffer.set(before);
   const segment = { by, from: task.have, to: task.have };
   task.segments.push(segment);

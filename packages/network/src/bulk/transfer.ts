@@ -33,6 +33,8 @@ export interface TransferOptions {
   readonly partials?: Partials | undefined;
   /** Most bytes of blocks that are on their way or in `onBlock` (64 MiB). */
   readonly maxBufferBytes?: number | undefined;
+  /** The bytes that `onBlock` gets are overwritten once it has returned or resolved (false): faster. */
+  readonly reuseBuffers?: boolean | undefined;
   readonly onProgress?: ((progress: TransferProgress) => void) | undefined;
 }
 
@@ -62,6 +64,8 @@ export class Transfer {
   readonly #pending: Task[];
   /** Blocks that have a buffer. */
   readonly #live = new Set<Task>();
+  /** Buffers of blocks that are done. */
+  readonly #spare: Uint8Array[] = [];
   readonly #settled = Promise.withResolvers<void>();
   readonly #total: number;
   #over = false;
@@ -147,7 +151,12 @@ export class Transfer {
         this.#progressMs = this.#m.clock();
         if (backlogOf(source) < source.link.window.bytes) this.#assign();
       };
-      if (task.have !== task.size) await fetchTask(lease, { silenceMs: this.#o.silenceMs ?? 30_000, onBytes });
+      if (task.have !== task.size)
+        await fetchTask(lease, {
+          silenceMs: this.#o.silenceMs ?? 30_000,
+          onBytes,
+          allocate: this.#allocate,
+        });
       if (this.#endLease(lease)) await this.#complete(task);
     } catch (error) {
       if (!this.#stopLease(lease)) return;
@@ -172,6 +181,11 @@ export class Transfer {
     return true;
   }
 
+  readonly #allocate = (bytes: number): Uint8Array => {
+    const spare = this.#spare.pop();
+    return spare?.length === bytes ? spare : new Uint8Array(bytes);
+  };
+
   async #complete(task: Task): Promise<void> {
     try {
       const { ok, liars } = await judge(task);
@@ -179,10 +193,13 @@ export class Transfer {
       for (const peer of liars) this.#drop(this.#sourceOf(peer), badBlock(peer, task.ref.cid));
       if (!ok) return void this.#pending.push(task);
       if (this.#over) return;
-      await this.#o.onBlock(task.index, task.buffer, task.ref.cid);
+      const { buffer } = task;
+      await this.#o.onBlock(task.index, buffer, task.ref.cid);
+      task.buffer = new Uint8Array();
+      if (this.#o.reuseBuffers === true) this.#spare.push(buffer);
       this.#live.delete(task);
       this.#done += 1;
-      this.#doneBytes += task.buffer.length;
+      this.#doneBytes += buffer.length;
       if (this.#done === this.#total) this.#settled.resolve();
     } catch (error) {
       this.#fail(error as Error);

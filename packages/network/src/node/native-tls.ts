@@ -94,7 +94,8 @@ async function handshake(socket: TLSSocket, signal: AbortSignal | undefined): Pr
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const closed = () => reject(new NetworkError("Unreachable", "the connection was closed during the handshake"));
   const abort = () => reject(signal!.reason as Error);
-  socket.once("secure", resolve);
+  // Told from within OpenSSL: whoever destroyed the socket at once, say for a wrong peer, would take its memory away.
+  socket.once("secure", () => setImmediate(resolve));
   socket.on("error", reject);
   socket.once("close", closed);
   signal?.addEventListener("abort", abort, { once: true });
