@@ -1,11 +1,11 @@
-import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { createKeystore, keystoreAddress, startChild, type SkyNetChild } from "@skynet/node";
+import { keystoreAddress, startChild, type SkyNetChild } from "@skynet/node";
 import { openLab, type Lab } from "../netlab/lab.ts";
 import type { Access, Topology } from "../netlab/topology.ts";
+import { createWallet, startLabRelay } from "./lab-relay.ts";
 
 /** A network of SkyNet nodes in a lab: a chain, relays, workers and a requester, each on a machine of its own. */
 export interface LabNetwork {
@@ -34,18 +34,9 @@ export interface LabNetworkOptions {
   readonly seed?: number;
 }
 
-const RELAY_PORT = 4001;
-const PASSPHRASE_N = 1024;
 const CHAIN = path.join(import.meta.dirname, "lab-chain.ts");
 
 const numbered = (name: string, count: number) => Array.from({ length: count }, (_, i) => `${name}${i + 1}`);
-
-async function createWallet(folder: string, name: string): Promise<string[]> {
-  const [keystore, passphraseFile] = [path.join(folder, `${name}.json`), path.join(folder, `${name}.passphrase`)];
-  await fs.writeFile(passphraseFile, name);
-  await createKeystore(keystore, randomBytes(32), name, PASSPHRASE_N);
-  return ["--keystore", keystore, "--passphrase-file", passphraseFile];
-}
 
 /** Starts chain and relays; workers are started by the test. Machines: chain, requester, relay1.., worker1.. */
 export async function startLabNetwork(options: LabNetworkOptions): Promise<LabNetwork> {
@@ -81,9 +72,8 @@ export async function startLabNetwork(options: LabNetworkOptions): Promise<LabNe
       return child;
     };
     const startRelay = async (machine: string) => {
-      const listen = `/ip4/${lab.address(machine)}/tcp/${RELAY_PORT}`;
-      const relay = start(machine, "relay", "--listen", listen, "--data", path.join(folder, machine));
-      await relay.event("listening");
+      const relay = await startLabRelay(lab, machine, { folder, wallet: wallets[machine]! });
+      children.push(relay);
       return relay;
     };
     const relays: string[] = [];

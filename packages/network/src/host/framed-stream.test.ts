@@ -71,7 +71,7 @@ test("a frame that is too large, cut off, or on a reset stream is a typed error"
   const cut = await alice.openStream(bob.identity.address, PROTOCOL);
   cut.send(Uint8Array.of(0, 0, 0, 5, 1));
   await cut.close();
-  await expect.poll(() => codes).toEqual(["TooLarge", "Malformed"]);
+  await expect.poll(() => codes).toEqual(["TooLarge", "Unreachable"]);
   const reset = await open();
   await reset.write();
   const second = await alice.openStream(bob.identity.address, PROTOCOL);

@@ -15,7 +15,7 @@ export interface FramedStream {
   write(...parts: readonly Uint8Array[]): Promise<void>;
   /** Like `write`; before each slice of at most 64 KiB `pace` is asked, and waited for. */
   writePaced(pace: (sliceBytes: number) => Promise<void> | void, ...parts: readonly Uint8Array[]): Promise<void>;
-  /** Next frame, or undefined at the end. @throws NetworkError `TooLarge`, `Malformed` (cut off), `Unreachable` (reset) */
+  /** Next frame, or undefined at the end. @throws NetworkError `TooLarge`, `Unreachable` (reset or cut off) */
   read(maxBytes: number): Promise<Uint8Array | undefined>;
   /** Begins to read a frame, whose bytes `readInto` takes. @returns its length, or undefined at the end */
   readLength(maxBytes: number): Promise<number | undefined>;
@@ -85,7 +85,8 @@ async function within<T>(promise: Promise<T>, ms: number | undefined): Promise<T
   const timer = setTimeout(() => reject(stalled(ms)), ms);
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
-const cutOff = () => new NetworkError("Malformed", "the stream ended within a frame");
+/** No fault of the peer: so ends a stream through a relay that is killed. */
+const cutOff = () => new NetworkError("Unreachable", "the stream ended within a frame");
 
 /**
  * Reads and writes frames with backpressure in both directions. libp2p's own async iterator buffers without bound and
@@ -163,7 +164,7 @@ async function writeFrame(
 export interface ByteSource {
   /** Exactly so many bytes, or undefined at the end. @throws NetworkError `Stalled` when none arrive for `stallMs` */
   take(count: number, stallMs?: number): Promise<Uint8Array | undefined>;
-  /** Fills the array with bytes as they arrive. @throws NetworkError `Malformed` at the end, `Stalled` */
+  /** Fills the array with bytes as they arrive. @throws NetworkError `Unreachable` at the end, `Stalled` */
   fill(target: Uint8Array, onBytes: (count: number) => void, stallMs?: number): Promise<void>;
 }
 
