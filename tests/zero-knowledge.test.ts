@@ -9,7 +9,7 @@ import { circuitOf, decodeMetadata, encodeMetadata } from "@skynet/swarm";
 import { parseEther } from "viem";
 import { expect, it } from "vitest";
 import { circuitOfJob } from "../packages/node/src/roles/job-terms.ts";
-import { startRelay } from "../packages/node/src/roles/relay.ts";
+import { startRelay } from "../packages/node/src/roles/relay/relay.ts";
 import { runRequester } from "../packages/node/src/roles/requester.ts";
 import { checkZeroKnowledge } from "../packages/node/src/roles/verifier.ts";
 import { withZk } from "../packages/node/src/cli/options.ts";

@@ -55,6 +55,7 @@ export type { OutgoingMessage } from "./messages/envelope.ts";
 export { NetworkError, type NetworkErrorCode } from "./errors.ts";
 export type { FramedStream } from "./host/framed-stream.ts";
 export { createGroupKey, unwrapKey, wrapKey, type RandomBytes } from "./identity/group-key.ts";
+export { checkMultiaddrs } from "./host/check-multiaddrs.ts";
 export { createHost, type Host, type HostOptions, type PublishOptions } from "./host/host.ts";
 export {
   addressFromPeerId,
@@ -79,7 +80,10 @@ export {
 } from "./bulk/receive-updates.ts";
 export { sendUpdate, type DeliveredUpdate, type SendUpdateOptions, type UpdateProgress } from "./bulk/send-update.ts";
 export type { StreamHandler } from "./host/serve.ts";
-export type { ByteCount, Traffic } from "./host/traffic.ts";
+export type { TlsCertificate } from "./host/certificates.ts";
+export type { CircuitFigures, ConnectionInfo, ConnectionKind } from "./host/connections.ts";
+export type { MetricSample } from "./host/libp2p-metrics.ts";
+export type { ByteCount, StreamCount, Traffic } from "./host/traffic.ts";
 export { CHUNK_BYTES, UPDATE_PROTOCOL } from "./bulk/update-messages.ts";
 export type { HistoryRange, HistoryResult } from "./waku/history.ts";
 export { createMemoryMessageStore } from "./waku/memory-message-store.ts";
@@ -93,7 +97,7 @@ export {
   type StoreLimits,
 } from "./waku/message-store.ts";
 export type { RelayRecord } from "./waku/relay-record.ts";
-export type { ServiceRates, ServicesOptions } from "./waku/services.ts";
+export type { ServiceRates, ServiceSize, ServicesOptions } from "./waku/services.ts";
 export type { Rate } from "./timing/token-bucket.ts";
 export { CLUSTER_ID, MAX_MESSAGE_BYTES } from "./messages/waku-message.ts";
 export { DEFAULT_CIRCUIT_LIMITS, type CircuitLimits } from "./nat/circuit-service.ts";

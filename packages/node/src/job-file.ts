@@ -1,11 +1,11 @@
 import path from "node:path";
-import { closest } from "fastest-levenshtein";
 import { InvalidInputError, type Hex } from "@skynet/protocol";
 import { requirementsSchema } from "@skynet/swarm";
 import { parseUnits } from "viem";
 import { parseDocument } from "yaml";
 import { z } from "zod";
 import { readInputFile } from "./runtime/files.ts";
+import { explainIssue } from "./yaml-file.ts";
 
 /** Token amounts are decimal strings or numbers in whole tokens; the token's decimals are known only on the chain. */
 const amount = z
@@ -143,7 +143,11 @@ export function parseJobFile(text: string, file = "JOB.yaml"): JobFile {
   const syntax = document.errors[0];
   if (syntax) throw badJobFile(file, [syntax.message.split("\n")[0] ?? "not YAML"]);
   const parsed = jobFileSchema.safeParse(document.toJS({ maxAliasCount: 0 }));
-  if (!parsed.success) throw badJobFile(file, parsed.error.issues.flatMap(explainIssue));
+  if (!parsed.success)
+    throw badJobFile(
+      file,
+      parsed.error.issues.flatMap((issue) => explainIssue(jobFileSchema, issue)),
+    );
   const problems = contradictionsIn(parsed.data);
   if (problems.length > 0) throw badJobFile(file, problems);
   return parsed.data;
@@ -174,28 +178,4 @@ function badJobFile(file: string, problems: string[]): InvalidInputError {
   return new InvalidInputError("BadJobFile", `${file}:\n${problems.map((problem) => `  - ${problem}`).join("\n")}`, {
     hint: "see examples/fashion-mnist/job.yaml for a complete job file",
   });
-}
-
-function explainIssue(issue: z.core.$ZodIssue): string[] {
-  const where = issue.path.join(".");
-  if (issue.code !== "unrecognized_keys") return [where === "" ? issue.message : `${where}: ${issue.message}`];
-  const valid = keysAt(issue.path);
-  return issue.keys.map((key) => {
-    const full = where === "" ? key : `${where}.${key}`;
-    return `unknown key "${full}"; the nearest valid one is "${closest(key, valid)}" (valid: ${valid.join(", ")})`;
-  });
-}
-
-/** Keys that the schema allows at a path. */
-function keysAt(keyPath: readonly PropertyKey[]): string[] {
-  let schema: unknown = jobFileSchema;
-  for (const key of keyPath) schema = unwrap((unwrap(schema) as z.ZodObject).shape[String(key)]);
-  return Object.keys((unwrap(schema) as z.ZodObject).shape);
-}
-
-function unwrap(schema: unknown): unknown {
-  let inner = schema;
-  while (inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault || inner instanceof z.ZodOptional)
-    inner = inner.def.innerType;
-  return inner;
 }

@@ -26,6 +26,9 @@ import { limitsOf, type Limits } from "../limits/limits.ts";
 import type { Offence, PeerScore } from "../limits/scores.ts";
 import { createGossip, type Pubsub } from "./pubsub.ts";
 import { serve, type StreamHandler } from "./serve.ts";
+import type { TlsCertificate } from "./certificates.ts";
+import { circuitFigures, connectionInfo, type CircuitFigures, type ConnectionInfo } from "./connections.ts";
+import type { MetricSample } from "./libp2p-metrics.ts";
 import { createTrafficMeter, type Traffic } from "./traffic.ts";
 import {
   CLUSTER_ID,
@@ -37,7 +40,7 @@ import {
 import { fetchHistory, type HistoryRange, type HistoryResult } from "../waku/history.ts";
 import { findRelays } from "../waku/peer-exchange.ts";
 import type { RelayRecord } from "../waku/relay-record.ts";
-import { serveWaku, type ServicesOptions } from "../waku/services.ts";
+import { serveWaku, type ServiceSize, type ServicesOptions } from "../waku/services.ts";
 
 export interface HostOptions extends HostRelaysOptions {
   readonly identity: Identity;
@@ -49,6 +52,8 @@ export interface HostOptions extends HostRelaysOptions {
   readonly reservations?: number;
   /** Of a relay: what it lends to nodes that cannot be reached. */
   readonly circuits?: Partial<CircuitLimits>;
+  /** Multiaddrs to tell others instead of those that this node listens on: behind a proxy or a port forwarding. */
+  readonly announce?: readonly string[];
   /** Called when relays become live or die, and when there has been none for a while. */
   readonly onReachability?: (reachability: Reachability) => void;
   /** Default: SkyNet's cluster, 1729. */
@@ -104,6 +109,13 @@ export interface Host {
   /** Calls back when relays become live or die. @returns function that ends it */
   onReachability(listener: (reachability: Reachability) => void): () => void;
   traffic(): Traffic;
+  connections(): ConnectionInfo[];
+  /** Of a relay: what it lends to nodes that cannot be reached. */
+  circuits(): CircuitFigures | undefined;
+  /** Of a relay: what its history holds, and the light nodes that it pushes messages to. */
+  serviceSize(): ServiceSize | undefined;
+  /** What libp2p's parts count about themselves. */
+  metrics(): Promise<MetricSample[]>;
   readonly limits: Limits;
   /** Peers that offended, with what is held against them; bounded in number. */
   scores(): PeerScore[];
@@ -140,6 +152,8 @@ export interface Host {
   openStream(address: Hex, protocol: string, options?: ConnectOptions): Promise<Stream>;
   /** Serves a protocol of direct streams. @returns function that ends it and resets its open streams */
   serve(protocol: string, handler: StreamHandler): Promise<() => Promise<void>>;
+  /** The certificate of secure WebSockets (listen addresses with /wss), now and later; open connections stay. */
+  useCertificate(certificate: TlsCertificate): void;
   /** Closes all connections and timers. */
   stop(): Promise<void>;
 }
@@ -148,7 +162,8 @@ export interface Host {
 export async function createHost(options: HostOptions): Promise<Host> {
   const { identity, listen = ["/ip4/127.0.0.1/tcp/0"], relays = [], relayService = false, log = silent } = options;
   const { clusterId = CLUSTER_ID, shard = 0, clock = Date.now, random = Math.random } = options;
-  checkMultiaddrs([...listen, ...relays]);
+  const { announce = [] } = options;
+  checkMultiaddrs([...listen, ...announce, ...relays]);
   options.signal?.throwIfAborted();
   const drops = createDrops();
   const meter = createTrafficMeter(drops);
@@ -164,6 +179,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const node = await createNode({
     identity,
     listen: [...listen, ...relayedListen(transports, reservations)],
+    announce,
     transports,
     transportContext: { stunServers: () => [], reservations },
     circuits: relayService ? { ...DEFAULT_CIRCUIT_LIMITS, ...options.circuits } : undefined,
@@ -249,6 +265,10 @@ export async function createHost(options: HostOptions): Promise<Host> {
       return () => void reachabilityListeners.delete(listener);
     },
     traffic: () => meter.snapshot(),
+    connections: () => node.getConnections().map(connectionInfo),
+    circuits: () => circuitFigures(node),
+    serviceSize: () => services?.size(),
+    metrics: () => meter.samples(),
     limits,
     scores: guard.scores,
     offend: guard.offend,
@@ -260,6 +280,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     findRelays: (count, stop) => findRelays(node, count, stop ? AbortSignal.any([signal, stop]) : signal),
     subscribe: inbox.subscribe,
     connected: pubsub.connected,
+    useCertificate: node.services.certificates.use,
     stop: () => stop(node, stopping, pool),
   };
   const announceSoon = announcePresence(host, pubsub, { role: relayService ? "relay" : "peer", ...options });

@@ -14,6 +14,7 @@ import type { Guard } from "../limits/guard.ts";
 import { MAX_WINDOW_BYTES } from "../limits/watch-frames.ts";
 import { circuitService, type CircuitLimits } from "../nat/circuit-service.ts";
 import type { NetworkTransport, TransportContext } from "../transports/transport.ts";
+import { certificates, type Certificates } from "./certificates.ts";
 import type { TrafficMeter } from "./traffic.ts";
 import { wakuMessageHash } from "../messages/waku-message.ts";
 
@@ -21,7 +22,14 @@ import { wakuMessageHash } from "../messages/waku-message.ts";
 export const RELAY_PROTOCOL = "/vac/waku/relay/2.0.0";
 
 // eslint-disable-next-line typescript/consistent-type-definitions -- libp2p wants a type with an index signature
-type Services = { identify: Identify; ping: Ping; pubsub: GossipSub; ownAddresses: void; dialler: Dialler };
+type Services = {
+  identify: Identify;
+  ping: Ping;
+  pubsub: GossipSub;
+  ownAddresses: void;
+  dialler: Dialler;
+  certificates: Certificates;
+};
 export type Node = Libp2p<Services>;
 /** What a node has in every mode: a light one has no pubsub. */
 export type BaseNode = Libp2p<Pick<Services, "identify" | "ping">>;
@@ -38,6 +46,8 @@ export interface NodeOptions {
   readonly transportContext: TransportContext;
   /** Carries the bytes of nodes that cannot meet. */
   readonly circuits?: CircuitLimits | undefined;
+  /** Told to others instead of these, unless it is empty. */
+  readonly announce?: readonly string[] | undefined;
   readonly pubsubTopic: string;
   readonly relayService: boolean;
   readonly meter: TrafficMeter;
@@ -108,7 +118,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
   try {
     const node = await createLibp2p<Services>({
       privateKey: options.identity.libp2pKey,
-      addresses: { listen: [...options.listen] },
+      addresses: { listen: [...options.listen], announce: [...(options.announce ?? [])] },
       transports: options.transports.map((transport) => transport.create(options.transportContext)),
       connectionEncrypters: encrypters(),
       streamMuxers: [
@@ -129,6 +139,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
             transportManager.dial(address, dialOptions),
         }),
         ...(options.circuits ? { circuits: circuitService(options.circuits) } : {}),
+        certificates,
         pubsub: (components) => {
           const pubsub = createPubsub(components);
           pubsub.protocols = [RELAY_PROTOCOL];

@@ -2,16 +2,24 @@ import { StreamMessageEvent, type MessageStream, type Metrics } from "@libp2p/in
 import { Circuit } from "@multiformats/multiaddr-matcher";
 import { QuicStream } from "../transports/quic/stream.ts";
 import type { DropReason, Drops } from "./drops.ts";
+import { createLibp2pMetrics, type MetricSample } from "./libp2p-metrics.ts";
 
 export interface ByteCount {
   sentBytes: number;
   receivedBytes: number;
 }
 
+export interface StreamCount {
+  inbound: number;
+  outbound: number;
+}
+
 /** What a host sent and received since it started. */
 export interface Traffic extends ByteCount {
   /** Bytes of each libp2p protocol before encryption and multiplexing; the totals count what sockets carried. */
   readonly protocols: Readonly<Record<string, Readonly<ByteCount>>>;
+  /** Streams of each protocol that peers opened, and that this node opened. */
+  readonly streams: Readonly<Record<string, Readonly<StreamCount>>>;
   /** What arrived and was not processed, by reason. */
   readonly dropped: Partial<Record<DropReason, number>>;
 }
@@ -20,6 +28,8 @@ export interface Traffic extends ByteCount {
 export interface TrafficMeter {
   readonly metrics: () => Metrics;
   snapshot(): Traffic;
+  /** What libp2p's parts count about themselves. */
+  samples(): Promise<MetricSample[]>;
 }
 
 /** Counts what passes through a connection or stream, without listening: a listener would start its flow. */
@@ -52,13 +62,11 @@ const add = (count: ByteCount, { bytesRead, bytesWritten }: CountingSocket): voi
   count.sentBytes += bytesWritten;
 };
 
-const nothing = () => undefined;
-
 export function createTrafficMeter(drops: Drops): TrafficMeter {
   const total: ByteCount = { sentBytes: 0, receivedBytes: 0 };
   const protocols: Record<string, ByteCount> = {};
-  const gauge = { update: nothing, increment: nothing, decrement: nothing, reset: nothing, timer: () => nothing };
-  const histogram = { observe: nothing, reset: nothing, timer: () => nothing };
+  const streams: Record<string, StreamCount> = {};
+  const libp2p = createLibp2pMetrics();
   const open = new Set<CountingSocket>();
   const trackConnection = (connection: MessageStream) => {
     const socket = socketOf(connection);
@@ -78,27 +86,23 @@ export function createTrafficMeter(drops: Drops): TrafficMeter {
     trackMultiaddrConnection: (connection) =>
       Circuit.exactMatch(connection.remoteAddr) ? undefined : trackConnection(connection),
     trackProtocolStream(stream) {
+      (streams[stream.protocol] ??= { inbound: 0, outbound: 0 })[stream.direction] += 1;
       const ofProtocol = (protocols[stream.protocol] ??= { sentBytes: 0, receivedBytes: 0 });
       // Bytes of QUIC never pass through its connection, only through streams.
       meter(stream, ofProtocol, ...(stream instanceof QuicStream ? [total] : []));
     },
-    registerMetric: () => gauge,
-    registerMetricGroup: () => gauge,
-    registerCounter: () => gauge,
-    registerCounterGroup: () => gauge,
-    registerHistogram: () => histogram,
-    registerHistogramGroup: () => histogram,
-    registerSummary: () => histogram,
-    registerSummaryGroup: () => histogram,
+    ...libp2p.registrations,
     traceFunction: <F>(_name: string, traced: F) => traced,
-    createTrace: nothing,
+    createTrace: () => undefined,
   };
   return {
     metrics: () => metrics,
     snapshot: () => ({
       ...totals(),
       protocols: Object.fromEntries(Object.entries(protocols).map(([name, count]) => [name, { ...count }])),
+      streams: Object.fromEntries(Object.entries(streams).map(([name, count]) => [name, { ...count }])),
       dropped: drops.snapshot(),
     }),
+    samples: libp2p.samples,
   };
 }

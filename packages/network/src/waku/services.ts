@@ -53,11 +53,18 @@ interface Place {
   readonly relay: (bytes: Uint8Array) => Promise<number>;
 }
 
+/** What services hold now; messages and bytes are those of the history. */
+export interface ServiceSize {
+  readonly messages: number;
+  readonly bytes: number;
+  readonly subscribers: number;
+}
+
 /** What a relay does for nodes that are not part of the relay network. */
 export interface Services {
   /** Keeps and pushes a message that this node relays or publishes. */
   hear(bytes: Uint8Array): void;
-  size(): { messages: number; bytes: number; subscribers: number };
+  size(): ServiceSize;
 }
 
 /** Serves Waku's light protocols until the context's signal aborts. */

@@ -24,6 +24,8 @@ export interface DevnetOptions {
 export interface Devnet {
   readonly rpcUrl: string;
   readonly relay: string;
+  /** Where the relay serves its metrics. */
+  readonly metrics: string;
   /** Address of the index, if one runs. */
   readonly index: string | undefined;
   readonly requester: { readonly keystore: string; readonly passphraseFile: string };
@@ -85,9 +87,10 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     progress(2);
     const wallet = (name: string) => wallets[names.indexOf(name)]!;
     // On the chain's list, so that a worker needs nothing but --rpc.
-    const listed = ["--data", path.join(dataDir, "relay"), "--rpc", rpcUrl, "--register"];
-    const relayChild = startNode(children, "relay", wallet("relay"), listed);
-    const { multiaddrs } = await relayChild.event("listening");
+    const listed = ["--rpc", rpcUrl, "--register", "--metrics", "127.0.0.1:0"];
+    const relayArgs = ["--data", path.join(dataDir, "relay"), ...listed];
+    const relayChild = startNode(children, "relay", wallet("relay"), relayArgs);
+    const { multiaddrs, metrics } = await relayChild.event("listening");
     const relay = (multiaddrs as string[])[0]!;
     progress(3);
     // The workers share the cores of this machine.
@@ -105,7 +108,17 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     const requester = { keystore: wallet("requester").keystore, passphraseFile: wallet("requester").passphraseFile };
     const info = { pid: process.pid, rpcUrl, relay, index, requester };
     await writeFileAtomic(path.join(dataDir, "devnet.json"), `${JSON.stringify(info, null, 2)}\n`);
-    return { rpcUrl, relay, index, requester, workers, requesterKey: () => openWith(requester), startWorker, stop };
+    return {
+      rpcUrl,
+      relay,
+      metrics: String(metrics),
+      index,
+      requester,
+      workers,
+      requesterKey: () => openWith(requester),
+      startWorker,
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;

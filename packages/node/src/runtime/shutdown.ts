@@ -11,8 +11,10 @@ export const wasInterrupted = (): boolean => interrupted;
 /**
  * Signal that aborts on Ctrl-C, SIGTERM, or when the parent that started this process is gone. Another Ctrl-C later
  * ends the process at once.
+ * @param onHangup what SIGHUP means to a service without a terminal: read the files again. Default: stop, as at the end
+ *   of a terminal
  */
-export function shutdownSignal(): AbortSignal {
+export function shutdownSignal(onHangup?: () => void): AbortSignal {
   const controller = new AbortController();
   let firstMs = 0;
   const stop = (reason: string) => {
@@ -24,7 +26,8 @@ export function shutdownSignal(): AbortSignal {
     interrupted = true;
     controller.abort(new Interrupted(reason));
   };
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => stop(name));
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => stop(name));
+  process.on("SIGHUP", () => (onHangup && !process.stdout.isTTY ? onHangup() : stop("SIGHUP")));
   if (process.channel) {
     process.channel.unref();
     process.on("disconnect", () => stop("the parent process has ended"));

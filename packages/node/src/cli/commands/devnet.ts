@@ -35,10 +35,10 @@ export function addDevnet(program: Command): void {
           ui,
           signal,
         });
-        const { rpcUrl, relay, index, requester } = devnet;
-        ui.event("ready", { rpcUrl, relay, index, requester });
+        const { rpcUrl, relay, metrics, index, requester } = devnet;
+        ui.event("ready", { rpcUrl, relay, metrics, index, requester });
         ui.line(
-          `\ndevnet ready: chain ${rpcUrl}, relay ${relay}${index === undefined ? "" : `, index ${index}`}\nrun a job in another terminal: npx skynet train examples/fashion-mnist/job.yaml\nstop with Ctrl-C; the chain and the wallets stay in ${options.data}`,
+          `\ndevnet ready: chain ${rpcUrl}, relay ${relay} (metrics ${metrics}/metrics)${index === undefined ? "" : `, index ${index}`}\nrun a job in another terminal: npx skynet train examples/fashion-mnist/job.yaml\nstop with Ctrl-C; the chain and the wallets stay in ${options.data}`,
         );
         await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
         ui.line("stopping ...");

@@ -1,0 +1,70 @@
+// Reading YAML that people write: every problem is told with its place and what to write instead.
+import { closest } from "fastest-levenshtein";
+import { isNode, LineCounter, parseDocument, type Document } from "yaml";
+import { z } from "zod";
+
+export type YamlResult<Value> =
+  | { readonly ok: true; readonly value: Value }
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+/** Parses a text by a schema; problems begin with the line where they are known to be. */
+export function parseYaml<Schema extends z.ZodType>(text: string, schema: Schema): YamlResult<z.output<Schema>> {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines });
+  const syntax = document.errors[0];
+  if (syntax) {
+    const line = lines.linePos(syntax.pos[0]).line;
+    return { ok: false, problems: [`line ${line}: ${syntax.message.split(" at line")[0]!.split("\n")[0]}`] };
+  }
+  // An empty file says nothing, as one with comments alone.
+  const parsed = schema.safeParse(document.toJS({ maxAliasCount: 0 }) ?? {});
+  if (parsed.success) return { ok: true, value: parsed.data };
+  const problems = parsed.error.issues.flatMap((issue) => {
+    const keys = issue.code === "unrecognized_keys" ? issue.keys : [undefined];
+    return explainIssue(schema, issue).map((text, i) => {
+      const line = lineOf(document, lines, keys[i] === undefined ? issue.path : [...issue.path, keys[i]]);
+      return line === undefined ? text : `line ${line}: ${text}`;
+    });
+  });
+  return { ok: false, problems };
+}
+
+/** Line of the value at a path, or of the nearest thing around it that is in the file. */
+function lineOf(document: Document, lines: LineCounter, path: readonly PropertyKey[]): number | undefined {
+  for (let length = path.length; length > 0; length--) {
+    const node = document.getIn(path.slice(0, length), true);
+    if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
+  }
+  return undefined;
+}
+
+/** What is wrong, by key; for keys that do not exist the nearest one that does. */
+export function explainIssue(schema: z.ZodType, issue: z.core.$ZodIssue): string[] {
+  const where = issue.path.join(".");
+  if (issue.code !== "unrecognized_keys") return [where === "" ? issue.message : `${where}: ${issue.message}`];
+  const valid = keysAt(schema, issue.path);
+  return issue.keys.map((key) => {
+    const full = where === "" ? key : `${where}.${key}`;
+    return `unknown key "${full}"; the nearest valid one is "${closest(key, valid)}" (valid: ${valid.join(", ")})`;
+  });
+}
+
+/** Keys that a schema allows at a path. */
+function keysAt(root: z.ZodType, keyPath: readonly PropertyKey[]): string[] {
+  let schema: unknown = root;
+  for (const key of keyPath) {
+    const outer = unwrap(schema);
+    schema = outer instanceof z.ZodArray ? outer.element : (outer as z.ZodObject).shape[String(key)];
+  }
+  return Object.keys((unwrap(schema) as z.ZodObject).shape);
+}
+
+function unwrap(schema: unknown): unknown {
+  let inner = schema;
+  for (;;) {
+    if (inner instanceof z.ZodPipe) inner = inner.def.in;
+    else if (inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault || inner instanceof z.ZodOptional)
+      inner = inner.def.innerType;
+    else return inner;
+  }
+}
