@@ -35,7 +35,8 @@ const delivery = await createDelivery({ channel: hostChannel(host), identity, st
 const channel = delivery.join({
   job: "0x0c",
   topic: "job-0c",
-  groupKeys: () => [groupKey],
+  openingKeys: () => [groupKey],
+  speakingKey: () => groupKey,
   isMember: (member) => members.includes(member),
   handler: ({ from, seq }) => void fs.writeSync(handled, `${from} ${seq}\n`),
 });

@@ -85,14 +85,13 @@ export class Exchange {
     const own = seats.indexOf(seat);
     if (own >= 0) {
       const updates = [...this.#peer.heldUpdates()].map(([held, { cid }]): [number, string] => [held, cid]);
-      this.#tools.repeats.publish(`attest/${round}`, () =>
-        this.#peer.publish("attest", {
-          round,
-          received: bitmapBytes(received[own]!),
-          signature: signatures[own]!,
-          stats: this.#tools.stats(),
-          updates,
-        }),
+      const [vouched, signature] = [bitmapBytes(received[own]!), signatures[own]!];
+      this.#tools.announcements.once(`attest/${round}`, (signal) =>
+        this.#peer.publish(
+          "attest",
+          { round, received: vouched, signature, stats: this.#tools.stats(), updates },
+          signal,
+        ),
       );
     }
     const members = countSeats(snapshot.committed);

@@ -1,5 +1,6 @@
 import { fromHex, type Hex, listSeats, seatBit, toHex } from "@skynet/protocol";
 import { SwarmError } from "./errors.ts";
+import { HeardMessages, type HeardMessage } from "./heard.ts";
 import { bodies, type MessageBody, type MessageKind } from "./messages.ts";
 import type {
   Address,
@@ -52,6 +53,12 @@ const COMMIT_WAIT_MS = 4000;
 const POLL_MS = 250;
 /** A holder that does not deliver in this time is passed over. */
 const FETCH_TIMEOUT_MS = 5000;
+/** A message to a member that is offline waits at least so long. */
+const SHORTEST_WAIT_MS = 60_000;
+/** Pause before weights are asked for again: those that answered may be gone. */
+const ASK_AGAIN_MS = 5000;
+
+type Handler = (from: Address, body: never) => void | Promise<void>;
 
 /**
  * What workers and the requester have in common in a job: the weights of the current round, the updates received for it,
@@ -72,25 +79,40 @@ export class JobPeer {
   readonly #sources = new Map<number, Map<Address, string>>();
   #offeredState: { modelId: Hex; cid: string } | undefined;
   readonly #stateSources = new Map<Hex, Map<Address, string>>();
-  readonly #handlers = new Map<MessageKind, (from: Address, body: never) => void>();
+  readonly #handlers = new Map<MessageKind, Handler>();
+  readonly #heard: HeardMessages;
+  /** Messages to look at again with the next view of the chain: looking at them failed. */
+  #again: HeardMessage[] = [];
+  /** What the kept messages were last looked at with; none before the first view. */
+  #time: string | undefined;
+  /** Members that asked for weights that are not here yet. */
+  readonly #askers = new Map<Address, Hex>();
+  #asked: { readonly modelId: Hex; readonly againAtMs: number } | undefined;
 
   constructor(modules: PeerModules) {
     this.modules = modules;
-    modules.network.onMessage((message) => this.#dispatch(message));
+    this.#heard = new HeardMessages(modules.files, modules.log);
+    modules.network.onMessage((message) => this.#receive(message));
     modules.network.onUpdate(
       (from, round) => this.seatOf(from) >= 0 && round === this.snapshot?.round,
       (from, round, bytes) => this.#acceptUpdate(from, round, bytes),
     );
-    this.on("need-state", (_from, { modelId }) => {
-      this.#answerNeedState(toHex(modelId)).catch((error: unknown) => {
-        modules.log.debug({ error: String(error) }, "weights not offered");
-      });
+    this.on("need-state", async (from, { modelId }) => {
+      this.#askers.set(from, toHex(modelId));
+      await this.#answerAskers();
     });
     this.on("have-state", (from, { modelId, cid }) => this.#noteStateSource(toHex(modelId), from, cid));
   }
 
-  on<Kind extends MessageKind>(kind: Kind, handler: (from: Address, body: MessageBody<Kind>) => void): void {
-    this.#handlers.set(kind, handler as (from: Address, body: never) => void);
+  /**
+   * Handles messages of a kind. Those that count for a while come again whenever the round or the keys have changed, and
+   * after a failure, so a message that is early is not lost.
+   */
+  on<Kind extends MessageKind>(
+    kind: Kind,
+    handler: (from: Address, body: MessageBody<Kind>) => void | Promise<void>,
+  ): void {
+    this.#handlers.set(kind, handler as Handler);
   }
 
   async refresh(): Promise<JobSnapshot> {
@@ -103,7 +125,17 @@ export class JobPeer {
       this.#updates.clear();
       this.#sources.clear();
     }
+    await this.#lookAgain(snapshot);
     return snapshot;
+  }
+
+  async #lookAgain({ round, keys }: JobSnapshot): Promise<void> {
+    const time = `${round}/${keys?.cid}`;
+    if (this.#time === undefined) await this.#heard.load();
+    const messages = time === this.#time ? this.#again : this.#heard.all();
+    this.#time = time;
+    this.#again = [];
+    for (const message of messages) await this.#dispatch(message);
   }
 
   seatOf(address: Address): number {
@@ -228,6 +260,7 @@ export class JobPeer {
   async #keepBase(base: RoundBase): Promise<void> {
     await this.modules.files.write(STATE_FILE, encodeWeights(base));
     this.base = base;
+    await this.#answerAskers();
   }
 
   /** Weights count when they, with their blinders, have the id of the contract. */
@@ -240,8 +273,29 @@ export class JobPeer {
     return { modelId, weights, ...identity };
   }
 
-  async publish<Kind extends MessageKind>(kind: Kind, body: MessageBody<Kind>): Promise<void> {
-    await this.modules.network.publish(kind, body);
+  /** Delivers to all other members. @returns those that confirmed it */
+  publish<Kind extends MessageKind>(
+    kind: Kind,
+    body: MessageBody<Kind>,
+    signal = this.modules.signal,
+  ): Promise<readonly Address[]> {
+    const { workers, active, requester } = this.#requireSnapshot();
+    return this.tell([...listSeats(active).map((seat) => workers[seat]!), requester], kind, body, signal);
+  }
+
+  /** Delivers to these members, without this node itself. @returns those that confirmed it */
+  async tell<Kind extends MessageKind>(
+    to: readonly Address[],
+    kind: Kind,
+    body: MessageBody<Kind>,
+    signal = this.modules.signal,
+  ): Promise<readonly Address[]> {
+    const { phaseAtMs, phaseEndMs } = this.#requireSnapshot();
+    const { chain, clock, network } = this.modules;
+    const others = to.filter((address) => address !== chain.self);
+    if (others.length === 0) return [];
+    const deadlineMs = clock.nowMs() + Math.max(2 * (phaseEndMs - phaseAtMs), SHORTEST_WAIT_MS);
+    return network.send(others, kind, body, { deadlineMs, signal: AbortSignal.any([signal, this.modules.signal]) });
   }
 
   /** From the disk, else from a peer; what is damaged, or of other weights or blinders, is passed over. */
@@ -263,15 +317,34 @@ export class JobPeer {
       if (fetched) return fetched;
       this.#stateSources.get(modelId)?.delete(peer);
     }
-    await this.publish("need-state", { modelId: fromHex(modelId) });
+    this.#askForState(modelId);
     return undefined;
   }
 
-  async #answerNeedState(modelId: Hex): Promise<void> {
-    if (this.base?.modelId !== modelId) return;
+  /** Members that have the weights answer at once, the others when they get them; in vain is asked again. */
+  #askForState(modelId: Hex): void {
+    const { clock, log } = this.modules;
+    if (this.#asked?.modelId === modelId && clock.nowMs() < this.#asked.againAtMs) return;
+    this.#asked = { modelId, againAtMs: clock.nowMs() + ASK_AGAIN_MS };
+    this.publish("need-state", { modelId: fromHex(modelId) }).catch((error: unknown) => {
+      log.debug({ error: String(error) }, "members were not asked for weights");
+    });
+  }
+
+  async #answerAskers(): Promise<void> {
+    const { base } = this;
+    const askers = [...this.#askers].flatMap(([asker, modelId]) => (modelId === base?.modelId ? [asker] : []));
+    if (base === undefined || askers.length === 0) return;
+    const { modelId } = base;
     if (this.#offeredState?.modelId !== modelId)
-      this.#offeredState = { modelId, cid: await this.modules.blocks.put(encodeWeights(this.base)) };
-    await this.publish("have-state", { modelId: fromHex(modelId), cid: this.#offeredState.cid });
+      this.#offeredState = { modelId, cid: await this.modules.blocks.put(encodeWeights(base)) };
+    for (const asker of askers) this.#askers.delete(asker);
+    // Not awaited: the question is answered when it is on its way.
+    this.tell(askers, "have-state", { modelId: fromHex(modelId), cid: this.#offeredState.cid }).catch(
+      (error: unknown) => {
+        this.modules.log.debug({ error: String(error) }, "weights not offered");
+      },
+    );
   }
 
   #noteStateSource(modelId: Hex, from: Address, cid: string): void {
@@ -301,16 +374,24 @@ export class JobPeer {
     }
   }
 
-  #dispatch(message: ChannelMessage): void {
-    const schema = bodies[message.kind as MessageKind];
-    const handler = this.#handlers.get(message.kind as MessageKind);
-    if (schema === undefined || handler === undefined) return;
-    const parsed = schema.safeParse(message.body);
-    if (!parsed.success) {
-      this.modules.log.debug({ from: message.from, kind: message.kind }, "malformed message dropped");
-      return;
+  /** @throws SwarmError `BadMessage` when it is not one of this version */
+  async #receive({ kind: name, from, body }: ChannelMessage): Promise<void> {
+    const kind = name as MessageKind;
+    const parsed = Object.hasOwn(bodies, name) ? bodies[kind].safeParse(body) : undefined;
+    if (!parsed?.success) throw new SwarmError("BadMessage", `not a message of this version: ${name.slice(0, 64)}`);
+    const message: HeardMessage = { kind, from, body: parsed.data };
+    await this.#heard.keep(message);
+    await this.#dispatch(message);
+  }
+
+  async #dispatch(message: HeardMessage): Promise<void> {
+    const { kind, from, body } = message;
+    try {
+      await this.#handlers.get(kind)?.(from, body as never);
+    } catch (error) {
+      this.modules.log.debug({ kind, from, error: String(error) }, "a message will be looked at again");
+      this.#again.push(message);
     }
-    handler(message.from, parsed.data as never);
   }
 
   /** @throws SwarmError `NotYet` while the weights of the round are not here */

@@ -45,13 +45,12 @@ export class Merging {
     );
     const own = seats.indexOf(seat);
     if (own >= 0) {
-      this.#tools.repeats.publish(`merge/${round}`, () =>
-        this.#peer.publish("merge", {
-          round,
-          included: bitmapBytes(included),
-          idNext: fromHex(next.id),
-          signature: signatures[own]!,
-        }),
+      this.#tools.announcements.once(`merge/${round}/${next.id}`, (signal) =>
+        this.#peer.publish(
+          "merge",
+          { round, included: bitmapBytes(included), idNext: fromHex(next.id), signature: signatures[own]! },
+          signal,
+        ),
       );
     }
     if (seats.length < quorumOf(countSeats(snapshot.committed))) return;

@@ -16,7 +16,7 @@ const statsSchema = z.strictObject({
 /** What a worker says of its own round; shown to people, never used for money. */
 export type RoundStats = z.output<typeof statsSchema>;
 
-/** Bodies of the messages on a job's channel, by kind. The envelope adds the sender, its signature and a sequence. */
+/** Bodies of the messages on a job's channel, by kind. Each arrives once, in the order of its sender. */
 export const bodies = {
   /** "I have the key, the data and the initial weights." */
   ready: z.strictObject({ signature }),
@@ -30,13 +30,11 @@ export const bodies = {
   }),
   /** Quorum mode: "The average of the included updates has this id." */
   merge: z.strictObject({ round, included: bytes32, idNext: bytes32, signature }),
-  /** "Who has the weights with this id?" and its answer. */
+  /** "Who has the weights with this id?" and the answer to whoever asked. */
   "need-state": z.strictObject({ modelId: bytes32 }),
   "have-state": z.strictObject({ modelId: bytes32, cid }),
-  /** "I finished with these weights" (the id computed anew from the weights in memory). */
+  /** To the requester: "I finished with these weights" (the id computed anew from the weights in memory). */
   final: z.strictObject({ modelId: bytes32 }),
-  /** The requester's answer to `final`; the worker repeats until it has it. */
-  "final-heard": z.strictObject({ worker: z.string().regex(/^0x[0-9a-f]{40}$/) }),
 } as const;
 
 export type MessageKind = keyof typeof bodies;

@@ -130,11 +130,23 @@ export interface Membership {
   readonly keys: JobSnapshot["keys"];
 }
 
+export interface SendOptions {
+  /** When to give up, milliseconds since the epoch. */
+  readonly deadlineMs: number;
+  /** Withdraws the message. */
+  readonly signal: AbortSignal;
+}
+
 /** The network, seen from one job. */
 export interface JobNetwork {
-  /** Publishes on the job's topic, signed and encrypted with the newest group key. */
-  publish(kind: string, body: unknown): Promise<void>;
-  onMessage(handler: (message: ChannelMessage) => void): void;
+  /**
+   * Delivers a message to members of the job, signed and encrypted with the newest group key: each handles it once, in
+   * the order of its sender, also when it was offline or restarted meanwhile. Whoever leaves the job ends the wait for it.
+   * @returns the members that confirmed it before the deadline
+   */
+  send(to: readonly Address[], kind: string, body: unknown, options: SendOptions): Promise<readonly Address[]>;
+  /** The sender gets its receipt when the handler is done; an error refuses the message. */
+  onMessage(handler: (message: ChannelMessage) => Promise<void>): void;
   /**
    * Sends an update over a direct stream and retries until the receiver has confirmed it with a signed receipt.
    * @returns the receipt

@@ -105,11 +105,7 @@ class RequesterJob {
     this.#members = options.resumed?.members ?? [];
     this.#roundStartedMs = modules.clock.nowMs();
     this.#peer.on("final", (from, { modelId }) => {
-      if (this.#peer.seatOf(from) < 0) return;
-      this.#finals.set(from, toHex(modelId));
-      this.#peer.publish("final-heard", { worker: from }).catch((error: unknown) => {
-        modules.log.debug({ error: String(error) }, "not published");
-      });
+      if (this.#peer.seatOf(from) >= 0) this.#finals.set(from, toHex(modelId));
     });
     this.#peer.on("attest", (from, { round, stats }) => {
       if (this.#peer.seatOf(from) >= 0) this.#stats.set(`${round}/${from}`, stats);

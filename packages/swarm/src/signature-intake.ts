@@ -9,29 +9,32 @@ export function keyRefOf(cid: string): Hex {
   return toHex(keccak256(new TextEncoder().encode(cid)));
 }
 
-/** Puts the other workers' contract signatures on the board, each checked as the contract will check it. */
+/**
+ * Puts the other workers' contract signatures on the board, each checked as the contract will check it. Those for another
+ * round or another key count when the chain shows that.
+ */
 export function collectSignatures(peer: JobPeer, board: SignatureBoard): void {
   const { chain, log } = peer.modules;
   const verified = async (from: Hex, check: () => Promise<boolean>, use: (seat: number) => void): Promise<void> => {
     const seat = peer.seatOf(from);
     if (seat < 0 || from === chain.self) return;
-    if (await check().catch(() => false)) use(seat);
+    if (await check()) use(seat);
     else log.debug({ from }, "message with a wrong contract signature dropped");
   };
-  peer.on("ready", (from, { signature }) => {
+  peer.on("ready", async (from, { signature }) => {
     const keys = peer.snapshot?.keys;
     if (keys === undefined) return;
     const statement = keyRefOf(keys.cid);
-    void verified(
+    return verified(
       from,
       () => chain.isReadySignature(from, statement, signature as Hex),
       (seat) => board.add("ready", seat, { statement, signature: signature as Hex, received: 0n }),
     );
   });
-  peer.on("attest", (from, { round, received, signature, updates }) => {
+  peer.on("attest", async (from, { round, received, signature, updates }) => {
     const set = bitmapFrom(received);
     if (round !== peer.snapshot?.round) return;
-    void verified(
+    return verified(
       from,
       () => chain.isAttestSignature(from, round, set, ZERO_32, signature as Hex),
       (seat) => {
@@ -40,11 +43,11 @@ export function collectSignatures(peer: JobPeer, board: SignatureBoard): void {
       },
     );
   });
-  peer.on("merge", (from, { round, included, idNext, signature }) => {
+  peer.on("merge", async (from, { round, included, idNext, signature }) => {
     const set = bitmapFrom(included);
     if (round !== peer.snapshot?.round) return;
     const statement = `${set}/${toHex(idNext)}`;
-    void verified(
+    return verified(
       from,
       () => chain.isAttestSignature(from, round, set, toHex(idNext), signature as Hex),
       (seat) => board.add(`merge/${round}`, seat, { statement, signature: signature as Hex, received: set }),

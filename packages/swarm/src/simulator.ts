@@ -1,5 +1,8 @@
 import { keccak256, SkyNetError, toHex } from "@skynet/protocol";
-import type { Address, BlockPort, ChannelMessage, Clock, JobFiles, JobNetwork } from "./ports.ts";
+import type { Address, BlockPort, ChannelMessage, Clock, JobFiles, JobNetwork, SendOptions } from "./ports.ts";
+
+/** Pause before a message that was lost is sent again. */
+const RESEND_MS = 500;
 
 /** Time that passes only when everybody waits: a run takes no longer than its arithmetic, and is repeatable. */
 export class VirtualClock implements Clock {
@@ -63,7 +66,7 @@ export class SimulatedNetwork {
   }
 
   join(self: Address, faults: Faults = {}): { network: JobNetwork; blocks: BlockPort; leave(): void } {
-    const node: SimulatedNode = { handlers: [], onUpdate: undefined, blocks: new Map(), members: new Set() };
+    const node: SimulatedNode = { onMessage: undefined, onUpdate: undefined, blocks: new Map(), members: new Set() };
     this.#nodes.set(self, node);
     const blocks: BlockPort = {
       put: async (bytes) => {
@@ -76,19 +79,35 @@ export class SimulatedNetwork {
     return { blocks, network: this.#networkOf(self, node, faults), leave: () => this.#nodes.delete(self) };
   }
 
+  /** As delivery does: again and again until it is handled, withdrawn, or too late. @returns whether it was handled */
+  async #deliver(to: Address, message: ChannelMessage, loss: number, options: SendOptions): Promise<boolean> {
+    const { deadlineMs, signal } = options;
+    while (this.#clock.nowMs() < deadlineMs) {
+      await this.#clock.sleep(1 + 20 * this.#random(), signal);
+      const receiver = this.#nodes.get(to);
+      if (receiver?.members.has(message.from) && receiver.onMessage && this.#random() >= loss) {
+        await receiver.onMessage(message);
+        return true;
+      }
+      await this.#clock.sleep(RESEND_MS, signal);
+    }
+    return false;
+  }
+
   #networkOf(self: Address, node: SimulatedNode, { loss = 0, corrupt, withholdFrom = [] }: Faults): JobNetwork {
     const unreachable = () => new SkyNetError("Unreachable", "the node is gone");
     return {
-      publish: async (kind, body) => {
-        for (const [address, other] of this.#nodes) {
-          if (address === self || withholdFrom.includes(address) || this.#random() < loss) continue;
-          void this.#clock.sleep(1 + 20 * this.#random()).then(() => {
-            if (this.#nodes.get(address) === other && other.members.has(self))
-              for (const handle of other.handlers) handle({ kind, from: self, body });
-          });
-        }
+      send: async (to, kind, body, options) => {
+        const deliver = async (address: Address) => {
+          if (withholdFrom.includes(address)) return [];
+          const message = { kind, from: self, body };
+          return (await this.#deliver(address, message, loss, options)) ? [address] : [];
+        };
+        return (await Promise.all(to.map(deliver))).flat();
       },
-      onMessage: (handler) => void node.handlers.push(handler),
+      onMessage: (handler) => {
+        node.onMessage = handler;
+      },
       sendUpdate: async (to, round, bytes, { deadlineMs, signal }) => {
         while (this.#clock.nowMs() < deadlineMs) {
           await this.#clock.sleep(10, signal);
@@ -125,7 +144,7 @@ export class SimulatedNetwork {
 }
 
 interface SimulatedNode {
-  readonly handlers: ((message: ChannelMessage) => void)[];
+  onMessage: ((message: ChannelMessage) => Promise<void>) | undefined;
   onUpdate: ((from: Address, round: number, bytes: Uint8Array) => Promise<void>) | undefined;
   readonly blocks: Map<string, Uint8Array>;
   /** Whom it hears and serves. */

@@ -18,7 +18,7 @@ import {
 import { Merging } from "./merging.ts";
 import type { RoundStats } from "./messages.ts";
 import type { JobSnapshot, ModelShape, RoundStart } from "./ports.ts";
-import { Repeats, type RoundTools } from "./round-tools.ts";
+import { Announcements, type RoundTools } from "./round-tools.ts";
 import { rehearse } from "./rehearsal.ts";
 import { SignatureBoard } from "./signature-board.ts";
 import { TaskSet } from "./tasks.ts";
@@ -78,7 +78,7 @@ class WorkerJob {
   readonly #board = new SignatureBoard();
   readonly #tasks: TaskSet;
   readonly #turns = new Turns();
-  readonly #repeats: Repeats;
+  readonly #announcements: Announcements;
   readonly #exchange: Exchange;
   readonly #merging: Merging;
   #batches: { epoch: number; source: BatchSource } | undefined;
@@ -101,12 +101,12 @@ class WorkerJob {
     this.#peer.shape = options.shape;
     this.#tasks = new TaskSet(modules.clock, modules.log);
     this.#audits = new Audits(modules, { tasks: this.#tasks, turns: this.#turns, trainerUse: this.#trainerUse });
-    this.#repeats = new Repeats(modules.clock, modules.log);
+    this.#announcements = new Announcements(modules.clock, modules.log);
     const tools: RoundTools = {
       tasks: this.#tasks,
       turns: this.#turns,
       board: this.#board,
-      repeats: this.#repeats,
+      announcements: this.#announcements,
       ensureBase: (snapshot) => this.#ensureInitialWeights(snapshot),
       own: (snapshot) => this.#requireOwn(snapshot),
       stats: () => ({ ...this.#stats, ...this.#traffic() }),
@@ -114,12 +114,17 @@ class WorkerJob {
     this.#exchange = new Exchange(this.#peer, tools);
     this.#merging = new Merging(this.#peer, tools);
     collectSignatures(this.#peer, this.#board);
-    this.#peer.on("final-heard", (from, { worker }) => {
-      if (from === this.#peer.snapshot?.requester && worker === modules.chain.self) this.#finalHeard = true;
-    });
   }
 
   async run(): Promise<WorkerResult> {
+    try {
+      return await this.#takePart();
+    } finally {
+      this.#announcements.stop();
+    }
+  }
+
+  async #takePart(): Promise<WorkerResult> {
     let failureLoggedMs = 0;
     while (true) {
       this.#m.signal.throwIfAborted();
@@ -148,6 +153,7 @@ class WorkerJob {
       this.#lastPhase = snapshot.phase;
       this.#options.onProgress?.({ type: "phase", round: snapshot.round, phase: snapshot.phase });
     }
+    this.#announcements.follow(snapshot);
     this.#trainerUse.stopOld(snapshot);
     const active = hasSeat(snapshot.active, seat);
     if (snapshot.keys && active) this.#openKeys(snapshot.keys);
@@ -191,9 +197,8 @@ class WorkerJob {
     });
     const own = this.#board.collected("ready", keyRef, snapshot.active);
     if (!own.seats.includes(seat)) return;
-    this.#repeats.publish("ready", () =>
-      this.#peer.publish("ready", { signature: own.signatures[own.seats.indexOf(seat)]! }),
-    );
+    const signature = own.signatures[own.seats.indexOf(seat)]!;
+    this.#announcements.once(`ready/${keyRef}`, (signal) => this.#peer.publish("ready", { signature }, signal));
     const missing = own.seats.filter((signed) => !hasSeat(snapshot.ready, signed));
     const complete = missing.length + countSeats(snapshot.ready) === countSeats(snapshot.active);
     const rank = rankOf(snapshot, seat) + (complete ? 0 : countSeats(snapshot.active));
@@ -373,10 +378,13 @@ class WorkerJob {
       return;
     }
     const { weights, blinders } = this.#peer.base;
-    // The id is computed anew, from the weights that this node really holds.
-    this.#repeats.publish("final", async () =>
-      this.#peer.publish("final", { modelId: fromHex((await this.#m.trainer.identify(weights, blinders)).id) }),
-    );
+    const { requester, modelId } = snapshot;
+    this.#announcements.once(`final/${modelId}`, async (signal) => {
+      // The id is computed anew, from the weights that this node really holds.
+      const { id } = await this.#m.trainer.identify(weights, blinders);
+      const heard = await this.#peer.tell([requester], "final", { modelId: fromHex(id) }, signal);
+      this.#finalHeard = heard.includes(requester);
+    });
   }
 
   #settle(snapshot: JobSnapshot, seat: number): void {

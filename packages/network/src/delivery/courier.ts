@@ -42,7 +42,8 @@ interface Line {
   readonly topic: string;
   readonly handler: DeliveryHandler;
   readonly isMember: (address: Hex) => boolean;
-  readonly groupKeys?: () => readonly Uint8Array[];
+  readonly hasLeft: (address: Hex) => boolean;
+  readonly speakingKey: () => Uint8Array | undefined;
   readonly unsubscribe: () => void;
 }
 
@@ -77,7 +78,7 @@ export class Courier implements Delivery {
       retry: options.retry ?? DEFAULT_RETRY,
       transmit: (frame) => this.#transmit(frame),
       isOpen: (job) => job === null || this.#lines.has(job),
-      isMember: (job, address) => job === null || this.#lines.get(job)?.isMember(address) !== false,
+      hasLeft: (job, address) => this.#lines.get(job)?.hasLeft(address) === true,
     });
     this.#intake = new Intake({
       identity,
@@ -114,7 +115,10 @@ export class Courier implements Delivery {
 
   listen(handler: DeliveryHandler, { allow = () => true }: { allow?: (address: Hex) => boolean } = {}): () => void {
     if (this.#lines.has(null)) throw new NetworkError("BadOption", "another handler listens already");
-    const line: Line = { topic: this.#sealed.topic, handler, isMember: allow, unsubscribe: () => undefined };
+    const none = () => undefined;
+    const never = () => false;
+    const { topic } = this.#sealed;
+    const line = { topic, handler, isMember: allow, hasLeft: never, speakingKey: none, unsubscribe: none };
     this.#lines.set(null, line);
     this.#intake.opened(null);
     return () => {
@@ -122,15 +126,16 @@ export class Courier implements Delivery {
     };
   }
 
-  join({ job, topic, groupKeys, isMember, handler }: JoinOptions): JobChannel {
+  join({ job, topic, openingKeys, speakingKey, isMember, handler, ...options }: JoinOptions): JobChannel {
     if (this.#stopping.signal.aborted) throw new NetworkError("Stopped", "the node was stopped");
     if (!jobIdSchema.safeParse(job).success || this.#lines.has(job))
       throw new NetworkError("BadOption", `not a job, or its channel is open already: ${job.slice(0, 80)}`);
     const unsubscribe = this.#o.channel.subscribe(topic, (message) => this.#hear(job, message), {
-      groupKey: groupKeys,
+      groupKey: openingKeys,
       allow: isMember,
     });
-    const line = { topic, handler, isMember, groupKeys, unsubscribe };
+    const hasLeft = options.hasLeft ?? ((address: Hex) => !isMember(address));
+    const line = { topic, handler, isMember, hasLeft, speakingKey, unsubscribe };
     this.#lines.set(job, line);
     this.#catchUp.open(topic);
     this.#intake.opened(job);
@@ -213,6 +218,7 @@ export class Courier implements Delivery {
 
   #leave(job: string, line: Line): void {
     if (this.#lines.get(job) !== line) return;
+    this.#intake.flush();
     line.unsubscribe();
     this.#lines.delete(job);
     this.#catchUp.close(line.topic);
@@ -236,7 +242,7 @@ export class Courier implements Delivery {
   async #publish(job: string | null, to: Hex, frame: Uint8Array, ephemeral: boolean): Promise<number> {
     if (job === null) return this.#sealed.publish(frame, to, ephemeral);
     const line = this.#lines.get(job);
-    const groupKey = line?.groupKeys?.()[0];
+    const groupKey = line?.speakingKey();
     if (line === undefined || groupKey === undefined) return 0;
     const message = { kind: FRAME_KIND, job, body: frame };
     return (await this.#o.channel.publish(line.topic, message, { groupKey, ephemeral })).recipients;

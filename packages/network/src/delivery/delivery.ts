@@ -59,10 +59,14 @@ export interface JoinOptions {
   readonly job: string;
   /** Name of the job's topic. */
   readonly topic: string;
-  /** Newest first: it encrypts; all of them open. Without one, messages wait. */
-  readonly groupKeys: () => readonly Uint8Array[];
-  /** Members of the job now. Others are not heard, and messages for them are given up. */
+  /** Keys that open messages. */
+  readonly openingKeys: () => readonly Uint8Array[];
+  /** Key to encrypt with; messages wait while there is none. */
+  readonly speakingKey: () => Uint8Array | undefined;
+  /** Members of the job now. Others are not heard. */
   readonly isMember: (address: Hex) => boolean;
+  /** Members that have left: messages for them are given up. Default: whoever is no member. */
+  readonly hasLeft?: (address: Hex) => boolean;
   readonly handler: DeliveryHandler;
 }
 

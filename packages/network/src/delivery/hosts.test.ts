@@ -56,7 +56,14 @@ async function start(n: number): Promise<Member> {
   const handler = (message: DeliveredMessage) => void heard.push(message);
   const isMember = (member: string) => [...MEMBERS].some((it) => it === member);
   delivery.listen(handler);
-  const job = delivery.join({ job: "0x0a", topic: "job-0a", groupKeys: () => [GROUP_KEY], isMember, handler });
+  const job = delivery.join({
+    job: "0x0a",
+    topic: "job-0a",
+    openingKeys: () => [GROUP_KEY],
+    speakingKey: () => GROUP_KEY,
+    isMember,
+    handler,
+  });
   const stop = async () => {
     await delivery.stop();
     await host.stop();

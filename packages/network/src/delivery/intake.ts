@@ -113,12 +113,27 @@ export class Intake {
     for (const stream of this.#streams.values()) if (stream.job === job) this.#run(stream);
   }
 
+  /** Sends the acknowledgements that are due now. */
+  flush(): void {
+    this.#cancelAcks?.();
+    this.#cancelAcks = undefined;
+    const lanes = new Map<string, { job: string | null; to: Hex; acks: Ack[] }>();
+    for (const stream of this.#due) {
+      const { job, from } = stream;
+      const lane = lanes.get(job ?? from) ?? { job, to: from, acks: [] };
+      lanes.set(job ?? from, lane);
+      lane.acks.push(...this.#acksOf(stream));
+    }
+    this.#due.clear();
+    for (const { job, to, acks } of lanes.values())
+      for (let part = firstPart(acks); part.length > 0; part = firstPart(acks)) this.#o.acknowledge(job, to, part);
+  }
+
   /** Takes nothing more, lets running handlers end, and acknowledges them. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await Promise.all(this.#running);
-    this.#cancelAcks?.();
-    this.#flush();
+    this.flush();
   }
 
   #streamOf(job: string | null, from: Hex): Incoming | undefined {
@@ -225,21 +240,7 @@ export class Intake {
 
   #ackSoon(stream: Incoming): void {
     this.#due.add(stream);
-    this.#cancelAcks ??= this.#o.timers.after(ACK_DELAY_MS, () => this.#flush());
-  }
-
-  #flush(): void {
-    this.#cancelAcks = undefined;
-    const lanes = new Map<string, { job: string | null; to: Hex; acks: Ack[] }>();
-    for (const stream of this.#due) {
-      const { job, from } = stream;
-      const lane = lanes.get(job ?? from) ?? { job, to: from, acks: [] };
-      lanes.set(job ?? from, lane);
-      lane.acks.push(...this.#acksOf(stream));
-    }
-    this.#due.clear();
-    for (const { job, to, acks } of lanes.values())
-      for (let part = firstPart(acks); part.length > 0; part = firstPart(acks)) this.#o.acknowledge(job, to, part);
+    this.#cancelAcks ??= this.#o.timers.after(ACK_DELAY_MS, () => this.flush());
   }
 
   #acksOf(stream: Incoming): Ack[] {

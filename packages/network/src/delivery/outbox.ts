@@ -39,8 +39,8 @@ export interface OutboxOptions {
   readonly transmit: Transmit;
   /** Whether the job's channel is open here; messages of others wait. */
   readonly isOpen: (job: string | null) => boolean;
-  /** Whether the node is still one of the job's members. */
-  readonly isMember: (job: string | null, address: Hex) => boolean;
+  /** Whether the node is no longer one of the job's members. */
+  readonly hasLeft: (job: string | null, address: Hex) => boolean;
 }
 
 export interface Recipient {
@@ -281,8 +281,7 @@ export class Outbox {
   }
 
   #expire(stream: Outgoing, nowMs: number): void {
-    const { isMember, isOpen } = this.#o;
-    const gone = isOpen(stream.job) && !isMember(stream.job, stream.to);
+    const gone = this.#o.hasLeft(stream.job, stream.to);
     for (const pending of stream.pending.values()) {
       if (pending.message.deadlineMs > nowMs && !gone) continue;
       const why = gone ? "is no longer a member of the job" : "did not confirm the message before its deadline";

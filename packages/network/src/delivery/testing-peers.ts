@@ -66,9 +66,18 @@ export class Peer {
       if (alive) this.handled.push(message);
     };
     const isMember = () => true;
-    const groupKeys = () => [GROUP_KEY];
+    const openingKeys = () => [GROUP_KEY];
+    const speakingKey = () => GROUP_KEY;
     delivery.listen(handler);
-    this.channel = delivery.join({ job: JOB, topic: "job-0a", groupKeys, isMember, handler, ...this.#options.join });
+    this.channel = delivery.join({
+      job: JOB,
+      topic: "job-0a",
+      openingKeys,
+      speakingKey,
+      isMember,
+      handler,
+      ...this.#options.join,
+    });
     this.delivery = delivery;
     this.#lives.push(delivery);
     this.#kill = () => {

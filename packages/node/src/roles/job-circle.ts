@@ -18,7 +18,7 @@ export class JobCircle {
   readonly maxUpdateBytes: number;
   readonly #self: Address;
   readonly #keepOldMs: number;
-  #members: ReadonlySet<Address> = new Set();
+  #members: ReadonlySet<Address> | undefined;
   /** Newest first. */
   #keys: { readonly epoch: number; readonly key: Uint8Array; timer?: NodeJS.Timeout }[] = [];
   #publishedEpoch = -1;
@@ -31,7 +31,12 @@ export class JobCircle {
   }
 
   has(address: Address): boolean {
-    return this.#members.has(address);
+    return this.#members?.has(address) === true;
+  }
+
+  /** Whether the chain was read, and says that it is no member. */
+  hasLeft(address: Address): boolean {
+    return this.#members?.has(address) === false;
   }
 
   /** What the chain says now. Whoever is no member any more forgets the keys. */

@@ -3,12 +3,16 @@ import fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import {
+  createDelivery,
   createGroupKey,
   createHost,
   createIdentity,
+  createMemoryStore,
   fetchBlock,
+  hostChannel,
   serveBlocks,
   unwrapKey,
+  type Delivery,
   type Host,
 } from "@skynet/network";
 import { decode, type Hex } from "@skynet/protocol";
@@ -37,6 +41,7 @@ interface Member {
   readonly network: JobNetwork;
   readonly circle: JobCircle;
   readonly access: BlockAccess;
+  readonly delivery: Delivery;
   readonly blocks: ReturnType<typeof jobBlocks>;
   readonly heard: ChannelMessage[];
   /** Messages as they are on the wire. */
@@ -54,17 +59,23 @@ async function member(n: number): Promise<Member> {
   const wire: Uint8Array[] = [];
   const updates: Hex[] = [];
   const circle = new JobCircle({ jobId, self: identity.address, maxUpdateBytes: 1000, keepOldMs: 300 });
-  const network = await createJobNetwork({ host, access }, circle, stop.signal);
+  const delivery = await createDelivery({ channel: hostChannel(host), identity, store: createMemoryStore() });
+  const network = await createJobNetwork({ host, access, delivery }, circle, stop.signal);
   serveBlocks(host, { allow: (peer, cid) => access.allows(peer, cid), get: (cid) => store.get(cid) });
-  network.onMessage((message) => heard.push(message));
+  network.onMessage(async (message) => void heard.push(message));
   network.onUpdate(
     () => true,
     async (from) => void updates.push(from),
   );
   host.tap((bytes) => wire.push(bytes));
   await host.connected({ signal: AbortSignal.timeout(10_000) });
-  return { host, network, circle, access, blocks: jobBlocks({ blocks: store, access }, jobId), heard, wire, updates };
+  const blocks = jobBlocks({ blocks: store, access }, jobId);
+  return { host, network, circle, access, delivery, blocks, heard, wire, updates };
 }
+
+/** Says something to members. @returns those that confirmed it */
+const say = (who: Member, to: readonly Member[], kind: string, body: unknown) =>
+  who.network.send(to.map(address), kind, body, { deadlineMs: Date.now() + 20_000, signal: stop.signal });
 
 const address = ({ host }: Member) => host.identity.address;
 const all = () => [requester, alice, bob, carol];
@@ -123,8 +134,9 @@ afterAll(async () => {
 
 describe("while everybody is a member", () => {
   it("members hear each other; an outsider hears bytes that it cannot open", async () => {
-    await alice.network.publish("ready", "to all");
-    for (const who of [requester, bob, carol]) await expect.poll(() => bodies(who)).toContain("to all");
+    const others = [requester, bob, carol];
+    expect(await say(alice, others, "ready", "to all")).toEqual(others.map(address));
+    for (const who of others) expect(bodies(who)).toEqual(["to all"]);
     await expect.poll(() => outsider.wire.length).toBeGreaterThan(0);
     expect(bodies(outsider)).toEqual([]);
   });
@@ -170,19 +182,21 @@ describe("after a member lost its seat", () => {
 
   it("nobody speaks in the old key any more, also before the new one is here", async () => {
     expect(alice.circle.speakingKey()).toBeUndefined();
-    await alice.network.publish("attest", "too early");
+    const before = carol.wire.length;
+    const said = say(alice, [bob, carol], "attest", "waits for the key");
+    await expect.poll(() => alice.delivery.counters().waiting).toBe(1);
+    expect(carol.wire).toHaveLength(before);
     await takeKeys(alice, 1, cid);
     await takeKeys(bob, 1, cid);
-    await alice.network.publish("attest", "after");
-    await expect.poll(() => bodies(bob)).toContain("after");
-    expect(bodies(bob)).not.toContain("too early");
+    expect(await said, "who has lost its seat is not waited for").toEqual([address(bob)]);
+    expect(bodies(bob)).toContain("waits for the key");
+    expect(bodies(carol)).not.toContain("waits for the key");
   });
 
   it("it hears what is published and cannot open it, nor the published keys", async () => {
     const before = carol.wire.length;
     const notForUs = carol.host.traffic().dropped.notForUs ?? 0;
-    await bob.network.publish("attest", "secret");
-    await expect.poll(() => bodies(requester)).toContain("secret");
+    expect(await say(bob, [requester], "attest", "secret")).toEqual([address(requester)]);
     await expect.poll(() => carol.wire.length).toBeGreaterThan(before);
     await expect.poll(() => carol.host.traffic().dropped.notForUs ?? 0).toBeGreaterThan(notForUs);
     expect(carol.circle.openingKeys()).toEqual([]);
@@ -190,8 +204,7 @@ describe("after a member lost its seat", () => {
     const kept: unknown[] = [];
     const options = { groupKey: () => [oldKey] };
     const end = carol.host.subscribe(jobTopic(jobId), ({ body }) => void kept.push(body), options);
-    await bob.network.publish("attest", "secret again");
-    await expect.poll(() => bodies(requester)).toContain("secret again");
+    expect(await say(bob, [requester], "attest", "secret again")).toEqual([address(requester)]);
     await expect.poll(() => carol.wire.length).toBeGreaterThan(before + 1);
     end();
     expect(kept).toEqual([]);

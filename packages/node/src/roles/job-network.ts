@@ -1,7 +1,14 @@
-import { fetchBlock, receiveUpdates, sendUpdate, type Host } from "@skynet/network";
+import { fetchBlock, NetworkError, receiveUpdates, sendUpdate, type Host } from "@skynet/network";
 import { BLINDER_BYTES } from "@skynet/proof";
 import type { Hex } from "@skynet/protocol";
-import type { Address, BlockPort, ChannelMessage, JobNetwork, ModelShape } from "@skynet/swarm";
+import {
+  SwarmError,
+  type Address,
+  type BlockPort,
+  type ChannelMessage,
+  type JobNetwork,
+  type ModelShape,
+} from "@skynet/swarm";
 import type { JobCircle } from "./job-circle.ts";
 import type { LocalNode } from "./local-node.ts";
 
@@ -21,22 +28,34 @@ export const jobTopic = (jobId: Hex): string => `job-${jobId.slice(2)}`;
 
 /** Joins the network of one job: its encrypted channel and the direct streams between its members. */
 export async function createJobNetwork(
-  { host, access }: Pick<LocalNode, "host" | "access">,
+  { host, access, delivery }: Pick<LocalNode, "host" | "access" | "delivery">,
   circle: JobCircle,
   signal: AbortSignal,
 ): Promise<JobNetwork> {
-  let onMessage: (message: ChannelMessage) => void = () => {};
+  let onMessage: (message: ChannelMessage) => Promise<void> = async () => {
+    throw new Error("not ready");
+  };
   let admit: (from: Address, round: number) => boolean = () => false;
   let onUpdate: (from: Address, round: number, bytes: Uint8Array) => Promise<void> = async () => {
     throw new Error("not ready");
   };
-  host.subscribe(
-    jobTopic(circle.jobId),
-    ({ kind, from, body, job }) => {
-      if (job === circle.jobId) onMessage({ kind, from, body });
+  const channel = delivery.join({
+    job: circle.jobId,
+    topic: jobTopic(circle.jobId),
+    openingKeys: () => circle.openingKeys(),
+    speakingKey: () => circle.speakingKey(),
+    isMember: (address) => circle.has(address),
+    hasLeft: (address) => circle.hasLeft(address),
+    handler: async ({ kind, from, body }) => {
+      try {
+        await onMessage({ kind, from, body });
+      } catch (error) {
+        // It will not fit better the next time.
+        if (error instanceof SwarmError) throw new NetworkError("Rejected", error.message, { cause: error });
+        throw error;
+      }
     },
-    { groupKey: () => circle.openingKeys(), allow: (address) => circle.has(address), signal },
-  );
+  });
   const stopReceiving = await receiveUpdates(host, {
     maxBytes: circle.maxUpdateBytes,
     admit: (peer, header) => header.job === circle.jobId && circle.has(peer) && admit(peer, header.round),
@@ -52,15 +71,17 @@ export async function createJobNetwork(
     },
   });
   const end = () => {
+    channel.leave();
     circle.close();
     access.removeJob(circle.jobId);
     void stopReceiving();
   };
   signal.addEventListener("abort", end, { once: true });
   return {
-    publish: async (kind, body) => {
-      const groupKey = circle.speakingKey();
-      if (groupKey) await host.publish(jobTopic(circle.jobId), { kind, job: circle.jobId, body }, { groupKey });
+    send: async (to, kind, body, options) => {
+      const timeoutMs = Math.max(1, options.deadlineMs - host.clock());
+      const outcomes = await channel.sendToAll(to, kind, body, { timeoutMs, signal: options.signal });
+      return outcomes.flatMap((outcome) => ("receipt" in outcome ? [outcome.to] : []));
     },
     onMessage: (handler) => {
       onMessage = handler;

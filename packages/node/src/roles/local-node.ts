@@ -1,6 +1,16 @@
 import path from "node:path";
 import type { Chain } from "@skynet/contracts";
-import { createHost, createIdentity, serveBlocks, type Host } from "@skynet/network";
+import {
+  createDelivery,
+  createHost,
+  createIdentity,
+  hostChannel,
+  publicKeyFrom,
+  serveBlocks,
+  type Delivery,
+  type Host,
+} from "@skynet/network";
+import { openSqliteDeliveryStore } from "@skynet/network/node";
 import { SkyNetError } from "@skynet/protocol";
 import { openBlockStore, type BlockStore } from "@skynet/storage";
 import type { Log } from "@skynet/swarm";
@@ -41,6 +51,8 @@ export interface LocalNode {
   readonly blocks: BlockStore;
   readonly log: Log;
   readonly access: BlockAccess;
+  /** Messages that arrive, with receipts on disk. */
+  readonly delivery: Delivery;
   close(): Promise<void>;
 }
 
@@ -84,11 +96,29 @@ async function openLocked(options: NodeOptions, role: string, unlock: () => void
       throw unreachable(host, cause);
     }
   }
+  const { delivery, stop } = await startDelivery(host, options.dataDir).catch(async (error: unknown) => {
+    await host.stop();
+    throw error;
+  });
   const close = async () => {
+    await stop();
     await host.stop();
     unlock();
   };
-  return { chain, host, blocks, log, access, close };
+  return { chain, host, blocks, log, access, delivery, close };
+}
+
+/** Numbers and receipts belong to a key, so a new key begins a new file. @throws NetworkError `BrokenStore` */
+async function startDelivery(host: Host, dataDir: string): Promise<{ delivery: Delivery; stop(): Promise<void> }> {
+  const { identity, log, random, drops } = host;
+  const store = openSqliteDeliveryStore(path.join(dataDir, "messages", `${identity.address}.sqlite`));
+  const options = { channel: hostChannel(host), identity, store, publicKeyOf: publicKeyFrom(host), random, log, drops };
+  const delivery = await createDelivery(options);
+  const stop = async () => {
+    await delivery.stop();
+    store.close();
+  };
+  return { delivery, stop };
 }
 
 function unreachable(host: Host, cause: unknown): SkyNetError {
