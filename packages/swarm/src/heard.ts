@@ -20,6 +20,7 @@ export class HeardMessages {
   readonly #files: JobFiles;
   readonly #log: Log;
   readonly #latest = new Map<MessageKind, Map<Address, unknown>>(KEPT.map((kind) => [kind, new Map()]));
+  #loaded: Promise<void> | undefined;
   readonly #writing = new Map<MessageKind, { waiting: boolean; written: Promise<void> }>();
 
   constructor(files: JobFiles, log: Log) {
@@ -27,16 +28,22 @@ export class HeardMessages {
     this.#log = log;
   }
 
-  /** What was kept before a restart; damaged files are passed over. */
-  async load(): Promise<void> {
+  /** Reads what was kept before a restart, once; damaged files are passed over. */
+  load(): Promise<void> {
+    this.#loaded ??= this.#read().catch((error: unknown) => {
+      this.#loaded = undefined;
+      throw error;
+    });
+    return this.#loaded;
+  }
+
+  async #read(): Promise<void> {
     for (const kind of KEPT) {
       const stored = await this.#files.read(fileOf(kind));
       if (stored === undefined) continue;
       try {
         const entries = z.array(z.tuple([address, bodies[kind]])).parse(decode(stored));
-        // What has arrived meanwhile is newer.
-        for (const [from, body] of entries)
-          if (!this.#latest.get(kind)!.has(from)) this.#latest.get(kind)!.set(from, body);
+        for (const [from, body] of entries) this.#latest.get(kind)!.set(from, body);
       } catch {
         this.#log.warn({ file: fileOf(kind) }, "damaged; the messages in it are forgotten");
       }
@@ -53,6 +60,7 @@ export class HeardMessages {
   async keep({ kind, from, body }: HeardMessage): Promise<void> {
     const senders = this.#latest.get(kind);
     if (senders === undefined) return;
+    await this.load();
     senders.set(from, body);
     const current = this.#writing.get(kind);
     if (current?.waiting) return current.written;

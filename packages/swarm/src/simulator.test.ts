@@ -30,6 +30,14 @@ describe("a job in simulation", () => {
     expect(chain.state.merged).toBe(3);
   });
 
+  it("lets a worker come back that heard the others before it was killed: nobody says it again", async () => {
+    const kill = { worker: 1, round: 1, phase: "MERGE", backAfterMs: 3000 };
+    const { result, chain } = await simulate({ kill, faults: () => ({ loss: 0.33 }) }, 7);
+    expectBalanced(chain, result);
+    expect(result.statesIdentical).toBe(true);
+    expect(chain.state.merged).toBe(3);
+  });
+
   it("goes on without a worker that dies before its commitment, and does not pay it for what it missed", async () => {
     const { result, chain } = await simulate({ kill: { worker: 2, round: 1, phase: "COMMIT" } });
     expectBalanced(chain, result);
