@@ -1,10 +1,10 @@
 // A relay in a process of its own, for tests. Arguments: its number, and the multiaddrs of relays that it knows. The
-// variable PORT chooses the port, for a relay that comes back.
+// variable PORT chooses the port, for a relay that comes back; with WS it listens for WebSockets too.
 import { createHost } from "./host/host.ts";
 import { identityOf } from "./testing.ts";
 
 const [number, ...relays] = process.argv.slice(2);
-const listen = [`/ip4/127.0.0.1/tcp/${process.env.PORT ?? 0}`];
+const listen = [`/ip4/127.0.0.1/tcp/${process.env.PORT ?? 0}`, ...(process.env.WS ? ["/ip4/127.0.0.1/tcp/0/ws"] : [])];
 const host = await createHost({ identity: identityOf(Number(number)), relayService: true, listen, relays });
 process.on("disconnect", () => void host.stop());
 process.on("message", () => process.send!(host.relays().filter(({ state }) => state === "live").length));
