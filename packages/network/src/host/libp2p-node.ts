@@ -123,8 +123,9 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       connectionEncrypters: encrypters(),
       streamMuxers: [
         () => guard.muxer(createMuxer()),
-        // The only one that js-waku's light nodes speak. It has no windows: who sends too fast is cut off.
-        ...(options.relayService ? [() => guard.muxer(mplex()())] : []),
+        // The only one that js-waku's light nodes speak. It has no windows: who sends too fast is cut off. Its limit
+        // is new streams per second, and js-waku opens ten at once.
+        ...(options.relayService ? [mplex({ disconnectThreshold: 200 })] : []),
       ],
       connectionGater: guard.gater,
       connectionManager: connectionOptions(guard),

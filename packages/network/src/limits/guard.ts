@@ -22,7 +22,7 @@ type GuardedNode = Libp2p<{ pubsub: GossipSub }>;
 export interface Guard {
   readonly limits: Limits;
   readonly gater: ConnectionGater;
-  /** Watches the frames of a multiplexer, and what it holds. */
+  /** Watches the frames of a multiplexer. */
   muxer(factory: StreamMuxerFactory): StreamMuxerFactory;
   gossip(pubsub: GossipSub): void;
   /** Starts to watch the node's connections. */
@@ -95,8 +95,7 @@ export function createGuard({ limits, drops, log, clock, signal }: GuardOptions)
       const create = factory.createStreamMuxer.bind(factory);
       factory.createStreamMuxer = (connection) => {
         let muxer: ReturnType<typeof create> | undefined;
-        const yamux = factory.protocol.startsWith("/yamux/");
-        const watchedConnection = watchFrames(connection, { limits, clock, muxer: () => muxer, yamux });
+        const watchedConnection = watchFrames(connection, { limits, clock, muxer: () => muxer });
         watched.add(watchedConnection);
         connection.addEventListener("close", () => watched.delete(watchedConnection), { once: true });
         const created = create(connection);

@@ -34,8 +34,6 @@ interface FrameOptions {
   readonly limits: Limits;
   readonly clock: () => number;
   readonly muxer: () => StreamMuxer | undefined;
-  /** Whether the frames are yamux's; others are only counted. */
-  readonly yamux: boolean;
 }
 
 /**
@@ -43,10 +41,7 @@ interface FrameOptions {
  * length and answers any number of frames. What goes too far ends the connection. Must be called before the
  * multiplexer listens.
  */
-export function watchFrames(
-  connection: MessageStream,
-  { limits, clock, muxer, yamux }: FrameOptions,
-): WatchedConnection {
+export function watchFrames(connection: MessageStream, { limits, clock, muxer }: FrameOptions): WatchedConnection {
   const [small, opened, pings] = [SMALL_FRAMES, OPENED, PINGS].map((rate) => createTokenBucket(rate, clock)) as [
     TokenBucket,
     TokenBucket,
@@ -101,7 +96,7 @@ export function watchFrames(
   };
   connection.addEventListener("message", ({ data }) => {
     if (ended) return;
-    if (yamux) for (const chunk of data instanceof Uint8Array ? [data] : data) read(chunk);
+    for (const chunk of data instanceof Uint8Array ? [data] : data) read(chunk);
     unchecked += data.byteLength;
     if (unchecked < CHECK_BYTES || ended) return;
     unchecked = 0;

@@ -1,5 +1,5 @@
-import type { PeerId } from "@libp2p/interface";
-import { lpStream } from "@libp2p/utils";
+import type { Connection, PeerId, Stream } from "@libp2p/interface";
+import { lpStream, type LengthPrefixedStream } from "@libp2p/utils";
 import type { Drops } from "../host/drops.ts";
 import type { BaseNode } from "../host/libp2p-node.ts";
 import type { Log } from "../host/log.ts";
@@ -9,8 +9,10 @@ import { NetworkError, reasonOf } from "../errors.ts";
 import { deadlineSignal } from "../timing/delay.ts";
 import { createPeerLimiter, type Rate } from "../timing/token-bucket.ts";
 
-/** A peer must have sent its request, and taken the answer, within this time. */
+/** A peer must have sent its request, and taken the answer, within this time from the first byte on. */
 const SERVE_TIMEOUT_MS = 15_000;
+/** js-waku opens streams long before it uses them; one that stays unused for so long is closed. */
+const UNUSED_MS = 10 * 60_000;
 
 /** What all services of a node share. */
 export interface ServiceContext {
@@ -41,34 +43,59 @@ export async function serveRpc(context: ServiceContext, options: RpcOptions, han
   const { node, drops, log, clock, signal, offend } = context;
   const { protocol, maxRequestBytes, rate } = options;
   const mayAsk = createPeerLimiter(rate, clock);
-  await node.handle(
-    protocol,
-    async (stream, { remotePeer }) => {
-      const late = () => new NetworkError("Stalled", "no request");
-      const deadline = deadlineSignal(SERVE_TIMEOUT_MS, late, signal);
-      try {
-        const frames = lpStream(stream, { maxDataLength: maxRequestBytes, maxBufferSize: 2 * maxRequestBytes });
-        const request = await frames.read({ signal: deadline.signal });
-        const limited = !mayAsk(remotePeer.toString());
-        if (limited) {
-          drops.count("rateLimited");
-          offend(remotePeer, "refused");
-        }
-        const answer = await handler(request.subarray(), remotePeer, limited);
-        await frames.write(answer, { signal: deadline.signal });
-        await stream.close({ signal: deadline.signal });
-      } catch (error) {
+  const answer = async (frames: LengthPrefixedStream, from: PeerId, deadline: AbortSignal) => {
+    const request = (await frames.read({ signal: deadline })).subarray();
+    const limited = !mayAsk(from.toString());
+    if (limited) {
+      drops.count("rateLimited");
+      offend(from, "refused");
+    }
+    await frames.write(await handler(request, from, limited), { signal: deadline });
+  };
+  const serve = async (stream: Stream, { remotePeer }: Connection) => {
+    const frames = lpStream(stream, { maxDataLength: maxRequestBytes, maxBufferSize: 2 * maxRequestBytes });
+    const deadline = createDeadline(stream, signal);
+    try {
+      await answer(frames, remotePeer, deadline.signal);
+      await stream.close({ signal: deadline.signal });
+    } catch (error) {
+      if (deadline.begun() && !signal.aborted) {
         const offence = offenceOf(error);
-        if (!signal.aborted) drops.count("badStream");
+        drops.count("badStream");
         if (offence !== undefined) offend(remotePeer, offence);
         log.debug({ protocol, from: remotePeer.toString(), error: reasonOf(error) }, "a request failed");
-        stream.abort(error instanceof Error ? error : new Error(reasonOf(error)));
-      } finally {
-        deadline.clear();
       }
+      stream.abort(error instanceof Error ? error : new Error(reasonOf(error)));
+    } finally {
+      deadline.clear();
+    }
+  };
+  await node.handle(protocol, serve, { maxInboundStreams: 256, maxOutboundStreams: 256 });
+}
+
+/** Aborts a stream that stays unused, and one whose request is not answered in time after its first byte. */
+function createDeadline(stream: Stream, stopped: AbortSignal) {
+  const controller = new AbortController();
+  const abort = (message: string) => controller.abort(new NetworkError("Stalled", message));
+  const stop = () => controller.abort(stopped.reason);
+  let begun = false;
+  let timer = setTimeout(() => abort("the stream is not used"), UNUSED_MS);
+  const begin = () => {
+    begun = true;
+    clearTimeout(timer);
+    timer = setTimeout(() => abort("no whole request in time"), SERVE_TIMEOUT_MS);
+  };
+  stream.addEventListener("message", begin, { once: true });
+  stopped.addEventListener("abort", stop, { once: true });
+  return {
+    signal: controller.signal,
+    begun: () => begun,
+    clear() {
+      clearTimeout(timer);
+      stream.removeEventListener("message", begin);
+      stopped.removeEventListener("abort", stop);
     },
-    { maxInboundStreams: 256, maxOutboundStreams: 256 },
-  );
+  };
 }
 
 export interface CallOptions {
