@@ -1,5 +1,6 @@
 import path from "node:path";
 import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Option, type Command } from "commander";
 import {
   checkRelayList,
@@ -30,7 +31,8 @@ import {
 import { tableText } from "../table.ts";
 
 const DAY_MS = 86_400_000;
-const PROBE_MS = 6000;
+const PROBE_MS = 12_000;
+const QUIET_MS = 1500;
 /** Relays that are tried at the same time. */
 const PROBED = 32;
 
@@ -79,16 +81,30 @@ async function probe(options: ListOptions): Promise<RelayStatus[]> {
     bootstrap: options.bootstrap === undefined ? undefined : parseBootstrap(options.bootstrap),
     chain: rpc === undefined ? undefined : await openReader({ rpc }),
   });
+  let waiting = 0;
+  const sources = [...relaySources, peerBook.relays()].map((source) => {
+    waiting += 1;
+    let answered = () => void (waiting -= 1);
+    const relays = async (signal: AbortSignal) => {
+      try {
+        return await source.relays(signal);
+      } finally {
+        answered();
+        answered = () => undefined;
+      }
+    };
+    return { ...source, relays };
+  });
   const host = await createHost({
     identity: createIdentity(crypto.getRandomValues(new Uint8Array(32))),
     listen: [],
     relays: options.relay ?? (devnet ? [devnet.relay] : []),
-    relaySources: [...relaySources, peerBook.relays()],
+    relaySources: sources,
     relayCount: PROBED,
     log,
   });
   try {
-    await untilTried(host);
+    await untilTried(host, () => waiting === 0);
     return host.relays();
   } finally {
     await host.stop();
@@ -100,13 +116,17 @@ function warn(fields: { error?: unknown; hint?: unknown }): void {
   if (fields.hint !== undefined) process.stderr.write(`  ${String(fields.hint)}\n`);
 }
 
-/** Resolves when each relay is live or has failed, and the relays had a moment to tell of others. */
-async function untilTried(host: Host): Promise<void> {
+/** Resolves when all sources have answered, each relay is live or has failed, and relays had a moment to tell of others. */
+async function untilTried(host: Host, answered: () => boolean): Promise<void> {
   const endMs = Date.now() + PROBE_MS;
-  const leastMs = Date.now() + 1500;
-  const open = () => host.relays().some(({ state, failures }) => state !== "live" && failures === 0);
-  while (Date.now() < endMs && (open() || Date.now() < leastMs))
-    await new Promise((resolve) => setTimeout(resolve, 100));
+  let quietMs = Date.now();
+  const busy = () =>
+    !answered() ||
+    host.relays().some(({ state, failures }) => state === "dialling" || (state === "idle" && failures === 0));
+  while (Date.now() < endMs && Date.now() - quietMs < QUIET_MS) {
+    if (busy()) quietMs = Date.now();
+    await sleep(50);
+  }
 }
 
 interface SignOptions extends ConnectionOptions, JsonOption {
