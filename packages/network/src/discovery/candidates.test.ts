@@ -44,6 +44,18 @@ test("flags are always dialled, and one that fails does not keep others from tak
   expect(chosen(1)).toEqual([relay(1), "/ip4/127.0.0.1/tcp/5", relay(2)]);
 });
 
+test("a relay that is known with and without its PeerId counts once", () => {
+  const { candidates, chosen } = setUp();
+  candidates.update("flag", ["/ip4/9.9.9.9/tcp/1"], "loopback");
+  candidates.update("exchange", [relay(1), relay(2)], "loopback");
+  for (const one of candidates.all().filter(({ key }) => key !== peerOf(2))) {
+    one.state = "live";
+    one.peer = peerOf(1);
+  }
+  expect(candidates.live()).toHaveLength(1);
+  expect(chosen(2)).toEqual([relay(2)]);
+});
+
 test("a relay that fails waits longer each time, but never long while there is no other", () => {
   const { candidates, chosen, live, pass } = setUp();
   candidates.update("exchange", [relay(1), relay(2)], "loopback");

@@ -9,6 +9,8 @@ export interface Candidate {
   addresses: readonly RelayAddress[];
   readonly sources: Set<SourceName>;
   state: "idle" | "dialling" | "live";
+  /** PeerId that the last connection has shown. */
+  peer?: string;
   /** Attempts that failed one after the other. */
   failures: number;
   /** Milliseconds since the epoch; 0: it never failed. */
@@ -59,8 +61,10 @@ export class Candidates {
     return [...this.#known.values()];
   }
 
+  /** Relays in use; one that is known with and without its PeerId counts once. */
   live(): Candidate[] {
-    return this.all().filter(({ state }) => state === "live");
+    const live = this.all().filter(({ state }) => state === "live");
+    return [...new Map(live.map((it) => [it.peer ?? it.key, it])).values()];
   }
 
   /** What a source says now: replaces what it said before. Addresses narrower than `scope` are ignored. */

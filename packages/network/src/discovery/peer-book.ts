@@ -93,12 +93,16 @@ export async function openPeerBook(store: DocumentStore, log: Log, clock: () => 
   };
 }
 
+/** A flag may leave the PeerId out; the connection has shown it. */
+const withPeer = (text: string, peer: string): string =>
+  parseRelayAddress(text)?.peer === undefined ? `${text}/p2p/${peer}` : text;
+
 function merge(book: Book, relays: readonly RelayStatus[], peers: readonly DirectoryEntry[], sinceMs: number): Book {
   const byPeer = new Map(book.relays.map((relay) => [parseRelayAddress(relay.multiaddrs[0]!)!.peer!, relay]));
   for (const { peer, multiaddrs, lastSeenMs, latencyMs } of relays)
     if (peer !== undefined && lastSeenMs !== undefined)
       byPeer.set(peer, {
-        multiaddrs: [...multiaddrs],
+        multiaddrs: multiaddrs.map((text) => withPeer(text, peer)),
         seenMs: lastSeenMs,
         ...(latencyMs === undefined ? {} : { latencyMs }),
       });

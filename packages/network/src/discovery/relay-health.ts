@@ -5,7 +5,7 @@ import { delay, deadlineSignal } from "../timing/delay.ts";
 import { NetworkError } from "../errors.ts";
 
 /** A relay subscribes to our topic within this time. */
-const SUBSCRIBE_TIMEOUT_MS = 10_000;
+const SUBSCRIBE_TIMEOUT_MS = 8000;
 const PING_EVERY_MS = 3000;
 const PING_TIMEOUT_MS = 3000;
 /** A machine that is busy for a moment keeps its connection. */

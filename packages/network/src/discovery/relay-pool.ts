@@ -66,6 +66,7 @@ const SOURCE_TIMEOUT_MS = 20_000;
 const GOOD_MS = 10_000;
 const NO_RELAY_MS = 10_000;
 const NEWS_MS = 200;
+const WAIT_MS = 1000;
 
 /**
  * Keeps `count` relays connected out of what the sources name, until the signal aborts. A relay that dies, goes silent
@@ -100,7 +101,7 @@ class Pool implements RelayPool {
 
   status(): RelayStatus[] {
     return this.#candidates.all().map((it) => ({
-      peer: it.addresses[0]?.peer,
+      peer: it.addresses[0]?.peer ?? it.peer,
       multiaddrs: it.addresses.map(({ text }) => text),
       sources: [...it.sources],
       pinned: isPinned(it),
@@ -143,8 +144,9 @@ class Pool implements RelayPool {
     const live = this.#candidates.live().length;
     if (live < count) this.#refreshMs = Math.min(this.#refreshMs, nowMs + SHORT_REFRESH_MS);
     const pinnedWait = this.#candidates.all().some((it) => isPinned(it) && it.state === "idle");
-    const retryMs = live < count || pinnedWait ? this.#candidates.nextRetryMs() : undefined;
-    const atMs = Math.min(this.#refreshMs, retryMs ?? Infinity);
+    const retryMs = live < count || pinnedWait ? (this.#candidates.nextRetryMs() ?? Infinity) : Infinity;
+    // What could be dialled and was not waits for an attempt that is under way; its end calls us.
+    const atMs = Math.min(this.#refreshMs, retryMs > nowMs ? retryMs : nowMs + WAIT_MS);
     this.#timer = setTimeout(() => this.#work(), Math.max(atMs - nowMs, 20));
   }
 
@@ -188,6 +190,7 @@ class Pool implements RelayPool {
     let reason: string;
     try {
       connection = await this.#dial(candidate);
+      candidate.peer = connection.remotePeer.toString();
       await relaysTopic(node, connection.remotePeer, topic, signal);
       this.#answered(candidate, await roundTrip(node, connection.remotePeer, signal));
       sinceMs = clock();

@@ -29,6 +29,8 @@ const livePeers = (host: Host) =>
 let relays: RelayProcess[];
 let alice: Host;
 let bob: Host;
+/** Knows only a relay of another network. */
+let dave: Host;
 const hosts: Host[] = [];
 const start = async (n: number, options: Partial<HostOptions>) => {
   const host = await createHost({ identity: identityOf(n), relayCount: 1, ...options });
@@ -40,6 +42,8 @@ beforeAll(async () => {
   relays = [first, ...(await Promise.all([startRelay(202, [first.multiaddr]), startRelay(203, [first.multiaddr])]))];
   alice = await start(1, { relays: [relays[1]!.multiaddr], role: "worker" });
   bob = await start(2, { relays: [relays[2]!.multiaddr], role: "requester" });
+  const foreign = await start(210, { relayService: true, clusterId: 1 });
+  dave = await start(4, { relays: foreign.multiaddrs() });
   await Promise.all([alice, bob].map((host) => host.connected({ signal: AbortSignal.timeout(20_000) })));
 }, 60_000);
 afterAll(async () => {
@@ -99,6 +103,12 @@ test("a relay that falls silent without closing its connection is replaced as we
   await until(() => livePeers(alice).length > 0 && livePeers(alice)[0] !== silent, 30_000);
   relays.find(({ peer }) => peer === silent)!.child.kill("SIGKILL");
 }, 60_000);
+
+test("what answers and does not relay this network's messages is no relay", async () => {
+  await until(() => dave.relays()[0]!.failures > 0, 15_000);
+  expect(dave.relays()).toMatchObject([{ reason: "it does not relay messages of this network" }]);
+  expect(dave.reachability().live).toBe(0);
+}, 20_000);
 
 test("a node starts without any relay, says so, and connects as soon as one answers", async () => {
   const problems: (string | undefined)[] = [];
