@@ -102,3 +102,4 @@ export type { Rate } from "./timing/token-bucket.ts";
 export { CLUSTER_ID, MAX_MESSAGE_BYTES } from "./messages/waku-message.ts";
 export { DEFAULT_CIRCUIT_LIMITS, type CircuitLimits } from "./nat/circuit-service.ts";
 export { listenAddresses, type NetworkTransport, type TransportName } from "./transports/transport.ts";
+export type { StunOptions } from "./nat/nat.ts";

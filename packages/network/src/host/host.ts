@@ -1,7 +1,10 @@
 import type { Connection, Stream } from "@libp2p/interface";
 import { transports as platformTransports } from "#platform";
+import { multiaddr } from "@multiformats/multiaddr";
 import type { Hex } from "@skynet/protocol";
 import { DEFAULT_CIRCUIT_LIMITS, type CircuitLimits } from "../nat/circuit-service.ts";
+import { hostOf } from "../nat/addresses.ts";
+import { startNat, type Nat, type StunOptions } from "../nat/nat.ts";
 import { relayedListen } from "../nat/relayed-listen.ts";
 import type { NetworkTransport } from "../transports/transport.ts";
 import { announcePresence, PRESENCE_TOPIC } from "../discovery/announce.ts";
@@ -50,6 +53,8 @@ export interface HostOptions extends HostRelaysOptions {
   readonly transports?: readonly NetworkTransport[];
   /** Relays through which others may reach this node, unless it is a relay itself or only dials (2). */
   readonly reservations?: number;
+  /** Of a relay: serve STUN as well, so that nodes learn their outside address. */
+  readonly stun?: StunOptions;
   /** Of a relay: what it lends to nodes that cannot be reached. */
   readonly circuits?: Partial<CircuitLimits>;
   /** Multiaddrs to tell others instead of those that this node listens on: behind a proxy or a port forwarding. */
@@ -101,6 +106,8 @@ export interface Host {
   readonly signal: AbortSignal;
   /** Addresses to give to others; each ends in our PeerId. */
   multiaddrs(): string[];
+  /** STUN servers of connected relays, as `stun:host:port`; a relay that serves STUN itself names that of others. */
+  stunServers(): string[];
   /** Addresses of the nodes with an open connection. */
   peers(): Hex[];
   /** What this node knows about relays. */
@@ -176,12 +183,13 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const fault = (bytes: Uint8Array) => faultOf(bytes, drops);
   const transports = options.transports ?? (await platformTransports(log));
   const reservations = options.reservations ?? (relayService || listen.length === 0 ? 0 : 2);
+  let nat: Nat | undefined = undefined;
   const node = await createNode({
     identity,
     listen: [...listen, ...relayedListen(transports, reservations)],
     announce,
     transports,
-    transportContext: { stunServers: () => [], reservations },
+    transportContext: { stunServers: () => nat?.stunServers() ?? [], reservations },
     circuits: relayService ? { ...DEFAULT_CIRCUIT_LIMITS, ...options.circuits } : undefined,
     pubsubTopic,
     relayService,
@@ -206,7 +214,23 @@ export async function createHost(options: HostOptions): Promise<Host> {
     : undefined;
   if (services) listeners.add(services.hear);
   const onNew: { call: (entry: DirectoryEntry) => void } = { call: () => undefined };
+  const announcing = { soon: (): void => undefined };
   const directory = createDirectory({ clock, drops, onNew: (entry) => onNew.call(entry) });
+  const nodeNat = await startNat({
+    node,
+    directory,
+    relayService,
+    stun: options.stun && { host: options.stun.host ?? firstHost(listen), port: options.stun.port },
+    clock,
+    random,
+    log,
+    signal,
+    onChange: () => announcing.soon(),
+  }).catch(async (error: unknown) => {
+    await node.stop();
+    throw error;
+  });
+  nat = nodeNat;
   const send: Pubsub["publish"] = (bytes) => {
     services?.hear(bytes);
     return pubsub.publish(bytes);
@@ -256,7 +280,8 @@ export async function createHost(options: HostOptions): Promise<Host> {
     ...streams,
     signal,
     history: (name, range) => fetchHistory({ node, pubsubTopic, log, signal, receive }, contentTopicOf(name), range),
-    multiaddrs: () => node.getMultiaddrs().map(String),
+    multiaddrs: nodeNat.announced,
+    stunServers: nodeNat.stunServers,
     peers: () => [...new Set(node.getConnections().flatMap((connection) => remoteAddress(connection) ?? []))],
     relays: () => pool.status(),
     reachability: () => pool.reachability(),
@@ -281,9 +306,10 @@ export async function createHost(options: HostOptions): Promise<Host> {
     subscribe: inbox.subscribe,
     connected: pubsub.connected,
     useCertificate: node.services.certificates.use,
-    stop: () => stop(node, stopping, pool),
+    stop: () => stop(node, stopping, pool, nodeNat),
   };
   const announceSoon = announcePresence(host, pubsub, { role: relayService ? "relay" : "peer", ...options });
+  announcing.soon = announceSoon;
   onNew.call = (entry) => {
     announceSoon();
     if (isRelayRole(entry.role)) pool.refresh();
@@ -326,8 +352,10 @@ function createPublisher(
   };
 }
 
-async function stop(node: Node, stopping: AbortController, relays: HostRelays): Promise<void> {
+const firstHost = ([address]: readonly string[]): string => (address && hostOf(multiaddr(address))) ?? "127.0.0.1";
+
+async function stop(node: Node, stopping: AbortController, relays: HostRelays, nat: Nat): Promise<void> {
   stopping.abort(new NetworkError("Stopped", "the node was stopped"));
   await relays.close();
-  await node.stop();
+  await Promise.all([nat.stop(), node.stop()]);
 }

@@ -7,8 +7,8 @@ import { firstOf, type Attempt } from "./first-of.ts";
 
 /** Another address of the same rung is tried after this time, as the first one may be of another network. */
 const NEXT_ADDRESS_MS = 250;
-/** How long a rung has before the next one is tried as well. */
-const HEAD_START_MS: Record<Path, number> = { direct: 1500, webrtc: 5000, relayed: 2000 };
+/** How long a rung has before the next one is tried as well; relays share the time of theirs. */
+const HEAD_START_MS: Record<Path, number> = { direct: 1500, webrtc: 5000, relayed: 4000 };
 const TIMEOUT_MS: Record<Path, number> = { direct: 5000, webrtc: 15_000, relayed: 10_000 };
 const RUNGS: readonly Path[] = ["direct", "webrtc", "relayed"];
 const REACHES = ["public", "private", "loopback"];
@@ -39,9 +39,10 @@ function attemptsOf(node: Node, { peer, multiaddrs, rungs = RUNGS }: ClimbOption
   const addresses = multiaddrs.map((text) => multiaddr(text));
   return rungs.flatMap((rung) => {
     const ways = ofRung(addresses, rung);
+    const sharing = rung === "direct" ? 1 : ways.length;
     return ways.map((address, i) => ({
       run: (signal: AbortSignal) => dialPeer(node, peer, address, signal),
-      headStartMs: rung === "direct" && i < ways.length - 1 ? NEXT_ADDRESS_MS : HEAD_START_MS[rung],
+      headStartMs: rung === "direct" && i < ways.length - 1 ? NEXT_ADDRESS_MS : HEAD_START_MS[rung] / sharing,
       timeoutMs: TIMEOUT_MS[rung],
     }));
   });

@@ -1,5 +1,6 @@
 // What a tab offers; package.json chooses between this file and node.ts.
 import { noise } from "@libp2p/noise";
+import { NetworkError } from "../errors.ts";
 import { circuit } from "../transports/circuit.ts";
 import type { NetworkTransport } from "../transports/transport.ts";
 import { webRtc } from "../transports/webrtc/webrtc.ts";
@@ -9,3 +10,8 @@ import { webSockets } from "../transports/websockets.ts";
 export const transports = async (): Promise<NetworkTransport[]> => [webSockets(), webRtc(), circuit()];
 
 export const encrypters = () => [noise()];
+
+/** @throws NetworkError `BadOption`: a tab has no UDP sockets */
+export function startStunServer(): never {
+  throw new NetworkError("BadOption", "a browser cannot serve STUN", { hint: "run a relay in Node" });
+}

@@ -31,3 +31,5 @@ export async function transports(log: Log): Promise<NetworkTransport[]> {
 
 /** TLS between Nodes: at twice the speed of Noise. */
 export const encrypters = () => [nativeTls(), noise()];
+
+export { startStunServer } from "../node/stun/stun-server.ts";

@@ -35,8 +35,14 @@ export class ChannelConnection extends AbstractMultiaddrConnection {
   }
 
   sendData(data: Uint8ArrayList): SendResult {
-    this.#channel.send(data.subarray() as Uint8Array<ArrayBuffer>);
-    return { sentBytes: data.byteLength, canSendMore: this.#channel.bufferedAmount < MAX_UNSENT_BYTES };
+    try {
+      this.#channel.send(data.subarray() as Uint8Array<ArrayBuffer>);
+      return { sentBytes: data.byteLength, canSendMore: this.#channel.bufferedAmount < MAX_UNSENT_BYTES };
+    } catch (error) {
+      // The channel is gone before its "close" arrived. The muxer sends from timers: it must not throw there.
+      queueMicrotask(() => this.#peer.abort(error as Error));
+      return { sentBytes: data.byteLength, canSendMore: false };
+    }
   }
 
   async sendClose(options?: { signal?: AbortSignal }): Promise<void> {

@@ -63,6 +63,8 @@ export async function acceptChannel<T>(
   try {
     const channel = await untilAborted(arrived, signal);
     stopCollecting(early);
+    // eslint-disable-next-line unicorn/prefer-add-event-listener -- libp2p's handler closes a channel that carries much
+    channel.onmessage = null;
     channel.binaryType = "arraybuffer";
     if (channel.readyState !== "open") await untilAborted(once(channel, "open"), signal);
     const used = use(channel);

@@ -1,0 +1,135 @@
+import { multiaddr } from "@multiformats/multiaddr";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Host } from "../host/host.ts";
+import { createHost } from "../host/host.ts";
+import { openStunProbe } from "../node/stun/stun-client.ts";
+import { startStunServer, type StunServer } from "../node/stun/stun-server.ts";
+import { identityOf, until } from "../testing.ts";
+import { chooseAnnounced } from "./announced.ts";
+import { firstOf } from "./first-of.ts";
+import { askDialBack } from "./reach-client.ts";
+import { bindingRequest, bindingSuccess, parseBindingSuccess } from "./stun-message.ts";
+
+const ID = "16Uiu2HAm1G7VSPBTXZQM2qhyuXu4arUdXFetbiXSKMXUz1Q939MG";
+const RELAYS = [identityOf(61), identityOf(62), identityOf(63)].map(({ peerId }) => peerId.toString());
+
+test("answers are those of RFC 5769's test vectors", () => {
+  const id = Uint8Array.from(Buffer.from("b7e7a701bc34d686fa87dfae", "hex"));
+  const v4 = bindingSuccess(id, { host: "192.0.2.1", port: 32_853 });
+  expect(Buffer.from(v4.subarray(20)).toString("hex")).toBe("002000080001a147e112a643");
+  const v6 = bindingSuccess(id, { host: "2001:db8:1234:5678:11:2233:4455:6677", port: 32_853 });
+  expect(Buffer.from(v6.subarray(20)).toString("hex")).toBe("002000140002a1470113a9faa5d3f179bc25f4b5bed2b9d9");
+  expect(parseBindingSuccess(v6, id)).toEqual({ host: "2001:db8:1234:5678:11:2233:4455:6677", port: 32_853 });
+  expect(
+    parseBindingSuccess(
+      v4,
+      id.map((byte) => byte ^ 1),
+    ),
+  ).toBeUndefined();
+});
+
+let stun: StunServer;
+let relay: Host;
+let node: Host;
+beforeAll(async () => {
+  stun = await startStunServer({ host: "0.0.0.0", port: 0, perSource: { perSecond: 0.001, burst: 8 } });
+  relay = await createHost({ identity: identityOf(90), relayService: true, role: "relay", stun: { port: 0 } });
+  node = await createHost({ identity: identityOf(91), relays: relay.multiaddrs() });
+  await node.connected({ signal: AbortSignal.timeout(10_000) });
+});
+afterAll(async () => void (await Promise.all([node.stop(), relay.stop(), stun.stop()])));
+
+test("a STUN server tells the asker its address, over IPv4 and IPv6, and a flood of one source nothing more", async () => {
+  for (const host of ["127.0.0.1", "::1"]) {
+    const probe = await openStunProbe(host);
+    expect((await probe.ask({ host, port: stun.port })).mapped).toEqual({ host, port: probe.localPort });
+    expect((await probe.ask({ host, port: stun.alternatePort })).mapped.port).toBe(probe.localPort);
+    probe.close();
+  }
+  const probe = await openStunProbe("127.0.0.1");
+  for (let i = 0; i < 6; i++) await probe.ask({ host: "127.0.0.1", port: stun.port });
+  const refused = probe.ask({ host: "127.0.0.1", port: stun.port }, AbortSignal.timeout(500));
+  await expect(refused).rejects.toMatchObject({ name: "TimeoutError" });
+  probe.close();
+  expect(stun.answered()).toBe(10);
+  const taken = startStunServer({ host: "127.0.0.1", port: stun.port });
+  await expect(taken).rejects.toMatchObject({ code: "PortInUse" });
+});
+
+test("what is no STUN request gets no answer", async () => {
+  const { default: dgram } = await import("node:dgram");
+  const other = await startStunServer({ host: "127.0.0.1", port: 0 });
+  const socket = dgram.createSocket("udp4");
+  const answers: Buffer[] = [];
+  socket.on("message", (bytes) => answers.push(bytes));
+  const id = new Uint8Array(12).fill(7);
+  const request = bindingRequest(id);
+  const answer = bindingSuccess(id, { host: "127.0.0.1", port: 1 });
+  const unknown = Buffer.concat([request, Buffer.from("0003000400000000", "hex")]); // CHANGE-REQUEST, RFC 5780
+  unknown.writeUInt16BE(8, 2);
+  for (const bytes of [new Uint8Array(1), request.subarray(0, 19), answer, new Uint8Array(600), unknown, request])
+    await new Promise((resolve) => socket.send(bytes, other.port, "127.0.0.1", resolve));
+  await until(() => answers.length >= 2);
+  expect(answers.map((bytes) => bytes.readUInt16BE(0))).toEqual([0x0111, 0x0101]);
+  socket.close();
+  await other.stop();
+});
+
+test("a node learns its relay's STUN server, and a relay dials back only where the question comes from", async () => {
+  await until(() => node.stunServers().length === 1);
+  expect(node.stunServers()[0]).toMatch(/^stun:127\.0\.0\.1:\d+$/);
+  const connection = await node.connect(relay.identity.address);
+  const own = node.multiaddrs().find((text) => !text.includes("p2p-circuit"))!;
+  const dead = own.replace(/tcp\/\d+/, "tcp/9");
+  const elsewhere = own.replace("127.0.0.1", "127.0.0.2");
+  const others = relay.multiaddrs()[0]!;
+  const answers = await askDialBack(connection, [own, dead, elsewhere, others], AbortSignal.timeout(10_000));
+  expect(answers).toEqual([true, false, false, false]);
+  expect(connection.status).toBe("open");
+});
+
+test("a presence names the best of each way, and loopback only where there is nothing else", () => {
+  const texts = [
+    "/ip4/127.0.0.1/tcp/1",
+    "/ip4/192.168.1.4/tcp/1",
+    "/ip4/203.0.114.9/tcp/1",
+    "/ip4/203.0.114.9/udp/1/quic-v1",
+    ...RELAYS.flatMap((relayId) =>
+      ["/ip4/127.0.0.1/tcp/5", "/ip4/45.9.0.1/udp/5/quic-v1", "/ip4/45.9.0.1/tcp/5"].flatMap((hop) =>
+        ["", "/webrtc"].map((end) => `${hop}/p2p/${relayId}/p2p-circuit${end}`),
+      ),
+    ),
+  ].map((text) => `${text}/p2p/${ID}`);
+  const chosen = chooseAnnounced(texts.map((text) => multiaddr(text))).map(String);
+  const relayed = RELAYS.slice(0, 2).flatMap((relayId) =>
+    ["/webrtc", ""].map((end) => `/ip4/45.9.0.1/tcp/5/p2p/${relayId}/p2p-circuit${end}`),
+  );
+  const best = [texts[2], texts[3], texts[1]];
+  expect(chosen.slice(0, 3)).toEqual(best);
+  expect(chosen.slice(3, 7)).toEqual(relayed.map((text) => `${text}/p2p/${ID}`));
+  expect(chosen.length).toBeLessThanOrEqual(8);
+  expect(chosenOf(texts[0]!)).toEqual([texts[0]]);
+});
+
+const chosenOf = (...texts: string[]) => chooseAnnounced(texts.map((text) => multiaddr(text))).map(String);
+
+test("an address that is silent does not delay the next, and the winner ends the others", async () => {
+  const ended: string[] = [];
+  const silent = (name: string) => (signal: AbortSignal) =>
+    new Promise<string>((_, reject) =>
+      signal.addEventListener("abort", () => {
+        ended.push(name);
+        reject(signal.reason as Error);
+      }),
+    );
+  const limits = { headStartMs: 10, timeoutMs: 60_000 };
+  const attempts = [
+    { ...limits, run: silent("first") },
+    { ...limits, headStartMs: 60_000, run: () => Promise.reject(new Error("refused")) },
+    { ...limits, run: () => Promise.resolve("third") },
+  ];
+  expect(await firstOf(attempts, new AbortController().signal)).toBe("third");
+  expect(ended).toEqual(["first"]);
+  const late = firstOf([{ ...limits, timeoutMs: 20, run: silent("late") }], new AbortController().signal);
+  await expect(late).rejects.toThrow("no way leads to the peer");
+});
