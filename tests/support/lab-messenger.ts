@@ -1,6 +1,7 @@
 // A node that sends messages to the others all the time, on a machine of a network lab; it may be killed and started
-// again. Arguments: its number, its address, a relay, a folder, how many there are. Every message that it handles is a
-// line of FOLDER/handled before it is acknowledged; its receipts are on disk, too.
+// again. Arguments: its number, its address, a relay, a folder, how many nodes there are, and how many messages it sends
+// (until it is told to end). Every message that it handles is a line of FOLDER/handled before it is acknowledged; its
+// receipts are on disk, too.
 import fs from "node:fs";
 import path from "node:path";
 import process from "node:process";
@@ -16,11 +17,13 @@ export interface MessengerReport {
   readonly waiting: number;
 }
 
+/** Between messages, so that two cores are enough for churn. */
 const PAUSE_MS = 200;
 const MOST_WAITING = 16;
 const DRAIN_MS = 120_000;
 
-const [number, address, relay, folder, count] = process.argv.slice(2) as [string, string, string, string, string];
+const args = process.argv.slice(2) as [string, string, string, string, string, string?];
+const [number, address, relay, folder, count, limit] = args;
 const identityOf = (n: number) => createIdentity(new Uint8Array(32).fill(100 + n));
 const identity = identityOf(Number(number));
 const members = Array.from({ length: Number(count) }, (_, i) => identityOf(i + 1).address);
@@ -46,9 +49,14 @@ process.once("disconnect", () => process.exit());
 process.once("message", () => told.abort());
 await host.connected({ signal: AbortSignal.timeout(60_000) });
 process.send!({ ready: true });
-for (let i = 0; !told.signal.aborted; i++) {
-  if (delivery.counters().waiting < MOST_WAITING)
-    channel.send(others[i % others.length]!, "churn", i, { timeoutMs: DRAIN_MS * 10 }).catch(() => undefined);
+const enough = () => (limit === undefined ? told.signal.aborted : sent === Number(limit));
+let sent = 0;
+while (!enough()) {
+  if (delivery.counters().waiting < MOST_WAITING) {
+    channel.send(others[sent % others.length]!, "lab", sent, { timeoutMs: DRAIN_MS * 10 }).catch(() => undefined);
+    sent++;
+    if (limit !== undefined) continue;
+  }
   await delay(PAUSE_MS);
 }
 const untilMs = Date.now() + DRAIN_MS;

@@ -5,6 +5,7 @@ import { createKeystore, startChild, type SkyNetChild } from "@skynet/node";
 import type { Lab } from "../netlab/lab.ts";
 
 const PORT = 4001;
+const LISTEN = { tcp: `tcp/${PORT}`, quic: `udp/${PORT}/quic-v1` };
 /** The passphrases are no secrets. */
 const PASSPHRASE_N = 1024;
 
@@ -16,13 +17,17 @@ export async function createWallet(folder: string, name: string): Promise<string
   return ["--keystore", keystore, "--passphrase-file", passphraseFile];
 }
 
+export interface LabRelayOptions {
+  readonly folder: string;
+  readonly wallet: readonly string[];
+  /** Default tcp. */
+  readonly transport?: keyof typeof LISTEN;
+}
+
 /** Starts `skynet relay` on a machine of a lab (again): with the same wallet it has the same multiaddr. */
-export async function startLabRelay(
-  lab: Lab,
-  machine: string,
-  { folder, wallet }: { readonly folder: string; readonly wallet: readonly string[] },
-): Promise<SkyNetChild> {
-  const listen = ["--listen", `/ip4/${lab.address(machine)}/tcp/${PORT}`];
+export async function startLabRelay(lab: Lab, machine: string, options: LabRelayOptions): Promise<SkyNetChild> {
+  const { folder, wallet, transport = "tcp" } = options;
+  const listen = ["--listen", `/ip4/${lab.address(machine)}/${LISTEN[transport]}`];
   const data = ["--data", path.join(folder, machine)];
   const relay = startChild(["relay", ...listen, ...data, ...wallet], { through: lab.enter(machine) });
   await relay.event("listening");
