@@ -47,7 +47,7 @@ interface Found {
 /** Blocks that are being served in parts, 32 MiB. */
 const CACHE_BYTES = 32 * 1024 * 1024;
 /** Streams of one peer; a node opens one. */
-const MAX_STREAMS = 4;
+const MAX_STREAMS = 8;
 
 export function createBlockServer({ drops, up, offend }: BlockServerOptions): BlockServer {
   const providers = new Set<BlockProvider>();
@@ -94,8 +94,12 @@ export function createBlockServer({ drops, up, offend }: BlockServerOptions): Bl
     const read = readRequests(stream, requests);
     read.catch((error: unknown) => stream.abort(error as Error));
     // What was asked before the peer closed its side is still answered.
-    for (let request = await requests.next(); request !== undefined; request = await requests.next())
-      await answer(stream, from, request, requests.gone);
+    try {
+      for (let request = await requests.next(); request !== undefined; request = await requests.next())
+        await answer(stream, from, request, requests.gone);
+    } catch (error) {
+      throw requests.gone.aborted ? requests.gone.reason : error;
+    }
     await read;
   };
 

@@ -27,11 +27,13 @@ export async function openAccount(options: ConnectionOptions): Promise<Chain> {
  */
 export async function openConnection(options: ConnectionOptions, prompt: string) {
   const connection = resolveConnection(options);
-  const { rpcUrl, relays, bootstrap, keystore } = connection;
+  const { rpcUrl, relays, bootstrap, maxUpBytesPerSecond, maxDownBytesPerSecond, keystore } = connection;
   return {
     rpcUrl,
     relays,
     bootstrap,
+    maxUpBytesPerSecond,
+    maxDownBytesPerSecond,
     privateKey: await openKeystore(keystore, await readPassphrase(connection, prompt)),
   };
 }

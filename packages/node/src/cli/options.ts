@@ -8,6 +8,7 @@ import { failureOf, summaryJson, type Summary } from "../report/summary.ts";
 import { parseBootstrap, type Bootstrap } from "../runtime/bootstrap.ts";
 import { writeFileAtomic } from "../runtime/files.ts";
 import { homeDir } from "../runtime/home.ts";
+import { rate } from "./rate.ts";
 import { createUi, toJson, type Ui } from "./ui.ts";
 
 export { homeDir };
@@ -16,6 +17,9 @@ export interface ConnectionOptions {
   readonly rpc?: string;
   readonly relay?: string[];
   readonly bootstrap?: string;
+  /** Bytes per second. */
+  readonly maxUp?: number;
+  readonly maxDown?: number;
   readonly keystore?: string;
   readonly passphraseFile?: string;
 }
@@ -89,6 +93,8 @@ export function addConnectionOptions(command: Command): Command {
         .argParser(several),
     )
     .addOption(bootstrapOption())
+    .option("--max-up <rate>", "most to send of data, models and updates, such as 5MB or 20Mbit per second", rate)
+    .option("--max-down <rate>", "most to receive of them (default: no limit); messages always pass", rate)
     .addOption(jsonOption());
 }
 
@@ -182,6 +188,8 @@ export interface Connection extends WalletFiles {
   /** May be empty: the chain's list, a signed list and the node's book know relays, too. */
   readonly relays: string[];
   readonly bootstrap: Bootstrap | undefined;
+  readonly maxUpBytesPerSecond: number | undefined;
+  readonly maxDownBytesPerSecond: number | undefined;
 }
 
 /** @throws SkyNetError `NoConnection` when neither flags nor a running devnet say which chain, `BadBootstrap` */
@@ -191,5 +199,6 @@ export function resolveConnection(options: ConnectionOptions): Connection {
   // The devnet's relay serves its own chain; on another one it would be a stranger.
   const relays = options.relay ?? (devnet?.rpcUrl === rpcUrl ? [devnet.relay] : []);
   const bootstrap = options.bootstrap === undefined ? undefined : parseBootstrap(options.bootstrap);
-  return { rpcUrl, relays, bootstrap, ...resolveWallet(options) };
+  const limits = { maxUpBytesPerSecond: options.maxUp, maxDownBytesPerSecond: options.maxDown };
+  return { rpcUrl, relays, bootstrap, ...limits, ...resolveWallet(options) };
 }

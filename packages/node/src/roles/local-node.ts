@@ -31,6 +31,9 @@ export interface NodeOptions {
   readonly privateKey: Uint8Array;
   readonly dataDir: string;
   readonly listen: readonly string[];
+  /** Limits of data, models and updates, bytes per second; none by default. */
+  readonly maxUpBytesPerSecond?: number | undefined;
+  readonly maxDownBytesPerSecond?: number | undefined;
   readonly signal: AbortSignal;
   /** Where it is said that no relay answers, and that one does again. */
   readonly ui?: Pick<Ui, "line" | "event"> | undefined;
@@ -81,6 +84,8 @@ async function openLocked(options: NodeOptions, role: string, unlock: () => void
     listen: [...options.listen],
     relays: [...options.relays],
     role,
+    maxUpBytesPerSecond: options.maxUpBytesPerSecond,
+    maxDownBytesPerSecond: options.maxDownBytesPerSecond,
     log,
     signal: options.signal,
     ...(await openDiscovery({ dataDir: options.dataDir, log, bootstrap: options.bootstrap, chain })),

@@ -1,0 +1,23 @@
+import { InvalidArgumentError } from "commander";
+
+const UNITS: Readonly<Record<string, number>> = {
+  B: 1,
+  kB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  kbit: 125,
+  Mbit: 125_000,
+  Gbit: 125_000_000,
+};
+/** Less would look like a node that has gone. */
+const LEAST = 4096;
+
+/** Parser of options that are rates, such as 5MB or 20Mbit (each per second). @returns bytes per second */
+export function rate(text: string): number {
+  const [, number, unit] = /^(\d{1,9}(?:\.\d{1,3})?) ?([kMG]?(?:B|bit))(?:\/s)?$/i.exec(text) ?? [];
+  const known = Object.keys(UNITS).find((name) => name.toLowerCase() === unit?.toLowerCase());
+  const bytesPerSecond = known === undefined ? 0 : Math.round(Number(number) * UNITS[known]!);
+  if (bytesPerSecond < LEAST)
+    throw new InvalidArgumentError("a rate of at least 4kB is needed, such as 500kB, 5MB or 20Mbit (per second)");
+  return bytesPerSecond;
+}
