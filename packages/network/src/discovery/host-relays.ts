@@ -55,6 +55,7 @@ export function startHostRelays(options: HostRelaysOptions, modules: Modules): H
   };
   const pool = startRelayPool({
     ...modules,
+    relayService,
     sources: [fixedRelays("flag", relays), ...relaySources, ...book, exchangedRelays(directory)],
     count: options.relayCount ?? (relayService ? RELAYS_OF_A_RELAY : RELAYS_OF_A_NODE),
     onChange: (reachability) => {

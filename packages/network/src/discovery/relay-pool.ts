@@ -42,6 +42,8 @@ export interface RelayPoolOptions {
   readonly sources: readonly RelaySource[];
   /** Live relays to keep; pinned ones come on top if they are more. */
   readonly count: number;
+  /** This node is a relay itself: that it knows no other one is no problem. */
+  readonly relayService: boolean;
   readonly clock: () => number;
   readonly random: RandomNumber;
   readonly log: Log;
@@ -251,8 +253,9 @@ class Pool implements RelayPool {
 
   /** Says once that no relay answers. */
   #complain(): void {
-    const { clock, log, onChange } = this.#options;
+    const { clock, log, onChange, relayService } = this.#options;
     const all = this.#candidates.all();
+    if (relayService && all.length === 0) return;
     if (this.#problem !== undefined || this.#candidates.live().length > 0) return;
     if (clock() - this.#aloneMs < NO_RELAY_MS) return;
     this.#problem = noRelay(all);

@@ -122,6 +122,7 @@ test("a node starts without any relay, says so, and connects as soon as one answ
     clock: () => nowMs,
     onReachability: ({ problem }) => void problems.push(problem?.code),
   });
+  const only = await start(5, { relayService: true, clock: () => nowMs });
   await until(() => carol.relays()[0]!.failures > 0);
   nowMs += 60_000;
   await until(() => carol.reachability().problem !== undefined);
@@ -138,5 +139,7 @@ test("a node starts without any relay, says so, and connects as soon as one answ
   await carol.connected({ signal: AbortSignal.timeout(20_000) }).finally(() => clearInterval(advance));
   await until(() => carol.reachability().live === 1);
   expect(problems).toContain("NoRelay");
+  // A relay that knows no other one has no problem.
+  expect(only.reachability()).toEqual({ live: 0, problem: undefined });
   expect(problems.at(-1)).toBeUndefined();
 }, 60_000);
