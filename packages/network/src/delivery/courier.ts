@@ -212,6 +212,7 @@ export class Courier implements Delivery {
       throw new NetworkError("BadOption", "a node sends no messages to itself");
     if (!(timeoutMs > 0)) throw new NetworkError("BadOption", `not a time to wait: ${timeoutMs} ms`);
     signal?.throwIfAborted();
+    if (job !== null && !this.#lines.has(job)) throw new NetworkError("Stopped", `the channel of ${job} was left`);
     const deadlineMs = Math.min(this.#timers.nowMs() + Math.ceil(timeoutMs), Number.MAX_SAFE_INTEGER);
     return this.#outbox.accept(job, content, recipients, { deadlineMs, signal });
   }

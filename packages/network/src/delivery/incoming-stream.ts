@@ -24,7 +24,7 @@ export class Incoming {
   /** A message is being handled. */
   running = false;
   readonly #held = new Map<number, Held>();
-  #heldBytes = 0;
+  heldBytes = 0;
   /** Results that the sender may not know. */
   #handled: Handled[] = [];
 
@@ -39,18 +39,22 @@ export class Incoming {
   }
 
   /**
-   * Takes note of what a frame says and keeps its message.
+   * Takes note of what a frame says and keeps its message. Of messages that are not next, at most `roomBytes` are held.
    * @returns whether the message was new and there is room for it
    */
-  take({ session, seq, base }: Target, content: Uint8Array): "new" | "known" | "outdated" | "noRoom" {
+  take(
+    { session, seq, base }: Target,
+    content: Uint8Array,
+    roomBytes = MAX_HELD_BYTES,
+  ): "new" | "known" | "outdated" | "noRoom" {
     if (session < this.session) return "outdated";
     if (session > this.session) this.#begin(session, base);
     this.#skipTo(base);
     if (seq === 0 || seq <= this.upTo || this.#held.has(seq)) return "known";
-    const tooMuch = seq !== this.upTo + 1 && this.#heldBytes + content.length > MAX_HELD_BYTES;
+    const tooMuch = seq !== this.upTo + 1 && this.heldBytes + content.length > Math.min(roomBytes, MAX_HELD_BYTES);
     if (seq > this.upTo + WINDOW || tooMuch) return "noRoom";
     this.#held.set(seq, { content, hash: hashOf(content) });
-    this.#heldBytes += content.length;
+    this.heldBytes += content.length;
     return "new";
   }
 
@@ -102,7 +106,7 @@ export class Incoming {
     this.base = base;
     this.#handled = [];
     this.#held.clear();
-    this.#heldBytes = 0;
+    this.heldBytes = 0;
   }
 
   /** The sender waits for nothing below `base`, whether we got it or not. */
@@ -115,7 +119,7 @@ export class Incoming {
   }
 
   #drop(seq: number): void {
-    this.#heldBytes -= this.#held.get(seq)?.content.length ?? 0;
+    this.heldBytes -= this.#held.get(seq)?.content.length ?? 0;
     this.#held.delete(seq);
   }
 }

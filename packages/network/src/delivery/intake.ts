@@ -46,6 +46,8 @@ export interface IntakeCounters {
 
 /** Senders to remember at once; a new one makes room only when another was silent for an hour. */
 export const MAX_SENDERS = 4096;
+/** Bytes of all senders that wait for gaps to close. */
+const MAX_ALL_HELD_BYTES = 64 * 1024 * 1024;
 const FORGET_MS = 3_600_000;
 /** Acknowledgements wait this long for more to confirm, milliseconds. */
 const ACK_DELAY_MS = 25;
@@ -65,6 +67,7 @@ export class Intake {
   readonly #stopping = new AbortController();
   #cancelAcks: (() => void) | undefined;
   #order: number;
+  #heldBytes = 0;
 
   constructor(options: IntakeOptions) {
     this.#o = options;
@@ -86,11 +89,17 @@ export class Intake {
     const stream = this.#streamOf(job, from);
     if (stream === undefined) return this.#o.drops?.count("rateLimited");
     const before = stream.upTo;
-    const result = stream.take(target, content);
+    const room = stream.heldBytes + MAX_ALL_HELD_BYTES - this.#heldBytes;
+    const result = this.#counted(stream, () => stream.take(target, content, room));
     if (result === "known" && target.seq > 0) this.counters.duplicates++;
     // What can be handled at once is acknowledged then.
     if (result !== "new" || target.seq !== before + 1 || stream.running) this.#ackSoon(stream);
     this.#run(stream);
+  }
+
+  /** Bytes of messages that are here and not handled. */
+  heldBytes(): number {
+    return this.#heldBytes;
   }
 
   /** Acknowledgements that are due, to go along with a frame. */
@@ -184,7 +193,7 @@ export class Intake {
       // The sender may have given the number up, or begun anew, while it was handled.
       if (session === stream.session && seq > stream.upTo) {
         if (!(await this.#keep(stream, handled))) return;
-        stream.settled(session, handled);
+        this.#counted(stream, () => stream.settled(session, handled));
       }
       if (refused === "") this.counters.handled++;
       else this.counters.refused++;
@@ -236,6 +245,14 @@ export class Intake {
     await promise;
     cancel();
     signal.removeEventListener("abort", end);
+  }
+
+  /** Keeps count of the bytes that are held for all senders. */
+  #counted<T>(stream: Incoming, change: () => T): T {
+    const before = stream.heldBytes;
+    const result = change();
+    this.#heldBytes += stream.heldBytes - before;
+    return result;
   }
 
   #ackSoon(stream: Incoming): void {

@@ -230,3 +230,28 @@ test("a disk that is full for a while loses nothing and acknowledges nothing ear
   expect(sent.value?.seq).toBe(1);
   expect(bodies(bob), "handled once, written later").toEqual([1]);
 });
+
+test("a process that dies between its handler and its disk handles the message again, and confirms it once", async () => {
+  const bob = await startPeer(2, w);
+  const { addHandled } = bob.disk;
+  bob.disk.addHandled = () => new Promise(() => undefined);
+  const sent = watch(alice.channel.send(bob.address, "m", 1));
+  await run(() => bob.handled.length === 1);
+  expect(sent.done).toBe(false);
+  bob.kill();
+  bob.disk.addHandled = addHandled;
+  await bob.start();
+  await run(() => sent.done);
+  expect(bodies(bob)).toEqual([1, 1]);
+  expect(await alice.delivery.receipts()).toHaveLength(1);
+});
+
+test("a channel that was left takes no messages, and acknowledges what it had handled", async () => {
+  const bob = await startPeer(2, w);
+  const sent = watch(alice.channel.send(bob.address, "m", 1));
+  await run(() => bob.handled.length === 1);
+  bob.channel.leave();
+  await run(() => sent.done, 100);
+  expect(sent.value?.seq).toBe(1);
+  await expect(bob.channel.send(alice.address, "m", 1)).rejects.toMatchObject({ code: "Stopped" });
+});
