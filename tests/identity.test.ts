@@ -134,6 +134,7 @@ describe("rotate", () => {
   it("is refused while the key has a seat and stake, and names them", async () => {
     const before = await fs.readFile(file("keys/node.json"));
     await expect(rotate([])).rejects.toMatchObject(refused("NoConnection"));
+    await chain.parties[1]!.relays.announce(["/ip4/192.0.2.1/tcp/60000"], 3600);
     const { join } = await postTestJob(chain.parties, { seats: 1, minSeats: 1 });
     await join();
     const message = expect.stringMatching(/a seat in job .*stake/) as unknown;
@@ -141,7 +142,7 @@ describe("rotate", () => {
     expect(await fs.readFile(file("keys/node.json"))).toEqual(before);
     const { ties } = await identity(["show", ...node(), ...rpc()]);
     const kinds = (ties as { kind: string }[]).map(({ kind }) => kind);
-    expect(kinds).toEqual(expect.arrayContaining(["seat", "stake", "registration", "money"]));
+    expect(kinds).toEqual(expect.arrayContaining(["seat", "stake", "relay", "registration", "money"]));
   });
 
   it("with --force puts a new key in place, warns, and keeps the old one encrypted", async () => {

@@ -1,12 +1,13 @@
 import type { Chain } from "@skynet/contracts";
 import { JobPhase, type Hex } from "@skynet/protocol";
+import { formatEther } from "viem";
 import { formatAmount, shortId } from "../cli/format.ts";
 import { readEarnings, type JobEarnings } from "./earnings.ts";
 import { tokenInfo, type TokenInfo } from "./token.ts";
 
 /** Something that a key has on the chain. */
 export interface Tie {
-  readonly kind: "seat" | "earnings" | "stake" | "job" | "listing" | "offer" | "registration" | "money";
+  readonly kind: "seat" | "earnings" | "stake" | "job" | "listing" | "offer" | "relay" | "registration" | "money";
   readonly text: string;
   /** What to do about it before the key is given up. */
   readonly remedy: string;
@@ -32,6 +33,7 @@ export async function tiesOf(chain: Chain, address: Hex, tokens: readonly Hex[] 
     Promise.all([...infos].map(([token, info]) => moneyTies(chain, address, token, info))).then((ties) => ties.flat()),
     ownJobTies(chain, address),
     marketTies(chain, address),
+    relayTies(chain, address),
     registrationTies(chain, address),
   ]);
   return parts.flat();
@@ -123,6 +125,19 @@ async function marketTies(chain: Chain, address: Hex): Promise<Tie[]> {
   ];
 }
 
+async function relayTies({ relays }: Chain, address: Hex): Promise<Tie[]> {
+  const deposit = await relays.deposit(address);
+  if (deposit === 0n) return [];
+  return [
+    {
+      kind: "relay",
+      text: `a place on the chain's list of relays, with ${formatEther(deposit)} ether locked`,
+      remedy: "stop the relay (npx skynet relay --register): it takes itself off the list and fetches the deposit",
+      holds: true,
+    },
+  ];
+}
+
 async function registrationTies(chain: Chain, address: Hex): Promise<Tie[]> {
   const [{ registered, payout }, { roundsPaid, slashes }, wei] = await Promise.all([
     chain.worker(address),
@@ -141,8 +156,8 @@ async function registrationTies(chain: Chain, address: Hex): Promise<Tie[]> {
   if (wei > 0n)
     ties.push({
       kind: "money",
-      text: `${wei} wei for gas`,
-      remedy: "send them to the new address with any Ethereum wallet and the old key",
+      text: `${formatEther(wei)} ether for gas`,
+      remedy: "send it to the new address with any Ethereum wallet and the old key",
       holds: false,
     });
   return ties;
