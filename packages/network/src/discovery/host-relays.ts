@@ -1,5 +1,6 @@
 import type { RandomNumber } from "../timing/delay.ts";
-import type { Node } from "../host/libp2p-node.ts";
+import type { BaseNode } from "../host/libp2p-node.ts";
+import type { Pubsub } from "../host/pubsub.ts";
 import type { Log } from "../host/log.ts";
 import type { createDirectory } from "./directory.ts";
 import type { PeerBook } from "./peer-book.ts";
@@ -19,8 +20,8 @@ export interface HostRelaysOptions {
 }
 
 interface Modules {
-  readonly node: Node;
-  readonly topic: string;
+  readonly node: BaseNode;
+  readonly pubsub: Pubsub;
   readonly directory: ReturnType<typeof createDirectory>;
   readonly clock: () => number;
   readonly random: RandomNumber;

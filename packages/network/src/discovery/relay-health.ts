@@ -1,6 +1,7 @@
-import type { GossipSub } from "@libp2p/gossipsub";
 import type { Connection, PeerId } from "@libp2p/interface";
-import type { Node } from "../host/libp2p-node.ts";
+import type { BaseNode } from "../host/libp2p-node.ts";
+import type { Pubsub } from "../host/pubsub.ts";
+import { untilAborted } from "../timing/until-aborted.ts";
 import { delay, deadlineSignal } from "../timing/delay.ts";
 import { NetworkError } from "../errors.ts";
 
@@ -14,30 +15,25 @@ const MISSED_PINGS = 2;
 const LEAST_SCORE = -80;
 
 /** Resolves when the peer relays our topic. @throws NetworkError `NotARelay` */
-export async function relaysTopic(node: Node, peer: PeerId, topic: string, signal: AbortSignal): Promise<void> {
-  const { pubsub } = node.services;
+export async function relaysTopic(pubsub: Pubsub, peer: PeerId, signal: AbortSignal): Promise<void> {
   const late = () => new NetworkError("NotARelay", "it does not relay messages of this network");
   const deadline = deadlineSignal(SUBSCRIBE_TIMEOUT_MS, late, signal);
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const { promise, resolve } = Promise.withResolvers<void>();
   const look = () => {
-    if (pubsub.getSubscribers(topic).some((one) => one.equals(peer))) resolve();
+    if (pubsub.isNeighbour(peer)) resolve();
   };
-  const abort = () => reject(deadline.signal.reason as Error);
-  pubsub.addEventListener("subscription-change", look);
-  deadline.signal.addEventListener("abort", abort, { once: true });
+  const end = pubsub.onNeighbour(look);
   try {
     look();
-    if (deadline.signal.aborted) abort();
-    await promise;
+    await untilAborted(promise, deadline.signal);
   } finally {
-    pubsub.removeEventListener("subscription-change", look);
-    deadline.signal.removeEventListener("abort", abort);
+    end();
     deadline.clear();
   }
 }
 
 /** Round trip to a peer in milliseconds. @throws NetworkError `Stalled` */
-export async function roundTrip(node: Node, peer: PeerId, signal: AbortSignal): Promise<number> {
+export async function roundTrip(node: BaseNode, peer: PeerId, signal: AbortSignal): Promise<number> {
   const late = () => new NetworkError("Stalled", `it has not answered for ${PING_TIMEOUT_MS / 1000} s`);
   const deadline = deadlineSignal(PING_TIMEOUT_MS, late, signal);
   try {
@@ -49,20 +45,16 @@ export async function roundTrip(node: Node, peer: PeerId, signal: AbortSignal): 
   }
 }
 
-/** What gossipsub thinks of a peer; its public type leaves the method out. */
-function scoreOf({ services }: Node, peer: PeerId): number {
-  return (services.pubsub as GossipSub & { getScore(peer: string): number }).getScore(peer.toString());
-}
-
 export interface WatchOptions {
-  readonly node: Node;
+  readonly node: BaseNode;
+  readonly pubsub: Pubsub;
   readonly connection: Connection;
   readonly signal: AbortSignal;
   readonly onAnswer: (latencyMs: number) => void;
 }
 
 /** Resolves with the reason when a relay's connection has ended, does not answer any more, or misbehaves. */
-export async function untilDead({ node, connection, signal, onAnswer }: WatchOptions): Promise<string> {
+export async function untilDead({ node, pubsub, connection, signal, onAnswer }: WatchOptions): Promise<string> {
   const ended = new AbortController();
   const close = () => ended.abort(new NetworkError("Unreachable", "the connection was closed"));
   connection.addEventListener("close", close, { once: true });
@@ -77,7 +69,7 @@ export async function untilDead({ node, connection, signal, onAnswer }: WatchOpt
         missed += 1;
         if (missed >= MISSED_PINGS && !either.aborted) return (error as Error).message;
       }
-      if (scoreOf(node, connection.remotePeer) < LEAST_SCORE) return "it misbehaved";
+      if (pubsub.score(connection.remotePeer) < LEAST_SCORE) return "it misbehaved";
       await delay(PING_EVERY_MS, either).catch(() => undefined);
     }
     return (either.reason as Error).message;

@@ -3,7 +3,8 @@ import { peerIdFromString } from "@libp2p/peer-id";
 import { multiaddr } from "@multiformats/multiaddr";
 import { deadlineSignal, type RandomNumber } from "../timing/delay.ts";
 import { NetworkError, reasonOf } from "../errors.ts";
-import type { Node } from "../host/libp2p-node.ts";
+import type { BaseNode } from "../host/libp2p-node.ts";
+import type { Pubsub } from "../host/pubsub.ts";
 import type { Log } from "../host/log.ts";
 import { Candidates, isPinned, type Candidate } from "./candidates.ts";
 import { parseRelayAddress, SCOPES, type Scope } from "./relay-address.ts";
@@ -37,8 +38,8 @@ export interface Reachability {
 }
 
 export interface RelayPoolOptions {
-  readonly node: Node;
-  readonly topic: string;
+  readonly node: BaseNode;
+  readonly pubsub: Pubsub;
   readonly sources: readonly RelaySource[];
   /** Live relays to keep; pinned ones come on top if they are more. */
   readonly count: number;
@@ -184,7 +185,7 @@ class Pool implements RelayPool {
 
   /** Connects to a relay and watches it until it is dead. */
   async #use(candidate: Candidate): Promise<void> {
-    const { node, topic, clock, log, signal } = this.#options;
+    const { node, pubsub, clock, log, signal } = this.#options;
     const relay = candidate.addresses[0]?.text;
     candidate.state = "dialling";
     let sinceMs: number | undefined;
@@ -193,7 +194,7 @@ class Pool implements RelayPool {
     try {
       connection = await this.#dial(candidate);
       candidate.peer = connection.remotePeer.toString();
-      await relaysTopic(node, connection.remotePeer, topic, signal);
+      await relaysTopic(pubsub, connection.remotePeer, signal);
       this.#answered(candidate, await roundTrip(node, connection.remotePeer, signal));
       sinceMs = clock();
       candidate.state = "live";
@@ -201,7 +202,7 @@ class Pool implements RelayPool {
       log.info({ relay, sources: [...candidate.sources], latencyMs: candidate.latencyMs }, "connected to a relay");
       this.#changed();
       const onAnswer = (latencyMs: number) => this.#answered(candidate, latencyMs);
-      reason = await untilDead({ node, connection, signal, onAnswer });
+      reason = await untilDead({ node, pubsub, connection, signal, onAnswer });
     } catch (error) {
       reason = reasonOf(error);
     }

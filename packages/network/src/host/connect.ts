@@ -7,7 +7,7 @@ import type { Directory } from "../discovery/directory.ts";
 import { NetworkError, reasonOf } from "../errors.ts";
 import { climb } from "../nat/climb.ts";
 import { addressFromPeerId } from "../identity/identity.ts";
-import type { Node } from "./libp2p-node.ts";
+import type { BaseNode } from "./libp2p-node.ts";
 
 /** A live peer negotiates a protocol within this time. */
 const OPEN_TIMEOUT_MS = 10_000;
@@ -30,7 +30,7 @@ export function remoteAddress(connection: Connection): Hex | undefined {
 }
 
 /** The best open connection: one through a relay only if there is no direct one. */
-function openConnection(node: Node, address: Hex): Connection | undefined {
+function openConnection(node: BaseNode, address: Hex): Connection | undefined {
   const open = node
     .getConnections()
     .filter((connection) => connection.status === "open" && remoteAddress(connection) === address);
@@ -43,7 +43,7 @@ function openConnection(node: Node, address: Hex): Connection | undefined {
  * @throws NetworkError `Unreachable`
  */
 export async function connect(
-  node: Node,
+  node: BaseNode,
   directory: Directory,
   address: Hex,
   options: ConnectOptions = {},
@@ -61,7 +61,7 @@ export async function connect(
  * @throws NetworkError `BadOption`, `Unreachable`
  */
 export async function dialAll(
-  node: Node,
+  node: BaseNode,
   multiaddrs: readonly string[],
   signal = AbortSignal.timeout(DIAL_TIMEOUT_MS),
 ): Promise<Connection> {
@@ -97,7 +97,7 @@ const reasonsOf = (error: unknown): string =>
 
 /** A new stream to `address`. @throws NetworkError `Unreachable`, `Refused` when it does not speak the protocol */
 export async function openStream(
-  node: Node,
+  node: BaseNode,
   directory: Directory,
   address: Hex,
   protocol: string,

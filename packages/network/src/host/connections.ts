@@ -2,7 +2,7 @@ import type { Connection } from "@libp2p/interface";
 import type { Hex } from "@skynet/protocol";
 import type { CircuitRelayService } from "@libp2p/circuit-relay-v2";
 import { remoteAddress } from "./connect.ts";
-import type { Node } from "./libp2p-node.ts";
+import type { BaseNode } from "./libp2p-node.ts";
 
 /** How two nodes are connected. */
 export type ConnectionKind = "tcp" | "quic" | "websockets" | "webrtc" | "circuit" | "memory" | "other";
@@ -32,7 +32,7 @@ export interface CircuitFigures {
 const STOP_PROTOCOL = "/libp2p/circuit/relay/0.2.0/stop";
 
 /** Undefined on nodes that are no relay. */
-export function circuitFigures(node: Node): CircuitFigures | undefined {
+export function circuitFigures(node: BaseNode): CircuitFigures | undefined {
   const { circuits } = node.services as { circuits?: Partial<CircuitRelayService> };
   if (circuits?.reservations === undefined) return undefined;
   const streams = node.getConnections().flatMap((connection) => connection.streams);

@@ -11,6 +11,7 @@ export type DropReason =
   | "handlerError"
   | "refusedBlock"
   | "refusedUpdate"
+  | "unsolicited" // pushed to a light node that did not ask for it
   | "slowReader" // a light node that takes its messages too slowly
   | "badStream" // a direct stream that broke the protocol or stalled
   | "refusedConnection" // too many, too fast, or from a peer that is refused

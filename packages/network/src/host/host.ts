@@ -22,7 +22,7 @@ import { startHostRelays, type HostRelays, type HostRelaysOptions } from "../dis
 import type { Reachability, RelayStatus } from "../discovery/relay-pool.ts";
 import { isRelayRole } from "../discovery/relay-source.ts";
 import { checkMultiaddrs } from "./check-multiaddrs.ts";
-import { createNode, type Node } from "./libp2p-node.ts";
+import { createLightNode, createNode, type BaseNode, type NodeOptions } from "./libp2p-node.ts";
 import { silent, type Log } from "./log.ts";
 import { createGuard } from "../limits/guard.ts";
 import { limitsOf, type Limits } from "../limits/limits.ts";
@@ -41,6 +41,7 @@ import {
   pubsubTopicOf,
 } from "../messages/waku-message.ts";
 import { fetchHistory, type HistoryRange, type HistoryResult } from "../waku/history.ts";
+import { createLightClient } from "../waku/light-client.ts";
 import { findRelays } from "../waku/peer-exchange.ts";
 import type { RelayRecord } from "../waku/relay-record.ts";
 import { serveWaku, type ServiceSize, type ServicesOptions } from "../waku/services.ts";
@@ -64,6 +65,11 @@ export interface HostOptions extends HostRelaysOptions {
   /** Default: SkyNet's cluster, 1729. */
   readonly clusterId?: number;
   readonly shard?: number;
+  /**
+   * "full": a part of the relay network, which forwards messages. "light": it publishes and hears through relays, and
+   * receives only the topics that it subscribed to; for tabs. Default: full.
+   */
+  readonly mode?: "full" | "light";
   /** This node is a relay: it forwards to all its neighbours, and serves Waku's light protocols. */
   readonly relayService?: boolean;
   /** History, rates and limits of a relay's services. */
@@ -174,7 +180,10 @@ export async function createHost(options: HostOptions): Promise<Host> {
   options.signal?.throwIfAborted();
   const drops = createDrops();
   const meter = createTrafficMeter(drops);
-  const inbox = createInbox({ self: identity.address, drops, log });
+  const light = options.mode === "light";
+  if (light && relayService) throw new NetworkError("BadOption", "a light node cannot be a relay");
+  const onTopic = (contentTopic: string, wanted: boolean) => pubsub.want(contentTopic, wanted);
+  const inbox = createInbox({ self: identity.address, drops, log, onTopic });
   const pubsubTopic = pubsubTopicOf(clusterId, shard);
   const stopping = new AbortController();
   const { signal } = stopping;
@@ -184,7 +193,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const transports = options.transports ?? (await platformTransports(log));
   const reservations = options.reservations ?? (relayService || listen.length === 0 ? 0 : 2);
   let nat: Nat | undefined = undefined;
-  const node = await createNode({
+  const nodeOptions = {
     identity,
     listen: [...listen, ...relayedListen(transports, reservations)],
     announce,
@@ -196,8 +205,8 @@ export async function createHost(options: HostOptions): Promise<Host> {
     meter,
     guard,
     fault,
-  });
-  const pubsub = createGossip(node, pubsubTopic, signal);
+  };
+  const { node, pubsub } = await (light ? startLight : startFull)(nodeOptions, { drops, log, clock, signal });
   const listeners = new Set<(bytes: Uint8Array) => void>([inbox.receive]);
   const hear = (bytes: Uint8Array) => listeners.forEach((listener) => listener(bytes));
   pubsub.onMessage(hear);
@@ -258,7 +267,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const reachabilityListeners = new Set(options.onReachability ? [options.onReachability] : []);
   const pool = startHostRelays(options, {
     node,
-    topic: pubsubTopic,
+    pubsub,
     directory,
     clock,
     random,
@@ -318,6 +327,23 @@ export async function createHost(options: HostOptions): Promise<Host> {
   return host;
 }
 
+interface PubsubContext {
+  readonly drops: Drops;
+  readonly log: Log;
+  readonly clock: () => number;
+  readonly signal: AbortSignal;
+}
+
+async function startFull(options: NodeOptions, { signal }: PubsubContext): Promise<{ node: BaseNode; pubsub: Pubsub }> {
+  const node = await createNode(options);
+  return { node, pubsub: createGossip(node, options.pubsubTopic, signal) };
+}
+
+async function startLight(options: NodeOptions, context: PubsubContext): Promise<{ node: BaseNode; pubsub: Pubsub }> {
+  const node = await createLightNode(options);
+  return { node, pubsub: await createLightClient({ node, pubsubTopic: options.pubsubTopic, ...context }) };
+}
+
 /** What is wrong with a message: nodes forward Waku messages that are not too large, of any application. */
 function faultOf(bytes: Uint8Array, drops: Drops): "oversized" | "undecodable" | undefined {
   try {
@@ -354,7 +380,7 @@ function createPublisher(
 
 const firstHost = ([address]: readonly string[]): string => (address && hostOf(multiaddr(address))) ?? "127.0.0.1";
 
-async function stop(node: Node, stopping: AbortController, relays: HostRelays, nat: Nat): Promise<void> {
+async function stop(node: BaseNode, stopping: AbortController, relays: HostRelays, nat: Nat): Promise<void> {
   stopping.abort(new NetworkError("Stopped", "the node was stopped"));
   await relays.close();
   await Promise.all([nat.stop(), node.stop()]);

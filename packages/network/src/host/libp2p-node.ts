@@ -22,21 +22,27 @@ import { wakuMessageHash } from "../messages/waku-message.ts";
 export const RELAY_PROTOCOL = "/vac/waku/relay/2.0.0";
 
 // eslint-disable-next-line typescript/consistent-type-definitions -- libp2p wants a type with an index signature
-type Services = {
+type BaseServices = {
   identify: Identify;
   ping: Ping;
-  pubsub: GossipSub;
   ownAddresses: void;
   dialler: Dialler;
   certificates: Certificates;
 };
-export type Node = Libp2p<Services>;
+/** A part of the relay network. */
+export type Node = Libp2p<BaseServices & { pubsub: GossipSub }>;
 /** What a node has in every mode: a light one has no pubsub. */
-export type BaseNode = Libp2p<Pick<Services, "identify" | "ping">>;
+export type BaseNode = Libp2p<BaseServices>;
 
 /** Dials one address, also when a connection or another dial to the same peer is there already. */
 export interface Dialler {
   dial(address: Multiaddr, options: Required<AbortOptions>): Promise<Connection>;
+}
+
+interface DiallerComponents {
+  readonly transportManager: {
+    dial(address: Multiaddr, options: Required<AbortOptions>): Promise<Connection>;
+  };
 }
 
 export interface NodeOptions {
@@ -101,10 +107,9 @@ function connectionOptions({ limits }: Guard) {
   };
 }
 
-/** libp2p over the given transports, with yamux and Waku relay as pubsub. @throws NetworkError `PortInUse`, `BadOption` */
-export async function createNode(options: NodeOptions): Promise<Node> {
+/** What nodes have in common. */
+function baseOptions(options: NodeOptions) {
   const { guard } = options;
-  const createPubsub = gossipsub(pubsubOptions(options));
   const createMuxer = yamux({
     maxEarlyStreams: 64,
     maxInboundStreams: guard.limits.streams,
@@ -115,32 +120,44 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       maxWriteBufferLength: guard.limits.unsentPerStream,
     },
   });
+  return {
+    privateKey: options.identity.libp2pKey,
+    addresses: { listen: [...options.listen], announce: [...(options.announce ?? [])] },
+    transports: options.transports.map((transport) => transport.create(options.transportContext)),
+    connectionEncrypters: encrypters(),
+    streamMuxers: [
+      () => guard.muxer(createMuxer()),
+      // The only one that js-waku's light nodes speak. It has no windows: who sends too fast is cut off. Its limit
+      // is new streams per second, and js-waku opens ten at once.
+      ...(options.relayService ? [mplex({ disconnectThreshold: 200 })] : []),
+    ],
+    connectionGater: guard.gater,
+    connectionManager: connectionOptions(guard),
+    metrics: options.meter.metrics,
+    services: {
+      identify: identify(),
+      // One stream each is too few: a new neighbour is pinged for its mesh and for its latency at the same time.
+      ping: ping({ maxInboundStreams: 8, maxOutboundStreams: 8 }),
+      ownAddresses: announceOwnAddresses,
+      dialler: ({ transportManager }: DiallerComponents) => ({
+        dial: (address: Multiaddr, dialOptions: Required<AbortOptions>) => transportManager.dial(address, dialOptions),
+      }),
+      ...(options.circuits ? { circuits: circuitService(options.circuits) } : {}),
+      certificates,
+    },
+  };
+}
+
+/** libp2p over the given transports, with yamux and Waku relay as pubsub. @throws NetworkError `PortInUse`, `BadOption` */
+export async function createNode(options: NodeOptions): Promise<Node> {
+  const { guard } = options;
+  const createPubsub = gossipsub(pubsubOptions(options));
+  const base = baseOptions(options);
   try {
-    const node = await createLibp2p<Services>({
-      privateKey: options.identity.libp2pKey,
-      addresses: { listen: [...options.listen], announce: [...(options.announce ?? [])] },
-      transports: options.transports.map((transport) => transport.create(options.transportContext)),
-      connectionEncrypters: encrypters(),
-      streamMuxers: [
-        () => guard.muxer(createMuxer()),
-        // The only one that js-waku's light nodes speak. It has no windows: who sends too fast is cut off. Its limit
-        // is new streams per second, and js-waku opens ten at once.
-        ...(options.relayService ? [mplex({ disconnectThreshold: 200 })] : []),
-      ],
-      connectionGater: guard.gater,
-      connectionManager: connectionOptions(guard),
-      metrics: options.meter.metrics,
+    const node: Node = await createLibp2p<BaseServices & { pubsub: GossipSub }>({
+      ...base,
       services: {
-        identify: identify(),
-        // One stream each is too few: a new neighbour is pinged for its mesh and for its latency at the same time.
-        ping: ping({ maxInboundStreams: 8, maxOutboundStreams: 8 }),
-        ownAddresses: announceOwnAddresses,
-        dialler: ({ transportManager }) => ({
-          dial: (address: Multiaddr, dialOptions: Required<AbortOptions>) =>
-            transportManager.dial(address, dialOptions),
-        }),
-        ...(options.circuits ? { circuits: circuitService(options.circuits) } : {}),
-        certificates,
+        ...base.services,
         pubsub: (components) => {
           const pubsub = createPubsub(components);
           pubsub.protocols = [RELAY_PROTOCOL];
@@ -158,6 +175,17 @@ export async function createNode(options: NodeOptions): Promise<Node> {
     });
     guard.attach(node);
     pubsub.subscribe(options.pubsubTopic);
+    return node;
+  } catch (cause) {
+    throw listenError(cause, options.listen);
+  }
+}
+
+/** The same without pubsub. @throws NetworkError `PortInUse`, `BadOption` */
+export async function createLightNode(options: NodeOptions): Promise<BaseNode> {
+  try {
+    const node = await createLibp2p<BaseServices>(baseOptions(options));
+    options.guard.attach(node);
     return node;
   } catch (cause) {
     throw listenError(cause, options.listen);

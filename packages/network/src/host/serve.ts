@@ -3,7 +3,7 @@ import { remoteAddress } from "./connect.ts";
 import type { Drops } from "./drops.ts";
 import { NetworkError, reasonOf } from "../errors.ts";
 import { frame, type FramedStream } from "./framed-stream.ts";
-import type { Node } from "./libp2p-node.ts";
+import type { BaseNode } from "./libp2p-node.ts";
 import type { Log } from "./log.ts";
 import type { Guard } from "../limits/guard.ts";
 import { offenceOf } from "../limits/offences.ts";
@@ -12,7 +12,7 @@ import { offenceOf } from "../limits/offences.ts";
 export type StreamHandler = (stream: FramedStream, from: Hex) => Promise<void>;
 
 interface ServeContext {
-  readonly node: Node;
+  readonly node: BaseNode;
   readonly guard: Guard;
   readonly drops: Drops;
   readonly log: Log;

@@ -16,7 +16,7 @@ import { startSweeping } from "./sweep.ts";
 import { watchFrames, type WatchedConnection } from "./watch-frames.ts";
 
 /** The parts of a node that the guard needs; they exist only after the node was created. */
-type GuardedNode = Libp2p<{ pubsub: GossipSub }>;
+type GuardedNode = Libp2p;
 
 /** Keeps a node alive whatever its peers do: limits, scores, bans. */
 export interface Guard {

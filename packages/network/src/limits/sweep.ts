@@ -1,4 +1,3 @@
-import type { GossipSub } from "@libp2p/gossipsub";
 import type { Connection, PeerId, Stream } from "@libp2p/interface";
 import type { Libp2p } from "libp2p";
 import { NetworkError } from "../errors.ts";
@@ -14,7 +13,7 @@ const FORGET_EVERY = 30;
 const GRAYLIST = -80;
 
 interface SweepOptions {
-  readonly node: Libp2p<{ pubsub: GossipSub }>;
+  readonly node: Libp2p;
   readonly watched: ReadonlySet<WatchedConnection>;
   readonly limits: Limits;
   readonly clock: () => number;
@@ -77,7 +76,9 @@ function createHalfOpenCheck({ limits, clock, offend }: SweepOptions): (connecti
  * try again. It may connect again.
  */
 function createNeighbourCheck({ node, limits, clock, offend }: SweepOptions): () => void {
-  const pubsub = node.services.pubsub as unknown as GossipInternals;
+  const pubsub = (node.services as { pubsub?: GossipInternals }).pubsub;
+  // A light node has no neighbours.
+  if (pubsub === undefined) return () => undefined;
   const without = new Map<string, number>();
   return () => {
     for (const [id, peer] of pubsub.peers) {

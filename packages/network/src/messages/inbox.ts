@@ -47,6 +47,8 @@ interface InboxOptions {
   readonly self: Hex;
   readonly drops: Drops;
   readonly log: Log;
+  /** Called when the first subscription of a content topic begins, and when the last one ends. */
+  readonly onTopic?: (contentTopic: string, wanted: boolean) => void;
 }
 
 const REASONS: Partial<Record<string, DropReason>> = {
@@ -58,7 +60,7 @@ const REASONS: Partial<Record<string, DropReason>> = {
 };
 
 export function createInbox(options: InboxOptions): Inbox {
-  const { self, drops, log } = options;
+  const { self, drops, log, onTopic } = options;
   const topics = new Map<string, Set<Subscription>>();
   const replays = createReplayGuard();
 
@@ -98,10 +100,14 @@ export function createInbox(options: InboxOptions): Inbox {
       const contentTopic = contentTopicOf(name);
       const subscription = { ...options, handler };
       const set = topics.get(contentTopic) ?? new Set();
+      if (set.size === 0) onTopic?.(contentTopic, true);
       topics.set(contentTopic, set.add(subscription));
       const end = () => {
         set.delete(subscription);
-        if (set.size === 0 && topics.get(contentTopic) === set) topics.delete(contentTopic);
+        if (set.size === 0 && topics.get(contentTopic) === set) {
+          topics.delete(contentTopic);
+          onTopic?.(contentTopic, false);
+        }
         options.signal?.removeEventListener("abort", end);
       };
       if (options.signal?.aborted) end();

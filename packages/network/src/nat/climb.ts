@@ -1,7 +1,7 @@
 import type { Connection, PeerId } from "@libp2p/interface";
 import { multiaddr, type Multiaddr } from "@multiformats/multiaddr";
 import { NetworkError } from "../errors.ts";
-import type { Node } from "../host/libp2p-node.ts";
+import type { BaseNode } from "../host/libp2p-node.ts";
 import { kindOf, pathOf, reachOf, type Path } from "./addresses.ts";
 import { firstOf, type Attempt } from "./first-of.ts";
 
@@ -20,12 +20,12 @@ function ofRung(addresses: readonly Multiaddr[], rung: Path): Multiaddr[] {
 }
 
 /** A direct connection that the peer has opened meanwhile, or that was there already. */
-function directConnection(node: Node, peer: PeerId): Connection | undefined {
+function directConnection(node: BaseNode, peer: PeerId): Connection | undefined {
   return node.getConnections(peer).find(({ limits, status }) => limits === undefined && status === "open");
 }
 
 /** @throws NetworkError `Unreachable` when another node answers: not every transport looks at the PeerId */
-async function dialPeer(node: Node, peer: PeerId, address: Multiaddr, signal: AbortSignal): Promise<Connection> {
+async function dialPeer(node: BaseNode, peer: PeerId, address: Multiaddr, signal: AbortSignal): Promise<Connection> {
   const open = directConnection(node, peer);
   if (open !== undefined) return open;
   const connection = await node.services.dialler.dial(address, { signal });
@@ -35,7 +35,7 @@ async function dialPeer(node: Node, peer: PeerId, address: Multiaddr, signal: Ab
   throw error;
 }
 
-function attemptsOf(node: Node, { peer, multiaddrs, rungs = RUNGS }: ClimbOptions): Attempt<Connection>[] {
+function attemptsOf(node: BaseNode, { peer, multiaddrs, rungs = RUNGS }: ClimbOptions): Attempt<Connection>[] {
   const addresses = multiaddrs.map((text) => multiaddr(text));
   return rungs.flatMap((rung) => {
     const ways = ofRung(addresses, rung);
@@ -62,7 +62,7 @@ export interface ClimbOptions {
  * before the next attempt, but ends no attempt that runs: the peer may be about to use that one.
  * @throws AggregateError with the reason of each address
  */
-export async function climb(node: Node, options: ClimbOptions): Promise<Connection> {
+export async function climb(node: BaseNode, options: ClimbOptions): Promise<Connection> {
   try {
     return await firstOf(attemptsOf(node, options), options.signal);
   } catch (error) {

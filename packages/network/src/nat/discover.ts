@@ -1,7 +1,7 @@
 import type { IdentifyResult } from "@libp2p/interface";
 import { multiaddr, type Multiaddr } from "@multiformats/multiaddr";
 import { reasonOf } from "../errors.ts";
-import type { Node } from "../host/libp2p-node.ts";
+import type { BaseNode } from "../host/libp2p-node.ts";
 import type { Log } from "../host/log.ts";
 import { hostOf, pathOf, reachOf, reachOfHost } from "./addresses.ts";
 import { askDialBack, askInfo } from "./reach-client.ts";
@@ -45,7 +45,7 @@ function candidates(own: readonly Multiaddr[], observedHost: string): string[] {
 }
 
 /** Asks each relay that it gets to know for its STUN server, and to dial the address at which it sees us. */
-export function discover(node: Node, { log, signal, onChange }: DiscoverOptions): Discovered {
+export function discover(node: BaseNode, { log, signal, onChange }: DiscoverOptions): Discovered {
   const stun = new Map<string, string[]>();
   const reached = new Map<string, string[]>();
   const identified = async ({ detail }: CustomEvent<IdentifyResult>) => {

@@ -1,7 +1,7 @@
 import { startStunServer } from "#platform";
 import type { RandomNumber } from "../timing/delay.ts";
 import type { Directory } from "../discovery/directory.ts";
-import type { Node } from "../host/libp2p-node.ts";
+import type { BaseNode } from "../host/libp2p-node.ts";
 import type { Log } from "../host/log.ts";
 import { chooseAnnounced } from "./announced.ts";
 import { discover } from "./discover.ts";
@@ -18,7 +18,7 @@ export interface StunOptions {
 }
 
 interface NatOptions {
-  readonly node: Node;
+  readonly node: BaseNode;
   readonly directory: Directory;
   readonly relayService: boolean;
   readonly stun: Required<StunOptions> | undefined;

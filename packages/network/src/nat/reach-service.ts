@@ -1,7 +1,7 @@
 import type { Connection } from "@libp2p/interface";
 import { multiaddr, type Multiaddr } from "@multiformats/multiaddr";
 import { frame } from "../host/framed-stream.ts";
-import type { Node } from "../host/libp2p-node.ts";
+import type { BaseNode } from "../host/libp2p-node.ts";
 import { createPeerLimiter } from "../timing/token-bucket.ts";
 import { hostOf, pathOf } from "./addresses.ts";
 import { encodeReach, MAX_REACH_BYTES, parseReachRequest, REACH_PROTOCOL, type ReachInfo } from "./reach-messages.ts";
@@ -13,7 +13,7 @@ const STALL_MS = 5000;
  * Serves a relay's knowledge of how nodes reach it. Addresses are tried only on the host that the question comes from,
  * and rarely, so that nobody can use the relay to knock at others.
  */
-export async function serveReach(node: Node, info: ReachInfo, clock: () => number): Promise<void> {
+export async function serveReach(node: BaseNode, info: ReachInfo, clock: () => number): Promise<void> {
   const mayAsk = createPeerLimiter({ perSecond: 1, burst: 8 }, clock);
   const mayDial = createPeerLimiter({ perSecond: 1 / 30, burst: 4 }, clock);
   await node.handle(
@@ -41,7 +41,7 @@ export async function serveReach(node: Node, info: ReachInfo, clock: () => numbe
 }
 
 /** Whether the peer answers at an address of the host from which it is connected. */
-async function dialBack(node: Node, connection: Connection, text: string): Promise<boolean> {
+async function dialBack(node: BaseNode, connection: Connection, text: string): Promise<boolean> {
   let address: Multiaddr;
   try {
     address = multiaddr(text);

@@ -2,7 +2,7 @@ import type { Connection } from "@libp2p/interface";
 import { backoffMs, delay, type RandomNumber } from "../timing/delay.ts";
 import { reasonOf } from "../errors.ts";
 import type { Directory } from "../discovery/directory.ts";
-import type { Node } from "../host/libp2p-node.ts";
+import type { BaseNode } from "../host/libp2p-node.ts";
 import type { Log } from "../host/log.ts";
 import { remoteAddress } from "../host/connect.ts";
 import { climb } from "./climb.ts";
@@ -25,7 +25,7 @@ const isDirect = ({ limits, status }: Connection) => limits === undefined && sta
  * Looks for a direct way to every peer that we reached through a relay, less and less often, and gives the circuit back
  * once nothing runs over it. Only the side that dialled does so.
  */
-export function upgradeCircuits(node: Node, { directory, random, log, signal }: UpgradeOptions): void {
+export function upgradeCircuits(node: BaseNode, { directory, random, log, signal }: UpgradeOptions): void {
   const hasDirect = (circuit: Connection) => node.getConnections(circuit.remotePeer).some(isDirect);
   const upgrade = async (circuit: Connection) => {
     const peer = circuit.remotePeer;
