@@ -4,3 +4,4 @@ export { loadList } from "./node/load-list.ts";
 export { openSqliteDeliveryStore, type SqliteDeliveryStore } from "./node/sqlite-delivery-store.ts";
 export { DISK_LIMITS, openSqliteMessageStore, type SqliteStoreOptions } from "./node/sqlite-message-store.ts";
 export { startStunServer, type StunServer, type StunServerOptions } from "./node/stun/stun-server.ts";
+export { transports } from "./platform/node.ts";
