@@ -5,3 +5,12 @@ export { openSqliteDeliveryStore, type SqliteDeliveryStore } from "./node/sqlite
 export { DISK_LIMITS, openSqliteMessageStore, type SqliteStoreOptions } from "./node/sqlite-message-store.ts";
 export { startStunServer, type StunServer, type StunServerOptions } from "./node/stun/stun-server.ts";
 export { transports } from "./platform/node.ts";
+export {
+  diagnosePeer,
+  diagnoseRelays,
+  diagnoseRouter,
+  type NatDiagnosis,
+  type PathDiagnosis,
+  type RelayDiagnosis,
+  type RouterDiagnosis,
+} from "./node/diagnose.ts";

@@ -5,6 +5,7 @@ import type { Hex } from "@skynet/protocol";
 import { deadlineSignal } from "../timing/delay.ts";
 import type { Directory } from "../discovery/directory.ts";
 import { NetworkError, reasonOf } from "../errors.ts";
+import type { Path } from "../nat/addresses.ts";
 import { climb } from "../nat/climb.ts";
 import { addressFromPeerId } from "../identity/identity.ts";
 import type { BaseNode } from "./libp2p-node.ts";
@@ -18,6 +19,8 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal | undefined;
   /** How long to wait for the node's presence, milliseconds. */
   readonly timeoutMs?: number | undefined;
+  /** Only this way, with a new connection: to find out whether it works. The caller closes it. */
+  readonly path?: Path | undefined;
 }
 
 /** Address of the node at the other end; undefined for peers with another kind of key. */
@@ -48,11 +51,11 @@ export async function connect(
   address: Hex,
   options: ConnectOptions = {},
 ): Promise<Connection> {
-  const open = openConnection(node, address);
+  const open = options.path === undefined ? openConnection(node, address) : undefined;
   if (open !== undefined) return open;
   const { multiaddrs } = await directory.find(address, options);
   options.signal?.throwIfAborted();
-  return dialAll(node, multiaddrs, options.signal);
+  return dialAll(node, multiaddrs, options.signal, options.path);
 }
 
 /**
@@ -64,10 +67,11 @@ export async function dialAll(
   node: BaseNode,
   multiaddrs: readonly string[],
   signal = AbortSignal.timeout(DIAL_TIMEOUT_MS),
+  path?: Path,
 ): Promise<Connection> {
   const peer = peerOf(multiaddrs);
   try {
-    return await climb(node, { peer, multiaddrs, signal });
+    return await climb(node, { peer, multiaddrs, signal, ...(path ? { rungs: [path], fresh: true } : {}) });
   } catch (cause) {
     signal.throwIfAborted();
     throw new NetworkError("Unreachable", `${addressFromPeerId(peer)} cannot be dialled: ${reasonsOf(cause)}`, {

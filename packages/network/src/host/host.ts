@@ -5,6 +5,7 @@ import type { Hex } from "@skynet/protocol";
 import { DEFAULT_CIRCUIT_LIMITS, type CircuitLimits } from "../nat/circuit-service.ts";
 import { hostOf } from "../nat/addresses.ts";
 import { startNat, type Nat, type StunOptions } from "../nat/nat.ts";
+import { answerProbes, PROBE_PROTOCOL } from "../nat/probe.ts";
 import { relayedListen } from "../nat/relayed-listen.ts";
 import type { NetworkTransport } from "../transports/transport.ts";
 import { announcePresence, PRESENCE_TOPIC } from "../discovery/announce.ts";
@@ -54,6 +55,8 @@ export interface HostOptions extends HostRelaysOptions {
   readonly transports?: readonly NetworkTransport[];
   /** Relays through which others may reach this node, unless it is a relay itself or only dials (2). */
   readonly reservations?: number;
+  /** Ask the router to forward the listening ports by UPnP, where this node listens on a private network (true). */
+  readonly upnp?: boolean;
   /** Of a relay: serve STUN as well, so that nodes learn their outside address. */
   readonly stun?: StunOptions;
   /** Of a relay: what it lends to nodes that cannot be reached. */
@@ -114,6 +117,8 @@ export interface Host {
   multiaddrs(): string[];
   /** STUN servers of connected relays, as `stun:host:port`; a relay that serves STUN itself names that of others. */
   stunServers(): string[];
+  /** Addresses that a router forwards to this node. */
+  forwardedAddresses(): string[];
   /** Addresses of the nodes with an open connection. */
   peers(): Hex[];
   /** What this node knows about relays. */
@@ -229,6 +234,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     node,
     directory,
     relayService,
+    upnp: options.upnp ?? true,
     stun: options.stun && { host: options.stun.host ?? firstHost(listen), port: options.stun.port },
     clock,
     random,
@@ -291,6 +297,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     history: (name, range) => fetchHistory({ node, pubsubTopic, log, signal, receive }, contentTopicOf(name), range),
     multiaddrs: nodeNat.announced,
     stunServers: nodeNat.stunServers,
+    forwardedAddresses: nodeNat.forwarded,
     peers: () => [...new Set(node.getConnections().flatMap((connection) => remoteAddress(connection) ?? []))],
     relays: () => pool.status(),
     reachability: () => pool.reachability(),
@@ -317,6 +324,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     useCertificate: node.services.certificates.use,
     stop: () => stop(node, stopping, pool, nodeNat),
   };
+  await host.serve(PROBE_PROTOCOL, answerProbes(clock));
   const announceSoon = announcePresence(host, pubsub, { role: relayService ? "relay" : "peer", ...options });
   announcing.soon = announceSoon;
   onNew.call = (entry) => {

@@ -50,3 +50,9 @@ export function kindOf(address: Multiaddr): number {
   const found = KINDS.findIndex((kind) => kind.matches(address) && first !== undefined);
   return found === -1 ? KINDS.length : found;
 }
+
+/** The same address on another host of the same kind (IPv4, IPv6). */
+export function movedTo(address: Multiaddr, host: string): string {
+  const [, kind, , ...rest] = address.toString().split("/");
+  return ["", kind, host, ...rest].join("/");
+}

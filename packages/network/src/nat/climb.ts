@@ -25,8 +25,13 @@ function directConnection(node: BaseNode, peer: PeerId): Connection | undefined 
 }
 
 /** @throws NetworkError `Unreachable` when another node answers: not every transport looks at the PeerId */
-async function dialPeer(node: BaseNode, peer: PeerId, address: Multiaddr, signal: AbortSignal): Promise<Connection> {
-  const open = directConnection(node, peer);
+async function dialPeer(
+  node: BaseNode,
+  { peer, fresh }: ClimbOptions,
+  address: Multiaddr,
+  signal: AbortSignal,
+): Promise<Connection> {
+  const open = fresh ? undefined : directConnection(node, peer);
   if (open !== undefined) return open;
   const connection = await node.services.dialler.dial(address, { signal });
   if (connection.remotePeer.equals(peer)) return connection;
@@ -35,13 +40,14 @@ async function dialPeer(node: BaseNode, peer: PeerId, address: Multiaddr, signal
   throw error;
 }
 
-function attemptsOf(node: BaseNode, { peer, multiaddrs, rungs = RUNGS }: ClimbOptions): Attempt<Connection>[] {
+function attemptsOf(node: BaseNode, options: ClimbOptions): Attempt<Connection>[] {
+  const { multiaddrs, rungs = RUNGS } = options;
   const addresses = multiaddrs.map((text) => multiaddr(text));
   return rungs.flatMap((rung) => {
     const ways = ofRung(addresses, rung);
     const sharing = rung === "direct" ? 1 : ways.length;
     return ways.map((address, i) => ({
-      run: (signal: AbortSignal) => dialPeer(node, peer, address, signal),
+      run: (signal: AbortSignal) => dialPeer(node, options, address, signal),
       headStartMs: rung === "direct" && i < ways.length - 1 ? NEXT_ADDRESS_MS : HEAD_START_MS[rung] / sharing,
       timeoutMs: TIMEOUT_MS[rung],
     }));
@@ -53,6 +59,8 @@ export interface ClimbOptions {
   readonly multiaddrs: readonly string[];
   /** Which ways to try; all by default. */
   readonly rungs?: readonly Path[];
+  /** A connection of its own, also when one is open. */
+  readonly fresh?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -66,7 +74,7 @@ export async function climb(node: BaseNode, options: ClimbOptions): Promise<Conn
   try {
     return await firstOf(attemptsOf(node, options), options.signal);
   } catch (error) {
-    const open = directConnection(node, options.peer);
+    const open = options.fresh ? undefined : directConnection(node, options.peer);
     if (open !== undefined) return open;
     throw error;
   }

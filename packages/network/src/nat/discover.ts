@@ -1,9 +1,9 @@
 import type { IdentifyResult } from "@libp2p/interface";
-import { multiaddr, type Multiaddr } from "@multiformats/multiaddr";
+import type { Multiaddr } from "@multiformats/multiaddr";
 import { reasonOf } from "../errors.ts";
 import type { BaseNode } from "../host/libp2p-node.ts";
 import type { Log } from "../host/log.ts";
-import { hostOf, pathOf, reachOf, reachOfHost } from "./addresses.ts";
+import { hostOf, movedTo, pathOf, reachOf, reachOfHost } from "./addresses.ts";
 import { askDialBack, askInfo } from "./reach-client.ts";
 import { REACH_PROTOCOL } from "./reach-messages.ts";
 
@@ -37,10 +37,7 @@ function candidates(own: readonly Multiaddr[], observedHost: string): string[] {
   const name = observedHost.includes(":") ? "ip6" : "ip4";
   const moved = direct
     .filter((address) => address.getComponents()[0]?.name === name)
-    .map((address) => {
-      const [first, ...rest] = address.getComponents();
-      return multiaddr([{ ...first!, value: observedHost, bytes: undefined as never }, ...rest]).toString();
-    });
+    .map((address) => movedTo(address, observedHost));
   return [...new Set(moved)].slice(0, MAX_CANDIDATES);
 }
 

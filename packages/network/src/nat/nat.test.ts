@@ -6,6 +6,7 @@ import { openStunProbe } from "../node/stun/stun-client.ts";
 import { startStunServer, type StunServer } from "../node/stun/stun-server.ts";
 import { identityOf, until } from "../testing.ts";
 import { chooseAnnounced } from "./announced.ts";
+import { classifyNat } from "./classify.ts";
 import { firstOf } from "./first-of.ts";
 import { askDialBack } from "./reach-client.ts";
 import { bindingRequest, bindingSuccess, parseBindingSuccess } from "./stun-message.ts";
@@ -132,4 +133,24 @@ test("an address that is silent does not delay the next, and the winner ends the
   expect(ended).toEqual(["first"]);
   const late = firstOf([{ ...limits, timeoutMs: 20, run: silent("late") }], new AbortController().signal);
   await expect(late).rejects.toThrow("no way leads to the peer");
+});
+
+test("the kind of NAT follows from what several servers saw of one socket", () => {
+  const seen = (...mapped: (string | undefined)[]) =>
+    mapped.map((text, i) => {
+      const [host = "", port] = text?.split(":") ?? [];
+      const server = { host: `198.51.100.${i}`, port: 3478 };
+      return { server, mapped: text === undefined ? undefined : { host, port: Number(port) } };
+    });
+  const local = ["127.0.0.1", "192.168.1.5"];
+  const cases = [
+    [seen(), "unknown"],
+    [seen(undefined, undefined), "udp-blocked"],
+    [seen("203.0.113.1:5000", undefined, "203.0.113.1:5000"), "endpoint-independent"],
+    [seen("203.0.113.1:5000", "203.0.113.1:5001"), "symmetric"],
+    [seen("203.0.113.1:5000", "203.0.113.2:5000"), "symmetric"],
+    [seen("192.168.1.5:4000", "192.168.1.5:4000"), "none"],
+    [seen("192.168.1.5:4001"), "endpoint-independent"],
+  ] as const;
+  for (const [observations, kind] of cases) expect(classifyNat(observations, local, 4000)).toBe(kind);
 });

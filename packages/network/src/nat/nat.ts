@@ -1,10 +1,12 @@
-import { startStunServer } from "#platform";
+import { keepPortMappings, startStunServer } from "#platform";
 import type { RandomNumber } from "../timing/delay.ts";
 import type { Directory } from "../discovery/directory.ts";
 import type { BaseNode } from "../host/libp2p-node.ts";
 import type { Log } from "../host/log.ts";
+import { movedTo, pathOf, reachOf } from "./addresses.ts";
 import { chooseAnnounced } from "./announced.ts";
 import { discover } from "./discover.ts";
+import type { ListeningPort } from "./port-mapping.ts";
 import { serveReach } from "./reach-service.ts";
 import { upgradeCircuits } from "./upgrade.ts";
 import { multiaddr } from "@multiformats/multiaddr";
@@ -22,6 +24,8 @@ interface NatOptions {
   readonly directory: Directory;
   readonly relayService: boolean;
   readonly stun: Required<StunOptions> | undefined;
+  /** Ask the router to forward the listening ports. */
+  readonly upnp: boolean;
   readonly clock: () => number;
   readonly random: RandomNumber;
   readonly log: Log;
@@ -37,6 +41,8 @@ export interface Nat {
   stunServers(): string[];
   /** UDP port of the own STUN server. */
   readonly stunPort: number | undefined;
+  /** Addresses that a router forwards to this node. */
+  forwarded(): string[];
   stop(): Promise<void>;
 }
 
@@ -47,12 +53,47 @@ export async function startNat(options: NatOptions): Promise<Nat> {
   if (relayService)
     await serveReach(node, { stunPorts: stun ? [stun.port, stun.alternatePort] : [], circuits: true }, clock);
   const discovered = discover(node, options);
+  const router = options.upnp ? mapPorts(options) : undefined;
   if (!relayService) upgradeCircuits(node, { ...options, signal });
   return {
-    announced: () =>
-      chooseAnnounced([...discovered.confirmed().map((text) => multiaddr(text)), ...node.getMultiaddrs()]).map(String),
+    announced() {
+      const outside = [...discovered.confirmed(), ...(router?.addresses() ?? [])];
+      return chooseAnnounced([...outside.map((text) => multiaddr(text)), ...node.getMultiaddrs()]).map(String);
+    },
+    forwarded: () => router?.addresses() ?? [],
     stunServers: discovered.stunServers,
     stunPort: stun?.port,
-    stop: async () => stun?.stop(),
+    stop: async () => void (await Promise.all([stun?.stop(), router?.stop()])),
   };
+}
+
+/** Has a router forward the ports that this node listens on, on addresses of a private network. */
+function mapPorts({ node, log, signal, onChange }: NatOptions) {
+  const own = node.getMultiaddrs().filter((address) => pathOf(address) === "direct" && reachOf(address) === "private");
+  const inside = own.filter((address) => address.getComponents()[0]?.name === "ip4");
+  const ports = inside.map((address): ListeningPort => {
+    const [ip, transport] = address.getComponents();
+    const protocol = transport?.name === "udp" ? "UDP" : "TCP";
+    return { protocol, host: ip?.value ?? "", port: Number(transport?.value) };
+  });
+  let addresses: string[] = [];
+  const stop =
+    ports.length === 0
+      ? async () => undefined
+      : keepPortMappings({
+          ports,
+          log,
+          signal,
+          onMapped(externalHost, mappings) {
+            const forwarded = inside.filter((_, i) =>
+              mappings.some(({ protocol, internalPort, internalHost }) => {
+                const { protocol: p, port, host } = ports[i]!;
+                return protocol === p && internalPort === port && internalHost === host;
+              }),
+            );
+            addresses = [...new Set(forwarded.map((address) => movedTo(address, externalHost)))];
+            onChange();
+          },
+        });
+  return { addresses: () => addresses, stop };
 }

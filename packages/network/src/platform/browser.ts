@@ -15,3 +15,6 @@ export const encrypters = () => [noise()];
 export function startStunServer(): never {
   throw new NetworkError("BadOption", "a browser cannot serve STUN", { hint: "run a relay in Node" });
 }
+
+/** A tab listens on no port. */
+export const keepPortMappings = () => async (): Promise<void> => undefined;

@@ -33,3 +33,4 @@ export async function transports(log: Log): Promise<NetworkTransport[]> {
 export const encrypters = () => [nativeTls(), noise()];
 
 export { startStunServer } from "../node/stun/stun-server.ts";
+export { keepPortMappings } from "../node/upnp/port-mappings.ts";

@@ -31,6 +31,8 @@ export interface NodeOptions {
   readonly privateKey: Uint8Array;
   readonly dataDir: string;
   readonly listen: readonly string[];
+  /** Ask the router to forward the port, where this node listens on a private network (true). */
+  readonly upnp?: boolean | undefined;
   /** Limits of data, models and updates, bytes per second; none by default. */
   readonly maxUpBytesPerSecond?: number | undefined;
   readonly maxDownBytesPerSecond?: number | undefined;
@@ -83,6 +85,7 @@ async function openLocked(options: NodeOptions, role: string, unlock: () => void
     identity: createIdentity(options.privateKey),
     listen: [...options.listen],
     relays: [...options.relays],
+    upnp: options.upnp ?? true,
     role,
     maxUpBytesPerSecond: options.maxUpBytesPerSecond,
     maxDownBytesPerSecond: options.maxDownBytesPerSecond,

@@ -1,9 +1,11 @@
 import type { StreamMuxerFactory } from "@libp2p/interface";
 import { NetworkError } from "../../errors.ts";
+import { delay } from "../../timing/delay.ts";
 import { untilAborted } from "../../timing/until-aborted.ts";
 
 /** Name of the data channel that carries all streams of a connection. */
 const LABEL = "skynet/yamux/1";
+const OPEN_CHECK_MS = 20;
 
 /** What we use of libp2p's WebRTC muxer: it holds the channels that the peer opened early. */
 interface EarlyChannels {
@@ -21,10 +23,10 @@ function stopCollecting({ peerConnection, onEarlyDataChannel }: EarlyChannels): 
 
 const gone = () => new NetworkError("Unreachable", "the data channel was closed before it was used");
 
-/** Resolves with the first event of a name. */
-function once(channel: RTCDataChannel, event: "open" | "message"): Promise<void> {
+/** Resolves with the first message. */
+function firstMessage(channel: RTCDataChannel): Promise<void> {
   return new Promise((resolve, reject) => {
-    channel.addEventListener(event, () => resolve(), { once: true });
+    channel.addEventListener("message", () => resolve(), { once: true });
     channel.addEventListener("close", () => reject(gone()), { once: true });
   });
 }
@@ -43,7 +45,7 @@ export async function openChannel<T>(
   const channel = early.peerConnection.createDataChannel(LABEL);
   channel.binaryType = "arraybuffer";
   let used: T | undefined;
-  const greeted = once(channel, "message");
+  const greeted = firstMessage(channel);
   channel.addEventListener("message", () => (used ??= use(channel)), { once: true });
   await untilAborted(greeted, signal);
   return used!;
@@ -66,7 +68,8 @@ export async function acceptChannel<T>(
     // eslint-disable-next-line unicorn/prefer-add-event-listener -- libp2p's handler closes a channel that carries much
     channel.onmessage = null;
     channel.binaryType = "arraybuffer";
-    if (channel.readyState !== "open") await untilAborted(once(channel, "open"), signal);
+    // Its "open" may be over before anybody listens.
+    while (channel.readyState === "connecting") await delay(OPEN_CHECK_MS, signal);
     const used = use(channel);
     channel.send(new Uint8Array(1));
     return used;

@@ -8,6 +8,7 @@ import { createHost, createIdentity, fixedRelays } from "@skynet/network";
 import { SkyNetError } from "@skynet/protocol";
 import { registryRelays } from "../../runtime/discovery.ts";
 import { openReader } from "../account.ts";
+import { addDoctorNetwork } from "./doctor-network.ts";
 import { formatBytes } from "../format.ts";
 import {
   addConnectionOptions,
@@ -30,9 +31,9 @@ const FREE_BYTES_NEEDED = 1_000_000_000;
 
 /** `skynet doctor`: what works on this machine, and how to mend what does not. */
 export function addDoctor(program: Command): void {
-  addConnectionOptions(
-    program.command("doctor").description("check Node, disk, ports, chain and relay, and say how to mend each"),
-  )
+  const doctor = program.command("doctor");
+  addDoctorNetwork(doctor);
+  addConnectionOptions(doctor.description("check Node, disk, ports, chain and relay, and say how to mend each"))
     .addHelpText("after", "\nExample:\n  $ npx skynet doctor --rpc http://127.0.0.1:8545")
     .action((options: ConnectionOptions & JsonOption) =>
       withUi(options, async (ui) => {

@@ -185,6 +185,7 @@ async function start(config: RelayConfig, flags: RelayFlags): Promise<Relay> {
     limits: { ...config.limits, ...(maxConnections === undefined ? {} : { connections: maxConnections }) },
     services: config.services,
     circuits: config.circuits,
+    stun: config.stun,
     sponsor: sponsoringOf(config, flags),
   });
 }

@@ -17,6 +17,7 @@ import {
 interface WorkerOptions extends ConnectionOptions, JsonOption, ProofOptions {
   readonly data: string;
   readonly listen: string;
+  readonly upnp: boolean;
   readonly minPrice: string;
   readonly maxStake: string;
   readonly gpu?: string;
@@ -35,6 +36,7 @@ export function addWorker(program: Command): void {
     )
     .option("--data <folder>", "folder for blocks, weights and the log", path.join(homeDir(), "worker"))
     .option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0")
+    .option("--no-upnp", "do not ask the router to forward the port of --listen")
     .option("--min-price <tokens>", "least pay for one round", tokens, "0")
     .option("--max-stake <tokens>", "most stake to lock in one job", tokens, "1000")
     .option("--gpu <name>", "graphics processor that jobs may count on; published, as memory and cores are")
@@ -64,6 +66,7 @@ export function addWorker(program: Command): void {
           ...(await openConnection(options, "Passphrase of the worker's wallet")),
           dataDir: path.resolve(options.data),
           listen: [options.listen],
+          upnp: options.upnp,
           threads: options.threads,
           referenceString: options.srs,
           capabilities,

@@ -93,6 +93,9 @@ export const relayConfigSchema = z.strictObject({
     .strictObject({ cluster: z.number().int().min(1).max(65_535), shard: z.number().int().min(0).max(1023) })
     .partial()
     .optional(),
+  stun: z
+    .union([z.literal("off"), z.number().int().min(0).max(65_535)], "write a UDP port, such as 3478, or off")
+    .optional(),
   tls: z.strictObject({ cert: fileName, key: fileName }).optional(),
   metrics: endpoint.optional(),
   log: z

@@ -48,6 +48,7 @@ export interface RelayOptions {
   readonly limits?: HostOptions["limits"] | undefined;
   readonly services?: RelayConfig["services"];
   readonly circuits?: RelayConfig["circuits"];
+  readonly stun?: RelayConfig["stun"];
   /** The relay pays the gas of workers. */
   readonly sponsor?: RelaySponsoring | undefined;
 }
@@ -127,7 +128,12 @@ async function open(
   return { host, sponsor, monitorUrl: monitor?.url, readiness, reload, stop };
 }
 
-function hostOptions({ listen, announce, relays, network, limits, circuits = {} }: RelayOptions) {
+/** The usual port of STUN; a relay for this machine alone takes a free one, as it does for its other ports. */
+function stunPort(listen: readonly string[]): number {
+  return listen.every((address) => /^\/ip[46]\/(127\.|::1\/)/.test(address)) ? 0 : 3478;
+}
+
+function hostOptions({ listen, announce, relays, network, limits, stun, circuits = {} }: RelayOptions) {
   const { cluster, shard } = network ?? {};
   const { reservations, reservationTime, data, time, perNode } = circuits;
   return {
@@ -138,6 +144,8 @@ function hostOptions({ listen, announce, relays, network, limits, circuits = {} 
     ...(cluster === undefined ? {} : { clusterId: cluster }),
     ...(shard === undefined ? {} : { shard }),
     ...(limits ? { limits } : {}),
+    ...(stun === "off" ? {} : { stun: { port: stun ?? stunPort(listen) } }),
+    upnp: false,
     circuits: defined({
       maxReservations: reservations,
       reservationMs: reservationTime,

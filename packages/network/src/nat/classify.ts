@@ -1,0 +1,33 @@
+import type { UdpAddress } from "./stun-message.ts";
+
+/** What a NAT does to the UDP port of one socket, seen by several servers (RFC 5780, section 4.3). */
+export type NatKind =
+  | "none" // the outside address is one of this machine
+  | "endpoint-independent" // the same outside port for everybody: WebRTC gets through
+  | "symmetric" // another outside port for every destination: only relays get through
+  | "udp-blocked" // no server answered
+  | "unknown"; // no server to ask
+
+/** One question to one server, all from one socket. */
+export interface Observation {
+  readonly server: UdpAddress;
+  /** Undefined: no answer. */
+  readonly mapped: UdpAddress | undefined;
+}
+
+/**
+ * @param local addresses of this machine's interfaces
+ * @param localPort port of the socket that asked
+ */
+export function classifyNat(
+  observations: readonly Observation[],
+  local: readonly string[],
+  localPort: number,
+): NatKind {
+  if (observations.length === 0) return "unknown";
+  const answers = observations.flatMap(({ mapped }) => mapped ?? []);
+  const [first] = answers;
+  if (first === undefined) return "udp-blocked";
+  if (answers.some(({ host, port }) => host !== first.host || port !== first.port)) return "symmetric";
+  return local.includes(first.host) && first.port === localPort ? "none" : "endpoint-independent";
+}
