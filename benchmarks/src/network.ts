@@ -186,13 +186,15 @@ async function measureMessages(relay: string) {
   const peer = await startPeer(7, TCP, relay);
   const host = await createHost({ identity: identityOf(1), relays: [relay], limits: LIMITS });
   const send = () => host.publish(TOPIC, { kind: "bench", job: null, body: { sentMs: now(), text: "x".repeat(700) } });
-  /** What arrived, once all has or nothing came for a second. */
+  /** What arrived, once all has or nothing came for ten seconds. */
   const heard = async (count: number) => {
-    for (let before = -1; ;) {
+    for (let before = -1, quiet = 0; ; quiet++) {
       const report = await peer.ask({ t: "heard" });
       if (report.t !== "heard") throw new Error(`unexpected report: ${report.t}`);
-      if (report.delaysMs.length === count || report.delaysMs.length === before) return report;
-      before = report.delaysMs.length;
+      const arrived = report.delaysMs.length;
+      if (arrived === count || quiet === 10) return report;
+      if (arrived !== before) quiet = 0;
+      before = arrived;
       await new Promise((resolve) => setTimeout(resolve, 1000));
     }
   };
