@@ -1,0 +1,98 @@
+import path from "node:path";
+import { createGroupKey, createHost, createIdentity, type Host, receiveUpdates, serveBlocks } from "@skynet/network";
+import { cidOf, type Hex } from "@skynet/protocol";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type BundleServer, serveBundle } from "./support/bundle-server.ts";
+import { type Browser, findChromium, type Page, startChromium } from "./support/chromium.ts";
+import { type RelayProcess, startRelayProcess } from "./support/relay-process.ts";
+
+const chromium = findChromium();
+const PAGE_MS = 40_000;
+
+describe.skipIf(chromium === undefined)("the network in a tab (needs Chromium)", () => {
+  const key = createGroupKey();
+  const groupKey = [...key];
+  const fromMs = Date.now() - 1000;
+  let relays: RelayProcess[];
+  let host: Host;
+  let server: BundleServer;
+  let browser: Browser;
+  let page: Page;
+  let address: Hex;
+  const inNode: unknown[] = [];
+
+  const call = <T>(name: string, options: object = {}, where = page) =>
+    where.evaluate<T>(`node.${name}(${JSON.stringify(options)})`, PAGE_MS);
+  const start = async (number: number): Promise<[Page, Hex]> => {
+    const opened = await browser.open(`${server.origin}/`);
+    return [opened, await call<Hex>("start", { number, relays: relays.map(({ ws }) => ws), groupKey }, opened)];
+  };
+  const say = (body: string) =>
+    host.publish("tab", { kind: "tab", job: null, body }, { groupKey: key, ephemeral: false });
+
+  beforeAll(async () => {
+    const first = await startRelayProcess(99);
+    relays = [first, await startRelayProcess(98, [first.tcp])];
+    host = await createHost({
+      identity: createIdentity(new Uint8Array(32).fill(1)),
+      listen: ["/ip4/127.0.0.1/tcp/0/ws"],
+      relays: relays.map(({ tcp }) => tcp),
+    });
+    host.subscribe("tab", ({ body }) => void inNode.push(body), { groupKey: () => [key] });
+    await host.connected({ signal: AbortSignal.timeout(20_000) });
+    server = await serveBundle(path.join(import.meta.dirname, "support", "page-node.ts"));
+    browser = await startChromium(chromium!);
+    [page, address] = await start(2);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+    await host?.stop();
+    await Promise.all(relays.map((relay) => relay.kill()));
+  });
+
+  it("sends and receives encrypted messages of a group", async () => {
+    expect(await call("publish", { body: "from the tab", groupKey })).toBeGreaterThan(0);
+    await expect.poll(() => inNode, { timeout: 10_000 }).toContain("from the tab");
+    await say("from a node");
+    expect(await call("received", { body: "from a node" })).toBe(1);
+    expect(await call("dropped")).toEqual({});
+  });
+
+  it("fetches a block from a node, and sends it an update for a receipt", async () => {
+    const block = new Uint8Array(1_500_000).fill(7);
+    const cid = await cidOf(block);
+    await serveBlocks(host, { allow: (peer) => peer === address, get: async () => block });
+    const from = host.identity.address;
+    expect(await call("fetchBlock", { from, cid })).toEqual({ length: block.length, first: 7 });
+    const updates: number[] = [];
+    await receiveUpdates(host, {
+      admit: (peer) => peer === address,
+      maxBytes: 2 ** 24,
+      onUpdate: (_header, _from, bytes) => ({ ok: updates.push(bytes.length) > 0 }) as { ok: true },
+    });
+    expect(await call("sendUpdate", { to: from, bytes: 1_200_000 })).toEqual({ job: "0x0a", round: 1 });
+    expect(updates).toEqual([1_200_000]);
+  });
+
+  it("catches up after it was closed", async () => {
+    const [other] = await start(3);
+    expect(await call("history", { fromMs }, other)).toEqual({ messages: 2, accepted: 2 });
+  });
+
+  it("goes on when one of its relays dies", async () => {
+    await relays[0]!.kill();
+    await call("reconnected", { relays: 2 });
+    await expect
+      .poll(
+        async () => {
+          await say("after the death");
+          await call("publish", { body: "the tab lives", groupKey });
+          return inNode.includes("the tab lives");
+        },
+        { timeout: 20_000, interval: 300 },
+      )
+      .toBe(true);
+    expect(await call<number>("received", { body: "after the death" })).toBeGreaterThan(1);
+  });
+});

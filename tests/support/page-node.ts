@@ -1,0 +1,70 @@
+// The network package in a page: bundled for network-browser.test.ts, which calls `node`.
+import { createHost, createIdentity, fetchBlock, sendUpdate, type Host } from "@skynet/network";
+
+const started = Promise.withResolvers<Host>();
+const received: unknown[] = [];
+const waiting = new Set<() => void>();
+
+/** Resolves as soon as the condition holds, which is looked at whenever something arrives. */
+function when(condition: () => boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const look = () => {
+      if (!condition()) return;
+      waiting.delete(look);
+      resolve();
+    };
+    waiting.add(look);
+    look();
+  });
+}
+const arrived = () => waiting.forEach((look) => look());
+
+/** Calls that the test makes; arguments and results are JSON. */
+const calls = {
+  async start({ number, relays, groupKey }: { number: number; relays: string[]; groupKey: number[] }) {
+    const identity = createIdentity(new Uint8Array(32).fill(number));
+    const host = await createHost({ identity, relays, mode: "light", listen: [] });
+    started.resolve(host);
+    const key = Uint8Array.from(groupKey);
+    const take = ({ body }: { body: unknown }) => {
+      received.push(body);
+      arrived();
+    };
+    host.subscribe("tab", take, { groupKey: () => [key] });
+    await host.connected({ signal: AbortSignal.timeout(20_000) });
+    return host.identity.address;
+  },
+  async publish({ body, groupKey }: { body: unknown; groupKey: number[] }) {
+    const host = await started.promise;
+    const message = { kind: "tab", job: null, body };
+    return (await host.publish("tab", message, { groupKey: Uint8Array.from(groupKey), ephemeral: false })).recipients;
+  },
+  async received({ body }: { body: unknown }) {
+    await when(() => received.includes(body));
+    return received.length;
+  },
+  async history({ fromMs }: { fromMs: number }) {
+    return (await started.promise).history("tab", { fromMs });
+  },
+  async fetchBlock({ from, cid }: { from: `0x${string}`; cid: string }) {
+    const block = await fetchBlock(await started.promise, from, cid);
+    return { length: block.length, first: block[0] };
+  },
+  async sendUpdate({ to, bytes }: { to: `0x${string}`; bytes: number }) {
+    const id = { job: "0x0a", round: 1, kind: "weights" };
+    const content = new Uint8Array(bytes).fill(9);
+    const options = { deadlineMs: Date.now() + 20_000 };
+    const { receipt } = await sendUpdate(await started.promise, to, id, content, options);
+    return { job: receipt.job, round: receipt.round };
+  },
+  async reconnected({ relays }: { relays: number }) {
+    const host = await started.promise;
+    while (host.peers().length > relays) await new Promise((resolve) => setTimeout(resolve, 50));
+    await host.connected({ signal: AbortSignal.timeout(20_000) });
+  },
+  async dropped() {
+    return (await started.promise).traffic().dropped;
+  },
+};
+
+Object.assign(globalThis, { node: calls });
