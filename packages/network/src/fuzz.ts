@@ -19,6 +19,7 @@ import { createRandom, mutate } from "./mutate.ts";
 import { readRelayList, signRelayList } from "./discovery/relay-list.ts";
 import { parsePresence } from "./discovery/presence.ts";
 import { checkReceipt, signReceipt } from "./bulk/receipt.ts";
+import { fuzzFrames } from "./testing-hostile/frames.ts";
 import { encodeAnswer, encodeOffer, parseAnswer, parseOffer } from "./bulk/update-messages.ts";
 import { contentTopicOf, encodeWakuMessage, wakuMessageHash } from "./messages/waku-message.ts";
 
@@ -182,4 +183,8 @@ async function fuzzNetworkMessages({ count, seed, onProgress }: FuzzOptions): Pr
   return { targets: targets.length, refused, dropped: drops.snapshot() };
 }
 
-export const fuzzers = { "network-messages": fuzzNetworkMessages, delivery: fuzzDelivery };
+export const fuzzers = {
+  "network-messages": fuzzNetworkMessages,
+  "network-frames": fuzzFrames,
+  delivery: fuzzDelivery,
+};

@@ -13,12 +13,15 @@ export interface ConnectionInfo {
   readonly kind: ConnectionKind;
   readonly direction: "inbound" | "outbound";
   readonly remote: string;
+  /** Protocol of each stream; empty while it is negotiated. */
+  readonly streams: readonly string[];
 }
 
 export function connectionInfo(connection: Connection): ConnectionInfo {
   const { direction, remoteAddr } = connection;
+  const streams = connection.streams.map(({ protocol }) => protocol);
   const remote = remoteAddr.toString();
-  return { peer: remoteAddress(connection), kind: kindOf(remote), direction, remote };
+  return { peer: remoteAddress(connection), kind: kindOf(remote), direction, remote, streams };
 }
 
 /** What a relay lends at this moment. */

@@ -127,6 +127,8 @@ export interface Host {
   /** Calls back when relays become live or die. @returns function that ends it */
   onReachability(listener: (reachability: Reachability) => void): () => void;
   traffic(): Traffic;
+  /** Protocols that this node serves. */
+  protocols(): string[];
   connections(): ConnectionInfo[];
   /** Of a relay: what it lends to nodes that cannot be reached. */
   circuits(): CircuitFigures | undefined;
@@ -306,6 +308,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
       return () => void reachabilityListeners.delete(listener);
     },
     traffic: () => meter.snapshot(),
+    protocols: () => node.getProtocols(),
     connections: () => node.getConnections().map(connectionInfo),
     circuits: () => circuitFigures(node),
     serviceSize: () => services?.size(),

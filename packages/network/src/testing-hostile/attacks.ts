@@ -8,6 +8,7 @@ import { createIdentity } from "../identity/identity.ts";
 import { sealEnvelope } from "../messages/envelope.ts";
 import { contentTopicOf, encodeWakuMessage, pubsubTopicOf } from "../messages/waku-message.ts";
 import { STORE_PROTOCOL } from "../waku/protocols.ts";
+import { varint, varintFramed, yamuxHeader } from "./bytes.ts";
 import { createPeer, createRawPeer, keepSending, openSocket, untilEnded, type Target } from "./client.ts";
 
 /** How an attack must end for its author. */
@@ -24,23 +25,6 @@ export interface Attack {
 const PUBSUB_TOPIC = pubsubTopicOf(1729, 0);
 const text = new TextEncoder();
 
-const varint = (value: number): Uint8Array => {
-  const bytes: number[] = [];
-  for (; value >= 128; value = Math.floor(value / 128)) bytes.push((value % 128) + 128);
-  return Uint8Array.of(...bytes, value);
-};
-const framed = (bytes: Uint8Array) => concatBytes(varint(bytes.length), bytes);
-
-/** Twelve bytes of a yamux header. */
-export function yamuxHeader(type: number, flags: number, streamId: number, length: number): Uint8Array {
-  const header = new Uint8Array(12);
-  const view = new DataView(header.buffer);
-  header[1] = type;
-  view.setUint16(2, flags);
-  view.setUint32(4, streamId);
-  view.setUint32(8, length);
-  return header;
-}
 const many = (count: number, part: (i: number) => Uint8Array) =>
   concatBytes(...Array.from({ length: count }, (_, i) => part(i)));
 
@@ -51,7 +35,7 @@ function wakuMessage(payload: Uint8Array, timestamp: bigint, topic = "peers"): {
 }
 
 type Message = ReturnType<typeof wakuMessage>;
-const rpcOf = (messages: Message[]) => framed(RPC.encode({ subscriptions: [], messages }));
+const rpcOf = (messages: Message[]) => varintFramed(RPC.encode({ subscriptions: [], messages }));
 let counter = 0n;
 const fresh = (bytes: number) => wakuMessage(randomBytes(bytes), (counter += 1n));
 
@@ -126,13 +110,13 @@ function forgedMessage(): Message {
 export const attacks: Readonly<Record<string, Attack>> = {
   "plain garbage": { outcome: "refused", run: sockets(60, () => randomBytes(4096)) },
   "three thousand half-open sockets": { outcome: "refused", run: sockets(3000, () => undefined) },
-  "half handshakes": { outcome: "refused", run: sockets(200, () => framed(text.encode("/multistream/1.0.0\n"))) },
+  "half handshakes": { outcome: "refused", run: sockets(200, () => varintFramed(text.encode("/multistream/1.0.0\n"))) },
   "noise garbage": {
     outcome: "refused",
     run: sockets(60, () =>
       concatBytes(
-        framed(text.encode("/multistream/1.0.0\n")),
-        framed(text.encode("/noise\n")),
+        varintFramed(text.encode("/multistream/1.0.0\n")),
+        varintFramed(text.encode("/noise\n")),
         Uint8Array.of(1, 0),
         randomBytes(256),
       ),
@@ -163,13 +147,13 @@ export const attacks: Readonly<Record<string, Attack>> = {
       });
     },
   },
-  "gossip that is no protobuf": { outcome: "banned", run: gossip(() => framed(randomBytes(100))) },
+  "gossip that is no protobuf": { outcome: "banned", run: gossip(() => varintFramed(randomBytes(100))) },
   "gossip frames of 1 GiB": { outcome: "banned", run: gossip(() => concatBytes(varint(2 ** 30), randomBytes(8192))) },
   "100,000 topics": {
     outcome: "banned",
     run: gossip(() => {
       const subscriptions = Array.from({ length: 250 }, (_, i) => ({ subscribe: true, topic: `topic ${i}` }));
-      return framed(RPC.encode({ subscriptions, messages: [] }));
+      return varintFramed(RPC.encode({ subscriptions, messages: [] }));
     }),
   },
   "announcements of messages that do not exist": {
@@ -183,7 +167,7 @@ export const attacks: Readonly<Record<string, Attack>> = {
         prune: [],
         idontwant: [],
       };
-      return framed(RPC.encode({ subscriptions: [], messages: [], control }));
+      return varintFramed(RPC.encode({ subscriptions: [], messages: [], control }));
     }),
   },
   "Waku messages that are none": {
@@ -218,7 +202,7 @@ export const attacks: Readonly<Record<string, Attack>> = {
         const connection = await peer.dial();
         const ask = async () => {
           while (!target.signal.aborted && connection.status === "open")
-            (await openOn(connection, STORE_PROTOCOL)).send(framed(randomBytes(50)));
+            (await openOn(connection, STORE_PROTOCOL)).send(varintFramed(randomBytes(50)));
         };
         await Promise.all(Array.from({ length: 16 }, ask));
       });
@@ -247,6 +231,6 @@ async function subscribeWithoutReading(target: Target, k: number): Promise<void>
   const stream = await connection.newStream(RELAY_PROTOCOL, { signal: AbortSignal.timeout(5000) });
   const topics = { subscriptions: [{ subscribe: true, topic: PUBSUB_TOPIC }], messages: [] };
   const control = { ihave: [], iwant: [], graft: [{ topicID: PUBSUB_TOPIC }], prune: [], idontwant: [] };
-  stream.send(framed(RPC.encode(topics)));
-  stream.send(framed(RPC.encode({ subscriptions: [], messages: [], control })));
+  stream.send(varintFramed(RPC.encode(topics)));
+  stream.send(varintFramed(RPC.encode({ subscriptions: [], messages: [], control })));
 }

@@ -1,13 +1,27 @@
-// A relay in a process of its own. Argument: limits as JSON. Says once a second what it takes and whom it refuses.
+// A relay in a process of its own that serves everything. Argument: host options as JSON. Says on "report" what it
+// takes, whom it refuses, and what it holds open.
+import { serveBlocks } from "../bulk/blocks.ts";
+import { receiveUpdates } from "../bulk/receive-updates.ts";
+import { createDelivery } from "../delivery/delivery.ts";
+import { hostChannel } from "../delivery/host-channel.ts";
+import { createMemoryStore } from "../delivery/memory-store.ts";
 import { createHost } from "../host/host.ts";
 import { identityOf } from "../testing.ts";
 
-const limits = JSON.parse(process.argv[2] ?? "{}") as object;
+const options = JSON.parse(process.argv[2] ?? "{}") as object;
 const failures: string[] = [];
 for (const event of ["uncaughtException", "unhandledRejection"] as const)
   process.on(event, (error: unknown) => void failures.push(error instanceof Error ? error.stack! : String(error)));
 
-const host = await createHost({ identity: identityOf(99), relayService: true, role: "relay", limits });
+const host = await createHost({ identity: identityOf(99), relayService: true, role: "relay", ...options });
+serveBlocks(host, { allow: () => true, get: async () => new Uint8Array(1000) });
+await receiveUpdates(host, { admit: () => true, maxBytes: 2 ** 20, onUpdate: () => ({ ok: true }) });
+const delivery = await createDelivery({
+  channel: hostChannel(host),
+  identity: host.identity,
+  store: createMemoryStore(),
+});
+delivery.listen(() => undefined);
 let peakBytes = 0;
 setInterval(() => {
   peakBytes = Math.max(peakBytes, process.memoryUsage.rss());
@@ -22,8 +36,15 @@ process.on("message", (command: string) => {
       dropped: host.traffic().dropped,
       scores: host.scores(),
       peers: host.peers().length,
+      protocols: host.protocols(),
+      streams: host.connections().reduce((sum, { streams }) => sum + streams.length, 0),
+      sockets: process.getActiveResourcesInfo().filter((name) => /TCPSocket|TLS/.test(name)).length,
     });
-  if (command === "stop") void host.stop().then(() => process.exit(0));
+  if (command === "stop")
+    void delivery
+      .stop()
+      .then(() => host.stop())
+      .then(() => process.exit(0));
 });
 process.on("disconnect", () => process.exit(0));
 process.send!({ multiaddr: host.multiaddrs()[0] });

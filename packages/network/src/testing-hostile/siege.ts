@@ -7,6 +7,7 @@ import { createHost, type Host } from "../host/host.ts";
 import { limitsOf, memoryBound, type Limits } from "../limits/limits.ts";
 import type { PeerScore } from "../limits/scores.ts";
 import { identityOf } from "../testing.ts";
+import type { ServiceRates } from "../waku/services.ts";
 import { attacks, type Outcome } from "./attacks.ts";
 import { attackerId } from "./client.ts";
 
@@ -19,6 +20,10 @@ export interface RelayReport {
   readonly dropped: Partial<Record<DropReason, number>>;
   readonly scores: readonly PeerScore[];
   readonly peers: number;
+  /** Protocols that it serves, and what it holds open. */
+  readonly protocols: readonly string[];
+  readonly streams: number;
+  readonly sockets: number;
 }
 
 /** What one attack, or several at a time, did. */
@@ -42,6 +47,7 @@ const LEAST_ATTACK_MS = 3000;
 interface SiegeOptions {
   readonly attackMs?: number;
   readonly limits?: Partial<Limits>;
+  readonly serviceRates?: Partial<ServiceRates>;
 }
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -61,6 +67,7 @@ function start(file: string, ...args: string[]): ChildProcess {
 
 /** A relay under siege. */
 export interface Siege {
+  readonly relay: string;
   /** Most memory that the relay may take, bytes. */
   readonly boundBytes: number;
   /** Honest traffic alone for a while. */
@@ -77,8 +84,8 @@ export const attackNames = (): string[] => Object.keys(attacks);
 export const outcomeOf = (name: string): Outcome => attacks[name]!.outcome;
 
 export async function startSiege(options: SiegeOptions = {}): Promise<Siege> {
-  const { attackMs = 15_000, limits = {} } = options;
-  const relay = start("relay.ts", JSON.stringify(limits));
+  const { attackMs = 15_000, limits = {}, serviceRates = {} } = options;
+  const relay = start("relay.ts", JSON.stringify({ limits, serviceRates }));
   const [{ multiaddr }] = (await once(relay, "message")) as [{ multiaddr: string }];
   const join = async (n: number) => {
     const host = await createHost({ identity: identityOf(n), relays: [multiaddr] });
@@ -98,6 +105,7 @@ export async function startSiege(options: SiegeOptions = {}): Promise<Siege> {
   };
 
   return {
+    relay: multiaddr,
     boundBytes: memoryBound(limitsOf(true, limits)),
     calm: (ms) => exchange(alice, bob, sleep(ms)),
     async attack(...names) {
