@@ -56,6 +56,26 @@ const identifyMessage = () =>
     ),
   );
 
+/** A session description with one data channel (RFC 8839, RFC 8841). */
+const SDP_OFFER = [
+  "v=0",
+  "o=- 1 0 IN IP4 127.0.0.1",
+  "s=-",
+  "t=0 0",
+  "a=group:BUNDLE 0",
+  "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
+  "c=IN IP4 0.0.0.0",
+  "a=mid:0",
+  "a=sendrecv",
+  "a=sctp-port:5000",
+  "a=max-message-size:262144",
+  "a=setup:actpass",
+  "a=ice-ufrag:abcd",
+  "a=ice-pwd:abcdefghijklmnopqrstuv",
+  `a=fingerprint:sha-256 ${Array.from({ length: 32 }, () => "AB").join(":")}`,
+  "",
+].join("\r\n");
+
 /** Protocol of a stream -> what a peer sends first on it. */
 export async function streamExamples(): Promise<Readonly<Record<string, Uint8Array>>> {
   const { FilterSubscribeRequest, MessagePush } = proto_filter_v2;
@@ -78,6 +98,7 @@ export async function streamExamples(): Promise<Readonly<Record<string, Uint8Arr
     "/ipfs/ping/1.0.0": new Uint8Array(32).fill(9),
     "/libp2p/circuit/relay/0.2.0/hop": varintFramed(circuitConnect),
     "/libp2p/circuit/relay/0.2.0/stop": varintFramed(circuitConnect),
+    "/webrtc-signaling/0.0.1": varintFramed(concatBytes(Uint8Array.of(8, 0), field(2, text.encode(SDP_OFFER)))),
     [BLOCK_PROTOCOL]: framed(encodeBlockRequest({ t: "get", id: 1, cid, from: 0, length: 100 })),
     [UPDATE_PROTOCOL]: framed(
       encodeOffer({ job: "0x0a", round: 1, kind: "weights", size: 1000, hash, chunks: new Uint8Array(32).fill(2) }),
