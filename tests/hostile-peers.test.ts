@@ -35,7 +35,14 @@ const groups = [
     "announcements of messages that do not exist",
   ],
   ["a flood of valid messages", "one message again and again", "large messages to peers that do not read"],
-  ["store queries without end", "forged senders"],
+  [
+    "store queries without end",
+    "filter subscriptions without end",
+    "pushes of nothing",
+    "circuits without end",
+    "messages of others again",
+    "forged senders",
+  ],
 ];
 
 function expectUnharmed({ sent, delivered, relay }: SiegeResult): void {
@@ -63,6 +70,7 @@ describe("a relay under attack carries honest messages, within its memory, and d
     expect(dropped.bannedPeer).toBeGreaterThanOrEqual(15);
     expect(dropped.refusedConnection).toBeGreaterThan(15);
     expect(dropped.badSignature).toBeGreaterThan(0);
+    expect(dropped.replayed).toBeGreaterThan(0);
     expect(scores.filter(({ bannedUntilMs }) => bannedUntilMs !== undefined).length).toBeGreaterThanOrEqual(15);
     await expect.poll(async () => (await siege.report()).peers, { timeout: 30_000 }).toBe(2);
     expect(await siege.servesNewcomers()).toBe(true);

@@ -17,11 +17,16 @@ export interface SecretWindows {
 export function createSecretWindows(): SecretWindows {
   const names = new Map<string, string>();
   const counts: Record<string, number> = {};
+  // Three bytes that begin a window: most places of what is searched need no look at the map.
+  const beginnings = new Uint8Array(2 ** 24);
+  const beginning = (text: string, i: number) =>
+    (text.charCodeAt(i) << 16) | (text.charCodeAt(i + 1) << 8) | text.charCodeAt(i + 2);
   const remember = (name: string, text: string) => {
     for (let i = 0; i + WINDOW <= text.length; i++) {
       const window = text.slice(i, i + WINDOW);
       if (telling(window) && !names.has(window)) {
         names.set(window, name);
+        beginnings[beginning(window, 0)] = 1;
         counts[name] = (counts[name] ?? 0) + 1;
       }
     }
@@ -44,7 +49,7 @@ export function createSecretWindows(): SecretWindows {
       const found = new Set<string>();
       const text = Buffer.from(bytes).toString("latin1");
       for (let i = 0; i + WINDOW <= text.length; i++) {
-        const name = names.get(text.slice(i, i + WINDOW));
+        const name = beginnings[beginning(text, i)] ? names.get(text.slice(i, i + WINDOW)) : undefined;
         if (name !== undefined) found.add(name);
       }
       return found;

@@ -20,6 +20,7 @@ import { readRelayList, signRelayList } from "./discovery/relay-list.ts";
 import { parsePresence } from "./discovery/presence.ts";
 import { checkReceipt, signReceipt } from "./bulk/receipt.ts";
 import { fuzzFrames } from "./testing-hostile/frames.ts";
+import { besiege } from "./testing-hostile/siege.ts";
 import { encodeAnswer, encodeOffer, parseAnswer, parseOffer } from "./bulk/update-messages.ts";
 import { contentTopicOf, encodeWakuMessage, wakuMessageHash } from "./messages/waku-message.ts";
 
@@ -186,5 +187,6 @@ async function fuzzNetworkMessages({ count, seed, onProgress }: FuzzOptions): Pr
 export const fuzzers = {
   "network-messages": fuzzNetworkMessages,
   "network-frames": fuzzFrames,
+  "hostile-peers": besiege,
   delivery: fuzzDelivery,
 };

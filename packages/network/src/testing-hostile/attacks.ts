@@ -2,12 +2,14 @@
 import { randomBytes } from "node:crypto";
 import type { Connection, Stream } from "@libp2p/interface";
 import { RPC } from "@libp2p/gossipsub/message";
+import { lpStream } from "@libp2p/utils";
 import { concatBytes } from "@skynet/protocol";
+import { proto_message } from "@waku/proto";
 import { RELAY_PROTOCOL } from "../host/libp2p-node.ts";
 import { createIdentity } from "../identity/identity.ts";
 import { sealEnvelope } from "../messages/envelope.ts";
 import { contentTopicOf, encodeWakuMessage, pubsubTopicOf } from "../messages/waku-message.ts";
-import { STORE_PROTOCOL } from "../waku/protocols.ts";
+import { FILTER_SUBSCRIBE_PROTOCOL, LIGHT_PUSH_PROTOCOL, STORE_PROTOCOL } from "../waku/protocols.ts";
 import { varint, varintFramed, yamuxHeader } from "./bytes.ts";
 import { createPeer, createRawPeer, keepSending, openSocket, untilEnded, type Target } from "./client.ts";
 
@@ -94,6 +96,27 @@ const gossip = (next: () => Uint8Array): Attack["run"] => {
     });
   };
 };
+
+/** Requests of a protocol, sixteen at a time, one stream each. */
+const requests = (protocol: string, request: () => Uint8Array): Attack["run"] => {
+  return async (target) => {
+    const peer = await createPeer(target);
+    await untilRefused(target, async () => {
+      const connection = await peer.dial();
+      const ask = async () => {
+        while (!target.signal.aborted && connection.status === "open")
+          (await openOn(connection, protocol)).send(varintFramed(request()));
+      };
+      await Promise.all(Array.from({ length: 16 }, ask));
+    });
+  };
+};
+
+/** The same message under another time, so that the relay network takes it for a new one. */
+function again(data: Uint8Array): Message {
+  const message = proto_message.WakuMessage.decode(data);
+  return { topic: PUBSUB_TOPIC, data: proto_message.WakuMessage.encode({ ...message, timestamp: (counter += 1n) }) };
+}
 
 /** A message whose sender is another one than who signed it. */
 function forgedMessage(): Message {
@@ -189,25 +212,22 @@ export const attacks: Readonly<Record<string, Attack>> = {
   "large messages to peers that do not read": {
     outcome: "banned",
     run: async (target) => {
-      await Promise.all([1, 2, 3, 4].map((k) => subscribeWithoutReading(target, k)));
+      await Promise.all([1, 2, 3, 4].map((k) => joinMesh(target, k, (inbound) => inbound.pause())));
       const flood = gossip(() => rpcOf(Array.from({ length: 32 }, () => fresh(60_000))));
       await flood(target);
     },
   },
-  "store queries without end": {
+  "store queries without end": { outcome: "banned", run: requests(STORE_PROTOCOL, () => randomBytes(50)) },
+  "filter subscriptions without end": {
     outcome: "banned",
-    run: async (target) => {
-      const peer = await createPeer(target);
-      await untilRefused(target, async () => {
-        const connection = await peer.dial();
-        const ask = async () => {
-          while (!target.signal.aborted && connection.status === "open")
-            (await openOn(connection, STORE_PROTOCOL)).send(varintFramed(randomBytes(50)));
-        };
-        await Promise.all(Array.from({ length: 16 }, ask));
-      });
-    },
+    run: requests(FILTER_SUBSCRIBE_PROTOCOL, () => randomBytes(50)),
   },
+  "pushes of nothing": { outcome: "banned", run: requests(LIGHT_PUSH_PROTOCOL, () => randomBytes(50)) },
+  "circuits without end": {
+    outcome: "contained",
+    run: requests("/libp2p/circuit/relay/0.2.0/hop", () => Uint8Array.of(8, 0)),
+  },
+  "messages of others again": { outcome: "contained", run: (target) => replay(target) },
   "forged senders": {
     outcome: "contained",
     run: async (target) => {
@@ -223,14 +243,27 @@ export const attacks: Readonly<Record<string, Attack>> = {
   },
 };
 
-/** Joins the mesh and stops to read the socket. */
-async function subscribeWithoutReading(target: Target, k: number): Promise<void> {
+/** Joins the mesh. `read` gets the relay's stream to the peer. @returns the peer's own stream */
+async function joinMesh(target: Target, k: number, read: (stream: Stream) => void): Promise<Stream> {
   const peer = await createPeer(target, k);
-  await peer.node.handle(RELAY_PROTOCOL, (stream) => stream.pause());
-  const connection = await peer.dial();
-  const stream = await connection.newStream(RELAY_PROTOCOL, { signal: AbortSignal.timeout(5000) });
-  const topics = { subscriptions: [{ subscribe: true, topic: PUBSUB_TOPIC }], messages: [] };
+  await peer.node.handle(RELAY_PROTOCOL, read);
+  const stream = await openOn(await peer.dial(), RELAY_PROTOCOL);
   const control = { ihave: [], iwant: [], graft: [{ topicID: PUBSUB_TOPIC }], prune: [], idontwant: [] };
-  stream.send(varintFramed(RPC.encode(topics)));
+  stream.send(varintFramed(RPC.encode({ subscriptions: [{ subscribe: true, topic: PUBSUB_TOPIC }], messages: [] })));
   stream.send(varintFramed(RPC.encode({ subscriptions: [], messages: [], control })));
+  return stream;
+}
+
+/** Says again what it hears. */
+async function replay(target: Target): Promise<void> {
+  const heard: Uint8Array[] = [];
+  const listen = async (stream: Stream) => {
+    const frames = lpStream(stream);
+    for (;;) for (const { data } of RPC.decode(await frames.read()).messages) if (data) heard.push(data);
+  };
+  const stream = await joinMesh(target, 0, (inbound) => void listen(inbound).catch(() => undefined));
+  while (!target.signal.aborted && stream.status === "open") {
+    for (const data of heard.slice(-20)) stream.send(rpcOf([again(data)]));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
 }

@@ -32,6 +32,8 @@ export interface SiegeResult {
   /** Honest messages sent while it lasted, and how many of them arrived. */
   readonly sent: number;
   readonly delivered: number;
+  /** Delivered messages per second. */
+  readonly rate: number;
   /** Whether the relay still took the author of each attack afterwards. */
   readonly welcome: Readonly<Record<string, boolean>>;
   readonly relay: RelayReport;
@@ -65,13 +67,16 @@ function start(file: string, ...args: string[]): ChildProcess {
   });
 }
 
+/** Honest messages: how many were sent, how many arrived, and how many arrived per second. */
+type Exchange = Pick<SiegeResult, "sent" | "delivered" | "rate">;
+
 /** A relay under siege. */
 export interface Siege {
   readonly relay: string;
   /** Most memory that the relay may take, bytes. */
   readonly boundBytes: number;
   /** Honest traffic alone for a while. */
-  calm(ms: number): Promise<{ sent: number; delivered: number }>;
+  calm(ms: number): Promise<Exchange>;
   /** Honest traffic while the attacks run side by side. */
   attack(...names: string[]): Promise<SiegeResult>;
   /** Whether a node that comes now is served. */
@@ -146,12 +151,13 @@ export async function startSiege(options: SiegeOptions = {}): Promise<Siege> {
 let exchanges = 0;
 
 /** One sends at a fixed pace until `over`; counts what the other got, with time for the last ones. */
-async function exchange(from: Host, to: Host, over: Promise<unknown>): Promise<{ sent: number; delivered: number }> {
+async function exchange(from: Host, to: Host, over: Promise<unknown>): Promise<Exchange> {
   const topic = `siege-${exchanges++}`;
   const arrived: unknown[] = [];
   const end = to.subscribe(topic, ({ body }) => void arrived.push(body));
   const ended = new AbortController();
   void over.then(() => ended.abort());
+  const startedMs = Date.now();
   let sent = 0;
   for (; !ended.signal.aborted; sent++) {
     await from.publish(topic, { kind: "honest", job: null, body: sent });
@@ -159,5 +165,34 @@ async function exchange(from: Host, to: Host, over: Promise<unknown>): Promise<{
   }
   for (const lateMs = Date.now() + LATE_MS; arrived.length < sent && Date.now() < lateMs;) await sleep(50);
   end();
-  return { sent, delivered: arrived.length };
+  return { sent, delivered: arrived.length, rate: (1000 * arrived.length) / (Date.now() - startedMs) };
+}
+
+/**
+ * All attacks one at a time, `count` times over, against a relay with the limits that relays have.
+ * @returns for each attack the worst ratio of the rate of honest messages to the rate before it, the part of them that
+ *   arrived, whether its author was refused in the end, and the relay's memory
+ * @throws Error when the relay fails or takes more memory than stated
+ */
+export async function besiege({ count, onProgress }: { count: number; onProgress?: (done: number) => void }) {
+  const names = attackNames();
+  const siege = await startSiege({ attackMs: 40_000 });
+  const results: Record<string, { rateRatio: number; delivered: number; refused: boolean }> = {};
+  try {
+    for (let round = 0; round < count; round++)
+      for (const name of names) {
+        const calm = await siege.calm(2000);
+        const { sent, delivered, rate, welcome, relay } = await siege.attack(name);
+        if (relay.failures.length > 0 || relay.peakBytes > siege.boundBytes)
+          throw new Error(`${name}: ${relay.peakBytes} bytes, ${relay.failures.join("\n")}`);
+        const rateRatio = Math.min(results[name]?.rateRatio ?? Infinity, Number((rate / calm.rate).toFixed(2)));
+        results[name] = { rateRatio, delivered: Number((delivered / sent).toFixed(3)), refused: !welcome[name] };
+        onProgress?.(round);
+      }
+    const { peakBytes } = await siege.report();
+    const mib = (bytes: number) => Math.round(bytes / 2 ** 20);
+    return { results, peakMiB: mib(peakBytes), boundMiB: mib(siege.boundBytes) };
+  } finally {
+    await siege.stop();
+  }
 }
