@@ -74,8 +74,10 @@ export function createInbox(options: InboxOptions): Inbox {
     if (from === self) return "replayed";
     const allowed = listening.filter(({ allow }) => allow === undefined || allow(from));
     if (allowed.length === 0) return "unknownSender";
-    verifyEnvelope(envelope, contentTopic);
     const stream = `${from} ${contentTopic}`;
+    // Before the signature, which costs a millisecond: a flood of replays must not.
+    if (!old && replays.seen(stream, envelope.seq)) return "replayed";
+    verifyEnvelope(envelope, contentTopic);
     const fresh = old ? replays.acceptOld(stream, envelope.seq) : replays.accept(stream, envelope.seq);
     if (!fresh) return "replayed";
     const { kind, job, seq, body } = envelope;

@@ -10,6 +10,7 @@ test("each number of a stream is accepted once, in any order within 1024 of the 
       let highest = 0;
       for (const seq of numbers) {
         const fresh = !seen.has(seq) && seq > highest - 1024;
+        expect(guard.seen("a", seq)).toBe(seen.size > 0 && !fresh);
         expect(guard.accept("a", seq)).toBe(seen.size === 0 || fresh);
         if (seen.size === 0 || fresh) seen.add(seq);
         highest = Math.max(highest, seq);

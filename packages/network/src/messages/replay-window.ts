@@ -9,6 +9,8 @@ interface Window {
 
 /** Remembers which sequence numbers of which senders were seen. */
 export interface ReplayGuard {
+  /** Whether this number was seen, or is too old to know; nothing is remembered. */
+  seen(stream: string, seq: number): boolean;
   /** Whether this number is new; if it is, it is remembered and the next call says no. */
   accept(stream: string, seq: number): boolean;
   /** The same for a number out of a history, which may be older than the window. */
@@ -35,6 +37,11 @@ export function createReplayGuard(maxStreams = 4096): ReplayGuard {
     return true;
   };
   return {
+    seen(stream, seq) {
+      const window = windows.get(stream);
+      if (window === undefined || seq > window.highest) return false;
+      return seq <= window.highest - WIDTH || window.seen[seq % WIDTH] === 1;
+    },
     accept,
     acceptOld(stream, seq) {
       const window = windows.get(stream);
