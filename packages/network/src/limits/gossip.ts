@@ -88,7 +88,10 @@ export function guardGossip(pubsub: GossipSub, options: GossipGuardOptions): voi
   /** Waits until the neighbour, and all together, may send more. Seconds that its own rate costs are held against it. */
   const throttle = async (peer: PeerId, own: Allowance, cost: number, bytes: number, waited: { ms: number }) => {
     const ownMs = Math.max(own.messages.spend(cost), own.bytes.spend(bytes));
-    const waitMs = Math.max(ownMs, all.messages.spend(cost), all.bytes.spend(bytes));
+    const sharedMs = Math.max(all.messages.spend(cost), all.bytes.spend(bytes));
+    // Whoever says little does not queue behind those who say much.
+    const light = own.messages.left() > 0.5 && own.bytes.left() > 0.5;
+    const waitMs = light ? 0 : Math.max(ownMs, sharedMs);
     if (waitMs <= 0) return;
     for (waited.ms += ownMs; waited.ms >= 1000; waited.ms -= 1000) offend(peer, "flood");
     await delay(waitMs, signal);

@@ -42,7 +42,7 @@ export interface SiegeResult {
 /** Pause between honest messages, milliseconds. */
 const PACE_MS = 20;
 /** An honest message may take so long. */
-const LATE_MS = 10_000;
+const LATE_MS = 20_000;
 const LEAST_ATTACK_MS = 3000;
 
 /** An attacker does its worst for this long at most; one that is banned ends earlier. */

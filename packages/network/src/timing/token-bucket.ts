@@ -11,6 +11,8 @@ export interface TokenBucket {
   take(count?: number): boolean;
   /** Takes tokens in any case. @returns how long to wait until the debt is paid, milliseconds */
   spend(count: number): number;
+  /** Part of the burst that is left; below 0 in debt. */
+  left(): number;
 }
 
 /** A bucket of `burst` tokens. */
@@ -33,6 +35,10 @@ export function createTokenBucket({ perSecond, burst }: Rate, clock: () => numbe
       refill();
       tokens -= count;
       return tokens >= 0 ? 0 : (-tokens / perSecond) * 1000;
+    },
+    left() {
+      refill();
+      return tokens / burst;
     },
   };
 }
