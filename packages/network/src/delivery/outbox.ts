@@ -16,6 +16,8 @@ const KEPT_COPIES = 2;
 const KEEP_AGAIN_MS = 300_000;
 /** Recipients whose turn comes this soon share a frame. */
 const BUNDLE_MS = 60;
+/** Between two looks of its own, also when the disk fails all the time. */
+const SHORTEST_TURN_MS = 10;
 /** Timers of most platforms cannot wait for weeks. */
 const LONGEST_WAIT_MS = 3_600_000;
 /** Pause after the disk refused to write. */
@@ -277,7 +279,7 @@ export class Outbox {
     let nextMs = Number.POSITIVE_INFINITY;
     for (const stream of this.#streams.values())
       nextMs = Math.min(nextMs, this.#o.isOpen(stream.job) ? stream.nextDueMs() : firstDeadline(stream));
-    this.#wakeAt(Math.max(nextMs, nowMs + 1));
+    this.#wakeAt(Math.max(nextMs, nowMs + SHORTEST_TURN_MS));
   }
 
   #expire(stream: Outgoing, nowMs: number): void {
