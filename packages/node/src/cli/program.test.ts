@@ -37,7 +37,7 @@ describe("help", () => {
       command.configureOutput({ writeOut: (part) => void (text += part) });
       command.outputHelp();
       expect(text, name).toMatch(/--json/);
-      expect(text, name).toMatch(/Example:\n {2}\$ (npx skynet|npm start)/);
+      expect(text, name).toMatch(/Examples?:\n {2}\$ (npx skynet|npm start)/);
       expect(command.description(), name).not.toBe("");
     }
   });
