@@ -102,6 +102,18 @@ const carried = async ({ lab }: Homes) =>
   Promise.all(RELAYS.map(async (machine) => (await lab.count(machine)).up.bytes));
 
 describe.skipIf(missing)(missing === undefined ? "two nodes behind NAT" : `NAT, skipped: ${missing}`, () => {
+  it("plain NAT: 64 MB go directly, over WebRTC, and the relays carry none of them", async () => {
+    const home = await openHomes("cone");
+    const { fetched } = await beginTransfer(home);
+    expect(await fetched).toBe(CONTENT_BYTES);
+    for (const connection of [await report(home.alice, home.bob), await report(home.bob, home.alice)]) {
+      expect(connection.relayed).toBe(false);
+      expect(connection.remoteAddress).toContain("/webrtc/p2p/");
+    }
+    for (const bytes of await carried(home)) expect(bytes).toBeLessThan(2 * MIB);
+    expect((await home.lab.count("router1")).up.bytes).toBeGreaterThan(CONTENT_BYTES);
+  }, 180_000);
+
   it("symmetric NAT: a relay carries 64 MB, and when it is killed the transfer goes on over the other one", async () => {
     const home = await openHomes("symmetric");
     const { fetched } = await beginTransfer(home);
