@@ -1,6 +1,7 @@
 // A process that holds one test network and removes it at its end: when it is told to, when whoever started it ends, or
 // on a signal. Argument: the topology as JSON. Speaks over the IPC channel.
 import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import process from "node:process";
 import { Worker } from "node:worker_threads";
@@ -107,7 +108,17 @@ process.on("message", (request: LabRequest) => {
   void say({ id: request.id, ...(request.do === "count" ? internet!.count(request.machine) : {}) });
 });
 
+/** Lines must not get slower because the machines of the network are busy. Threads that start later inherit it. */
+function takePriority(): void {
+  try {
+    os.setPriority(os.constants.priority.PRIORITY_HIGH);
+  } catch {
+    // Some containers do not allow it.
+  }
+}
+
 try {
+  takePriority();
   await removeLeftovers(isLab);
   const topology = JSON.parse(process.argv[2]!) as Topology;
   internet = new Internet(planMachines(topology));
