@@ -15,7 +15,9 @@ async function fuzzChurn({ count, seed, onProgress }: Options): Promise<Record<s
   const report = await runChurn({ seconds: count, seed, rounds: 6, ...(onProgress ? { onProgress } : {}) });
   checkChurn(report);
   const { jobs, ...rest } = report;
-  return { jobs: jobs.length, rounds: jobs.reduce((sum, { rounds }) => sum + Number(rounds), 0), ...rest };
+  const rounds = jobs.reduce((sum, job) => sum + Number(job.rounds), 0);
+  const lastWords = jobs.filter(({ statesIdentical }) => statesIdentical === true).length;
+  return { jobs: jobs.length, rounds, jobsWhoseWorkersAllSaidTheResult: lastWords, ...rest };
 }
 
 export const fuzzers = { churn: fuzzChurn };
