@@ -8,11 +8,13 @@ import {
 } from "../packages/network/src/testing-hostile/siege.ts";
 
 // Short times and little patience, so that minutes of abuse fit into seconds; everything else as a relay has it.
+const rarely = { perSecond: 1, burst: 5 };
+const serviceRates = { store: rarely, filter: rarely, lightPush: rarely };
 const limits = { handshakeMs: 3000, negotiationMs: 3000, stallMs: 3000, banAt: 30 };
 
 let siege: Siege;
 beforeAll(async () => {
-  siege = await startSiege({ limits, attackMs: 30_000 });
+  siege = await startSiege({ limits, serviceRates, attackMs: 30_000 });
 });
 afterAll(() => siege.stop());
 

@@ -54,6 +54,8 @@ const PAUSE_BYTES = 256 * 1024;
 /** A burst may have four seconds' worth. */
 const BURST_SECONDS = 4;
 const CHOSEN_FACTOR = 8;
+/** Messages that are handled without a pause for others. */
+const PART_MESSAGES = 32;
 /** Most topics that are not ours in one frame. */
 const MAX_FOREIGN_TOPICS = 128;
 
@@ -68,6 +70,15 @@ function costOf({ messages, subscriptions, control }: Rpc): number {
   const ids = lists.reduce((sum, { messageIDs }) => sum + (messageIDs?.length ?? 0), 0);
   const others = (control?.graft?.length ?? 0) + (control?.prune?.length ?? 0) + lists.length;
   return 1 + messages.length + others + Math.ceil((subscriptions.length + ids) / 64);
+}
+
+/** A frame in parts of some messages, so that a large one does not keep everybody else waiting. */
+function partsOf(rpc: Rpc): Rpc[] {
+  const { messages } = rpc;
+  const parts: Rpc[] = [{ ...rpc, messages: messages.slice(0, PART_MESSAGES) }];
+  for (let i = PART_MESSAGES; i < messages.length; i += PART_MESSAGES)
+    parts.push({ subscriptions: [], messages: messages.slice(i, i + PART_MESSAGES) });
+  return parts;
 }
 
 /**
@@ -105,13 +116,20 @@ export function guardGossip(pubsub: GossipSub, options: GossipGuardOptions): voi
       const frame = await readVarintFrame(source, limits.gossipFrame);
       if (frame === undefined) return;
       const rpc = decodeFrame(gossip, frame);
-      if (rpc === undefined) offend(peer, "undecodable");
-      await throttle(peer, own, rpc === undefined ? 1 : costOf(rpc), frame.length, waited);
-      if (rpc === undefined) continue;
+      if (rpc === undefined) {
+        offend(peer, "undecodable");
+        await throttle(peer, own, 1, frame.length, waited);
+        continue;
+      }
       if (rpc.subscriptions.length > MAX_FOREIGN_TOPICS) offend(peer, "flood");
-      await gossip.handleReceivedRpc(peer, rpc).catch((error: unknown) => {
-        log.debug({ peer: peer.toString(), error: reasonOf(error) }, "a gossip frame could not be processed");
-      });
+      const parts = partsOf(rpc);
+      for (const part of parts) {
+        await throttle(peer, own, costOf(part), frame.length / parts.length, waited);
+        await gossip.handleReceivedRpc(peer, part).catch((error: unknown) => {
+          log.debug({ peer: peer.toString(), error: reasonOf(error) }, "a gossip frame could not be processed");
+        });
+        if (part.messages.length === PART_MESSAGES) await delay(0, signal);
+      }
     }
   };
   gossip.createInboundStream = (peer, stream) => {

@@ -222,7 +222,7 @@ export const attacks: Readonly<Record<string, Attack>> = {
     outcome: "banned",
     run: requests(FILTER_SUBSCRIBE_PROTOCOL, () => randomBytes(50)),
   },
-  "pushes of nothing": { outcome: "contained", run: requests(LIGHT_PUSH_PROTOCOL, () => randomBytes(50)) },
+  "pushes of nothing": { outcome: "banned", run: requests(LIGHT_PUSH_PROTOCOL, () => randomBytes(50)) },
   "circuits without end": {
     outcome: "contained",
     run: requests("/libp2p/circuit/relay/0.2.0/hop", () => Uint8Array.of(8, 0)),

@@ -8,6 +8,8 @@ import { RELAY_PROTOCOL } from "../host/libp2p-node.ts";
 import { createIdentity } from "../identity/identity.ts";
 import { sealEnvelope } from "../messages/envelope.ts";
 import { contentTopicOf, encodeWakuMessage, pubsubTopicOf } from "../messages/waku-message.ts";
+import { PROBE_PROTOCOL } from "../nat/probe.ts";
+import { encodeReach, REACH_PROTOCOL } from "../nat/reach-messages.ts";
 import * as waku from "../waku/protocols.ts";
 import { varintFramed, yamuxHeader } from "./bytes.ts";
 
@@ -99,6 +101,9 @@ export async function streamExamples(): Promise<Readonly<Record<string, Uint8Arr
     "/libp2p/circuit/relay/0.2.0/hop": varintFramed(circuitConnect),
     "/libp2p/circuit/relay/0.2.0/stop": varintFramed(circuitConnect),
     "/webrtc-signaling/0.0.1": varintFramed(concatBytes(Uint8Array.of(8, 0), field(2, text.encode(SDP_OFFER)))),
+    [PROBE_PROTOCOL]: framed(new Uint8Array(100)),
+    // Not an address to dial back: a mutated one could be any machine's.
+    [REACH_PROTOCOL]: framed(encodeReach({ t: "info" })),
     [BLOCK_PROTOCOL]: framed(encodeBlockRequest({ t: "get", id: 1, cid, from: 0, length: 100 })),
     [UPDATE_PROTOCOL]: framed(
       encodeOffer({ job: "0x0a", round: 1, kind: "weights", size: 1000, hash, chunks: new Uint8Array(32).fill(2) }),

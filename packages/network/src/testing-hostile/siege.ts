@@ -90,7 +90,7 @@ export const outcomeOf = (name: string): Outcome => attacks[name]!.outcome;
 
 export async function startSiege(options: SiegeOptions = {}): Promise<Siege> {
   const { attackMs = 15_000, limits = {}, serviceRates = {} } = options;
-  const relay = start("relay.ts", JSON.stringify({ limits, serviceRates }));
+  const relay = start("relay.ts", JSON.stringify({ limits, services: { rates: serviceRates } }));
   const [{ multiaddr }] = (await once(relay, "message")) as [{ multiaddr: string }];
   const join = async (n: number) => {
     const host = await createHost({ identity: identityOf(n), relays: [multiaddr] });
