@@ -217,9 +217,10 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const listeners = new Set<(bytes: Uint8Array) => void>([inbox.receive]);
   const hear = (bytes: Uint8Array) => listeners.forEach((listener) => listener(bytes));
   pubsub.onMessage(hear);
-  const relay = (bytes: Uint8Array) => {
+  const relay = async (bytes: Uint8Array) => {
     hear(bytes);
-    return pubsub.publish(bytes);
+    // gossipsub would remember what nobody took, and not send it when it is pushed again.
+    return node.getPeers().some(pubsub.isNeighbour) ? pubsub.publish(bytes) : 0;
   };
   const services = relayService
     ? await serveWaku(

@@ -26,8 +26,8 @@ export async function createLightClient(options: LightOptions): Promise<Pubsub> 
   const neighbourListeners = new Set<() => void>();
   const relays = new Set<string>();
   const changed = () => neighbourListeners.forEach((listener) => listener());
-  const isNewHash = createRecentHashes();
-  const isNew = (bytes: Uint8Array) => isNewHash(wakuMessageHash(pubsubTopic, bytes));
+  const recent = createRecentHashes();
+  const isNew = (bytes: Uint8Array) => recent.isNew(wakuMessageHash(pubsubTopic, bytes));
   const push = createLightPush(options);
   const filter = await startFilter({
     ...options,

@@ -92,6 +92,26 @@ test("light push answers with the code for what happened, and with the id of the
   await until(() => wire.some((bytes) => proto_message.WakuMessage.decode(bytes).payload[0] === 6));
 });
 
+test("what nobody heard is not taken for delivered when it is pushed again, and goes out once somebody is there", async () => {
+  const [alice, bob] = await Promise.all([client(1), client(2)]);
+  const push = (n: number) => alice.push({ pubsubTopic: PUBSUB, message: messages[n]! });
+  const messages = [wakuMessage(0, { ephemeral: true }), wakuMessage(1, { ephemeral: true })];
+  expect(await push(0)).toMatchObject({ statusCode: 505 });
+  expect(await push(0)).toMatchObject({ statusCode: 505 });
+  expect(await push(1)).toMatchObject({ statusCode: 505 });
+  await bob.filter(Type.SUBSCRIBE, topics);
+  expect(await push(0)).toMatchObject({ statusCode: 200, relayPeerCount: 1 });
+  await until(() => bob.got.length === 1);
+  await bob.filter(Type.UNSUBSCRIBE_ALL);
+  const neighbour = await createHost({ identity: identityOf(50), relays: relay.multiaddrs() });
+  hosts.push(neighbour);
+  await neighbour.connected({ signal: AbortSignal.timeout(10_000) });
+  const wire: Uint8Array[] = [];
+  neighbour.tap((bytes) => void wire.push(bytes));
+  expect(await push(1)).toMatchObject({ statusCode: 200, relayPeerCount: 1 });
+  await until(() => wire.some((bytes) => proto_message.WakuMessage.decode(bytes).payload[0] === 1));
+});
+
 test("version 2 of light push says what happened in words", async () => {
   const alice = await client(1);
   const { PushRpc } = proto_lightpush;

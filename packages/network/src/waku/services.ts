@@ -73,7 +73,7 @@ export async function serveWaku(context: ServiceContext, place: Place, options: 
   const { pubsubTopic, clusterId, shard } = place;
   const { store = createMemoryMessageStore({ clock }) } = options;
   const rates = { ...RATES, ...options.rates };
-  const isNew = createRecentHashes();
+  const recent = createRecentHashes();
 
   await serveStore(context, store, rates.store);
   const filter = await serveFilter(context, { pubsubTopic, rate: rates.filter, limits: options.filterLimits });
@@ -89,12 +89,15 @@ export async function serveWaku(context: ServiceContext, place: Place, options: 
   };
   const hear = (bytes: Uint8Array) => {
     // The same message again, from a light node that did not get our answer: it is where it belongs.
-    if (!isNew(wakuMessageHash(pubsubTopic, bytes))) return { kept: true, subscribers: 0 };
+    if (!recent.isNew(wakuMessageHash(pubsubTopic, bytes))) return { kept: true, subscribers: 0 };
     return { kept: keep(bytes), subscribers: filter.push(proto_message.WakuMessage.decode(bytes)) };
   };
   const relay = async (bytes: Uint8Array) => {
     const { kept, subscribers } = hear(bytes);
-    return { peers: (await place.relay(bytes)) + subscribers, kept };
+    const peers = (await place.relay(bytes)) + subscribers;
+    // Nobody has it: when it is pushed again, it is not where it belongs.
+    if (peers === 0 && !kept) recent.forget(wakuMessageHash(pubsubTopic, bytes));
+    return { peers, kept };
   };
   await serveLightPush(context, { pubsubTopic, rate: rates.lightPush, relay });
   await serveMetadata(context, { clusterId, shards: [shard], rate: rates.metadata });
