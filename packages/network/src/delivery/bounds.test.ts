@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { createDrops } from "../host/drops.ts";
 import { silent } from "../host/log.ts";
 import { identityOf } from "../testing.ts";
-import { encodeContent, MAX_CONTENT_BYTES, WINDOW } from "./frame.ts";
+import { encodeContent, hashOf, MAX_CONTENT_BYTES, WINDOW } from "./frame.ts";
 import { Incoming, MAX_HELD_BYTES } from "./incoming-stream.ts";
 import { Intake, MAX_SENDERS } from "./intake.ts";
 import { createMemoryStore } from "./memory-store.ts";
@@ -25,6 +25,21 @@ test("a sender's messages beyond the window, or beyond a megabyte, are not held;
   expect(results.filter((result) => result === "new")).toHaveLength(fitting);
   expect(results.at(-1)).toBe("noRoom");
   expect(stream.take(target(6, 6), large)).toBe("new");
+});
+
+test("a sender that never settles anything has no more results kept, and signed anew, than the window", () => {
+  const stream = new Incoming(null, senderOf(1));
+  const content = encodeContent("m", 1);
+  const taken: number[] = [];
+  for (let seq = 1; seq <= 10 * WINDOW; seq++) {
+    if (stream.take(target(seq), content) !== "new") continue;
+    taken.push(seq);
+    stream.settled(1, { seq, hash: hashOf(content), refused: null });
+  }
+  expect(taken).toHaveLength(WINDOW);
+  const confirmed = stream.acks(self, () => 1).flatMap(({ got }) => got);
+  expect(confirmed).toHaveLength(WINDOW);
+  expect(stream.take(target(WINDOW + 1, 2), content), "it settles the first").toBe("new");
 });
 
 test("all senders together have no more than 64 MiB that waits for gaps", () => {

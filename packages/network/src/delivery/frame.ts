@@ -13,14 +13,17 @@ export const WINDOW = 64;
 /** Acknowledgements in one frame. */
 export const MAX_ACKS = 8;
 const MAX_REASON = 200;
+/** Sessions are times; the last one that `Date` knows. Numbers near 2^53 cannot be counted on from. */
+export const MAX_SESSION = 8_640_000_000_000_000;
 
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, "not bytes");
 const sized = (length: number) => bytes.refine((value) => value.length === length, `not ${length} bytes`);
 const address = sized(20).transform((value) => toHex(value));
 const number = z.int().nonnegative();
+const session = number.max(MAX_SESSION);
 
 const targetSchema = z
-  .tuple([address, number, number, z.int().positive()])
+  .tuple([address, session, number, z.int().positive()])
   .transform(([to, session, seq, base]) => ({ to, session, seq, base }));
 
 /** Whom a frame is for: number of the content in the recipient's stream (0: none), and the least unsettled number. */
@@ -28,7 +31,7 @@ export type Target = z.output<typeof targetSchema>;
 
 const ackSchema = z.strictObject({
   to: address,
-  session: number,
+  session,
   order: number,
   upTo: number,
   held: bytes.refine((value) => value.length <= WINDOW / 8, "too many bits"),

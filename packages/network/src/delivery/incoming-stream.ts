@@ -52,7 +52,8 @@ export class Incoming {
     this.#skipTo(base);
     if (seq === 0 || seq <= this.upTo || this.#held.has(seq)) return "known";
     const tooMuch = seq !== this.upTo + 1 && this.heldBytes + content.length > Math.min(roomBytes, MAX_HELD_BYTES);
-    if (seq > this.upTo + WINDOW || tooMuch) return "noRoom";
+    // From `base` on, not from what was handled: results are kept until the sender has settled them.
+    if (seq >= this.base + WINDOW || tooMuch) return "noRoom";
     this.#held.set(seq, { content, hash: hashOf(content) });
     this.heldBytes += content.length;
     return "new";

@@ -20,6 +20,8 @@ const BUNDLE_MS = 60;
 const SHORTEST_TURN_MS = 10;
 /** Timers of most platforms cannot wait for weeks. */
 const LONGEST_WAIT_MS = 3_600_000;
+/** How far clocks may differ: a later session than this from now is nothing that this node has ever said. */
+const CLOCK_SKEW_MS = 86_400_000;
 /** Pause after the disk refused to write. */
 const DISK_RETRY_MS = 1000;
 
@@ -85,7 +87,7 @@ export class Outbox {
               "a message of an earlier run was not delivered",
             );
         };
-        this.#streams.get(keyOf(job, to))?.add(pendingOf(message, seq, done));
+        this.#resumed(job, to, seq).add(pendingOf(message, seq, done));
       }
     }
     this.wake();
@@ -134,12 +136,16 @@ export class Outbox {
     return outcomes;
   }
 
-  /** What a recipient says about the messages of one stream. @throws NetworkError `BadReceipt` */
+  /** What a recipient says about the messages of one stream. @throws NetworkError `BadReceipt`, `Malformed` */
   async hear(job: string | null, from: Hex, ack: Ack): Promise<void> {
     const stream = this.#streams.get(keyOf(job, from));
     const nowMs = this.#o.timers.nowMs();
     if (stream === undefined || this.#stopped || ack.session < stream.session) return;
-    if (ack.session > stream.session) return this.#renew(stream, ack.session + 1);
+    if (ack.session > stream.session) {
+      if (ack.session > nowMs + CLOCK_SKEW_MS)
+        throw new NetworkError("Malformed", `${from} claims a session that begins in the future`);
+      return this.#renew(stream, ack.session + 1);
+    }
     const receipts = stream.receiptsIn(ack, this.#o.self);
     stream.heard(ack, nowMs);
     const refused = ack.refused.flatMap(({ seq, reason }) => {
@@ -175,6 +181,16 @@ export class Outbox {
   /** Unsettled messages, counted once for each recipient. */
   waiting(): number {
     return [...this.#streams.values()].reduce((sum, { pending }) => sum + pending.size, 0);
+  }
+
+  /** The stream of a stored message; one whose row was damaged begins a new session. */
+  #resumed(job: string | null, to: Hex, seq: number): Outgoing {
+    const { timers, retry, random } = this.#o;
+    const first = { job, to, session: timers.nowMs(), next: 1, publicKey: new Uint8Array() };
+    const stream = this.#streams.get(keyOf(job, to)) ?? new Outgoing(first, retry, random);
+    stream.next = Math.max(stream.next, seq + 1);
+    this.#streams.set(keyOf(job, to), stream);
+    return stream;
   }
 
   #roomFor(job: string | null, { to, publicKey }: Recipient, bytes: number): Outgoing {

@@ -3,6 +3,7 @@ import os from "node:os";
 import path from "node:path";
 import type { Hex } from "@skynet/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { silent } from "../host/log.ts";
 import { identityOf } from "../testing.ts";
 import { openSqliteDeliveryStore } from "../node/sqlite-delivery-store.ts";
 import { createMemoryStore } from "./memory-store.ts";
@@ -117,6 +118,31 @@ describe.each(["memory", "sqlite"])("the %s store", (kind) => {
     expect(incomingStreams).toEqual([]);
     expect([...heard]).toEqual([["job", 15]]);
   });
+});
+
+test("damaged entries are passed over with a warning, and the others are read", async () => {
+  const file = path.join(folder, "damaged.sqlite");
+  const warnings: unknown[] = [];
+  const log = { ...silent, warn: (fields: Record<string, unknown>) => void warnings.push(fields.what) };
+  const store = openSqliteDeliveryStore(file, { log });
+  // What a hostile acknowledgement once led to.
+  await store.addOutgoing({ job: "0x0a", content: hash(1), deadlineMs: 9, recipients: [{ to: bob.address, seq: 1 }] }, [
+    { ...stream(bob.address, 2), session: 2 ** 53 },
+    stream(carol.address, 2),
+  ]);
+  await store.addHandled(
+    { job: null, from: alice.address, session: 2 ** 53, upTo: 1, base: 1, atMs: 5 },
+    { seq: 1, hash: hash(1), refused: null },
+  );
+  const receipts = [1, 2, 3].map((seq) => ({ job: "0x0a", to: bob.address, seq: seq + 10, receipt: receiptOf(seq) }));
+  await store.settle([{ ...receipts[0]!, receipt: { ...receiptOf(1), index: 7 } }, ...receipts.slice(1)], 50);
+  const loaded = await store.load();
+  expect(loaded.outgoingStreams.map(({ to }) => to)).toEqual([carol.address]);
+  expect(loaded.outgoing).toHaveLength(1);
+  expect(loaded.incomingStreams).toEqual([]);
+  expect((await store.receipts()).map(({ receipt }) => receipt.seq)).toEqual([3, 2]);
+  expect(warnings).toEqual(["outgoing_streams", "incoming_streams", "receipts"]);
+  store.close();
 });
 
 test("a file of something else is refused, with what to do", async () => {

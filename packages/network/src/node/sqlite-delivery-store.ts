@@ -2,6 +2,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import type { Hex } from "@skynet/protocol";
+import { MAX_SESSION } from "../delivery/frame.ts";
 import { verifyDeliveryReceipt } from "../delivery/receipt.ts";
 import type {
   DeliveryStore,
@@ -16,6 +17,7 @@ import type {
   StoredReceipt,
 } from "../delivery/store.ts";
 import { NetworkError, reasonOf } from "../errors.ts";
+import { silent, type Log } from "../host/log.ts";
 
 /** The file's layout; a file with another number is refused. */
 const VERSION = 1;
@@ -58,10 +60,10 @@ export interface SqliteDeliveryStore extends DeliveryStore {
 
 /**
  * The store of delivery in one SQLite file, which one process at a time may open. What a call has written survives a
- * crash of the machine.
+ * crash of the machine. A damaged entry is passed over with a warning.
  * @throws NetworkError `BrokenStore` when the file cannot be opened or is of another kind
  */
-export function openSqliteDeliveryStore(file: string): SqliteDeliveryStore {
+export function openSqliteDeliveryStore(file: string, { log = silent }: { log?: Log } = {}): SqliteDeliveryStore {
   const rows = openRows(file);
   const { run, atomically } = rows;
   const saveStream = ({ job, to, session, next, publicKey, atMs }: OutgoingStream) =>
@@ -75,7 +77,7 @@ export function openSqliteDeliveryStore(file: string): SqliteDeliveryStore {
       atMs,
     );
   return {
-    load: async () => load(rows),
+    load: async () => load(rows, log),
     addOutgoing: async (record, streams) =>
       atomically(() => {
         addMessage(rows, record);
@@ -90,7 +92,7 @@ export function openSqliteDeliveryStore(file: string): SqliteDeliveryStore {
         run("DELETE FROM handled WHERE job = ? AND peer = ?", job ?? "", from);
       }),
     setHeard: async (topic, atMs) => run("INSERT OR REPLACE INTO heard VALUES (?, ?)", topic, atMs),
-    receipts: async (filter = {}) => receipts(rows, filter),
+    receipts: async (filter = {}) => receipts(rows, filter, log),
     prune: async (options) => atomically(() => prune(rows, options)),
     close: () => rows.close(),
   };
@@ -111,9 +113,12 @@ function openRows(file: string): Rows {
   const database = openFile(file);
   const prepared = new Map<string, ReturnType<DatabaseSync["prepare"]>>();
   const statement = (sql: string) => {
-    const known = prepared.get(sql) ?? database.prepare(sql);
-    prepared.set(sql, known);
-    return known;
+    const known = prepared.get(sql);
+    if (known) return known;
+    const made = database.prepare(sql);
+    made.setReadBigInts(true);
+    prepared.set(sql, made);
+    return made;
   };
   return {
     run: (sql, ...values) => void statement(sql).run(...values),
@@ -156,50 +161,85 @@ function openFile(file: string): DatabaseSync {
 const jobOf = (row: Row): string | null => (row.job === "" ? null : String(row.job));
 const peerOf = (row: Row): Hex => String(row.peer) as Hex;
 
-function load({ all }: Rows): StoredDelivery {
+/** Integers are read as bigints: a single one beyond 2^53 would make the whole query fail. */
+function numberOf(value: SQLOutputValue | undefined): number {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number) || number < 0) throw new Error("a number that no node writes");
+  return number;
+}
+
+function sessionOf(row: Row): number {
+  const session = numberOf(row.session);
+  if (session > MAX_SESSION) throw new Error("a session that no node begins");
+  return session;
+}
+
+/** What the rows say; a damaged one is passed over, since the others are still good. */
+function readable<T>(rows: readonly Row[], what: string, log: Log, parse: (row: Row) => T): T[] {
+  return rows.flatMap((row) => {
+    try {
+      return [parse(row)];
+    } catch (error) {
+      log.warn({ what, error: reasonOf(error) }, "a damaged entry among the stored messages is passed over");
+      return [];
+    }
+  });
+}
+
+function load({ all }: Rows, log: Log): StoredDelivery {
+  const read = <T>(what: string, sql: string, parse: (row: Row) => T, ...values: Value[]) =>
+    readable(all(sql, ...values), what, log, parse);
   const handledOf = (row: Row): Handled[] =>
-    all(
+    read(
+      "handled",
       "SELECT seq, hash, refused FROM handled WHERE job = ? AND peer = ? AND session = ? ORDER BY seq",
+      (it) => ({
+        seq: numberOf(it.seq),
+        hash: it.hash as Uint8Array,
+        refused: it.refused === null ? null : String(it.refused),
+      }),
       ...([row.job, row.peer, row.session] as Value[]),
-    ).map((it) => ({
-      seq: Number(it.seq),
-      hash: it.hash as Uint8Array,
-      refused: it.refused === null ? null : String(it.refused),
-    }));
+    );
+  const recipientsOf = (message: Row) =>
+    read(
+      "outbox",
+      "SELECT peer, seq FROM outbox WHERE message = ?",
+      (it) => ({ to: peerOf(it), seq: numberOf(it.seq) }),
+      message.id as Value,
+    );
   return {
-    outgoingStreams: all("SELECT * FROM outgoing_streams").map((row) => ({
+    outgoingStreams: read("outgoing_streams", "SELECT * FROM outgoing_streams", (row) => ({
       job: jobOf(row),
       to: peerOf(row),
-      session: Number(row.session),
-      next: Number(row.next),
+      session: sessionOf(row),
+      next: numberOf(row.next),
       publicKey: row.public_key as Uint8Array,
-      atMs: Number(row.at_ms),
+      atMs: numberOf(row.at_ms),
     })),
-    outgoing: all("SELECT * FROM messages ORDER BY id").map((row) => ({
+    outgoing: read("messages", "SELECT * FROM messages ORDER BY id", (row) => ({
       job: jobOf(row),
       content: row.content as Uint8Array,
-      deadlineMs: Number(row.deadline_ms),
-      recipients: all("SELECT peer, seq FROM outbox WHERE message = ?", Number(row.id)).map((it) => ({
-        to: peerOf(it),
-        seq: Number(it.seq),
-      })),
+      deadlineMs: numberOf(row.deadline_ms),
+      recipients: recipientsOf(row),
     })),
-    incomingStreams: all("SELECT * FROM incoming_streams").map((row) => ({
+    incomingStreams: read("incoming_streams", "SELECT * FROM incoming_streams", (row) => ({
       job: jobOf(row),
       from: peerOf(row),
-      session: Number(row.session),
-      upTo: Number(row.up_to),
-      base: Number(row.base),
-      atMs: Number(row.at_ms),
+      session: sessionOf(row),
+      upTo: numberOf(row.up_to),
+      base: numberOf(row.base),
+      atMs: numberOf(row.at_ms),
       handled: handledOf(row),
     })),
-    heard: new Map(all("SELECT * FROM heard").map((row) => [String(row.topic), Number(row.at_ms)])),
+    heard: new Map(
+      read("heard", "SELECT * FROM heard", (row): [string, number] => [String(row.topic), numberOf(row.at_ms)]),
+    ),
   };
 }
 
 function addMessage({ run, all }: Rows, { job, content, deadlineMs, recipients }: OutgoingRecord): void {
   run("INSERT INTO messages (job, content, deadline_ms) VALUES (?, ?, ?)", job ?? "", content, deadlineMs);
-  const id = Number(all("SELECT last_insert_rowid() AS id")[0]!.id);
+  const id = numberOf(all("SELECT last_insert_rowid() AS id")[0]!.id);
   for (const { to, seq } of recipients) run("INSERT INTO outbox VALUES (?, ?, ?, ?)", job ?? "", to, seq, id);
 }
 
@@ -209,7 +249,7 @@ function settle({ run, all }: Rows, settlements: readonly Settlement[], atMs: nu
     const [entry] = all("SELECT message FROM outbox WHERE job = ? AND peer = ? AND seq = ?", ...key);
     run("DELETE FROM outbox WHERE job = ? AND peer = ? AND seq = ?", ...key);
     if (entry !== undefined) {
-      const id = Number(entry.message);
+      const id = numberOf(entry.message);
       run("DELETE FROM messages WHERE id = ? AND NOT EXISTS (SELECT 1 FROM outbox WHERE message = ?)", id, id);
     }
     if (receipt === undefined) continue;
@@ -225,16 +265,17 @@ function addHandled({ run }: Rows, stream: IncomingStream, { seq, hash, refused 
   run("DELETE FROM handled WHERE job = ? AND peer = ? AND (session < ? OR seq < ?)", job ?? "", from, session, base);
 }
 
-function receipts({ all }: Rows, { job, receiver, limit = 1000 }: ReceiptFilter): StoredReceipt[] {
+function receipts({ all }: Rows, { job, receiver, limit = 1000 }: ReceiptFilter, log: Log): StoredReceipt[] {
   const wanted: [string, Value][] = [];
   if (job !== undefined) wanted.push(["job = ?", job ?? ""]);
   if (receiver !== undefined) wanted.push(["receiver = ?", receiver]);
   const where = wanted.length > 0 ? `WHERE ${wanted.map(([sql]) => sql).join(" AND ")}` : "";
-  return all(
-    `SELECT at_ms, receipt FROM receipts ${where} ORDER BY id DESC LIMIT ?`,
-    ...wanted.map(([, value]) => value),
-    limit,
-  ).map((row) => ({ receipt: verifyDeliveryReceipt(JSON.parse(String(row.receipt))), atMs: Number(row.at_ms) }));
+  const values = wanted.map(([, value]) => value);
+  const rows = all(`SELECT at_ms, receipt FROM receipts ${where} ORDER BY id DESC LIMIT ?`, ...values, limit);
+  return readable(rows, "receipts", log, (row) => ({
+    receipt: verifyDeliveryReceipt(JSON.parse(String(row.receipt))),
+    atMs: numberOf(row.at_ms),
+  }));
 }
 
 function prune({ run }: Rows, { beforeMs, maxReceipts }: PruneOptions): void {

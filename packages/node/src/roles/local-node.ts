@@ -119,7 +119,7 @@ async function openLocked(options: NodeOptions, role: string, unlock: () => void
 /** Numbers and receipts belong to a key, so a new key begins a new file. @throws NetworkError `BrokenStore` */
 async function startDelivery(host: Host, dataDir: string): Promise<{ delivery: Delivery; stop(): Promise<void> }> {
   const { identity, log, random, drops } = host;
-  const store = openSqliteDeliveryStore(path.join(dataDir, "messages", `${identity.address}.sqlite`));
+  const store = openSqliteDeliveryStore(path.join(dataDir, "messages", `${identity.address}.sqlite`), { log });
   const options = { channel: hostChannel(host), identity, store, publicKeyOf: publicKeyFrom(host), random, log, drops };
   const delivery = await createDelivery(options);
   const stop = async () => {
