@@ -1,5 +1,6 @@
 import type { Multiaddr } from "@multiformats/multiaddr";
 import { Circuit, QUIC_V1, TCP, WebRTC, WebSockets, WebSocketsSecure } from "@multiformats/multiaddr-matcher";
+import { mappedV4 } from "../limits/address.ts";
 
 /** How an address leads to its node: the three rungs of the ladder. */
 export type Path = "direct" | "webrtc" | "relayed";
@@ -18,12 +19,14 @@ const PRIVATE_V4 = [
   /^172\.(1[6-9]|2\d|3[01])\./,
   /^169\.254\./,
   /^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./,
+  /^(22[4-9]|2[34]\d|25[0-5])\./, // multicast and reserved: no machine's own
 ];
 
-/** @param host IPv4 or IPv6 address, or a name */
+/** @param host IPv4 or IPv6 address, or a name; the empty one and `0.0.0.0` name this machine */
 export function reachOfHost(host: string): Reach {
-  if (host === "localhost" || host === "::1" || host.startsWith("127.")) return "loopback";
-  if (PRIVATE_V4.some((range) => range.test(host)) || /^(f[cd]|fe[89ab])[0-9a-f]*:/i.test(host)) return "private";
+  const ip = mappedV4(host) ?? host;
+  if (/^$|^localhost$|^::1?$|^(127|0)\./.test(ip)) return "loopback";
+  if (PRIVATE_V4.some((range) => range.test(ip)) || /^(f[cdf]|fe[89ab])[0-9a-f]*:/i.test(ip)) return "private";
   return "public";
 }
 

@@ -1,6 +1,7 @@
 // Port mapping of UPnP (Internet Gateway Device 1 and 2): https://upnp.org/specs/gw/UPnP-gw-WANIPConnection-v1-Service.pdf
 import dgram from "node:dgram";
 import { once } from "node:events";
+import { isIPv4 } from "node:net";
 import { NetworkError } from "../../errors.ts";
 import { reachOfHost } from "../../nat/addresses.ts";
 import type { PortMapping } from "../../nat/port-mapping.ts";
@@ -14,6 +15,7 @@ const MAX_XML_BYTES = 256 * 1024;
 
 /** A router that maps ports. */
 export interface Gateway {
+  /** @throws NetworkError `Malformed` when the router has no address of its own outside */
   externalIp(signal: AbortSignal): Promise<string>;
   map(mapping: PortMapping, signal: AbortSignal): Promise<void>;
   unmap(mapping: Pick<PortMapping, "protocol" | "externalPort">, signal: AbortSignal): Promise<void>;
@@ -77,7 +79,11 @@ async function openGateway(location: string, signal: AbortSignal): Promise<Gatew
     async externalIp(stop) {
       const answer = await call("GetExternalIPAddress", {}, stop);
       const ip = tag(answer, "NewExternalIPAddress");
-      if (ip === undefined) throw new NetworkError("Malformed", "the router does not say its address");
+      // A router whose line is down says "" or 0.0.0.0.
+      if (ip === undefined || !isIPv4(ip) || reachOfHost(ip) === "loopback")
+        throw new NetworkError("Malformed", "the router has no address on the internet", {
+          hint: "is its line to the internet up?",
+        });
       return ip;
     },
     map: async ({ protocol, externalPort, internalPort, internalHost, leaseSeconds }, stop) =>
@@ -120,13 +126,19 @@ async function soap(url: URL, service: string, { action, args }: Call, signal: A
   return fetchText(url.href, { method: "POST", headers, body, signal });
 }
 
-/** @throws NetworkError `Refused` with the router's reason, `TooLarge` */
+/** @throws NetworkError `Refused` with the router's reason, `TooLarge` above 256 KiB */
 async function fetchText(url: string, init: RequestInit & { signal: AbortSignal }): Promise<string> {
   const signal = AbortSignal.any([init.signal, AbortSignal.timeout(HTTP_MS)]);
   const response = await fetch(url, { ...init, signal, redirect: "error" });
-  if (Number(response.headers.get("content-length") ?? 0) > MAX_XML_BYTES)
-    throw new NetworkError("TooLarge", `the router's answer is larger than ${MAX_XML_BYTES} bytes`);
-  const text = await response.text();
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const part of response.body ?? []) {
+    bytes += part.length;
+    if (bytes > MAX_XML_BYTES)
+      throw new NetworkError("TooLarge", `the router's answer is larger than ${MAX_XML_BYTES} bytes`);
+    parts.push(part);
+  }
+  const text = Buffer.concat(parts).toString();
   if (response.ok) return text;
   const reason = `${tag(text, "errorCode") ?? response.status} ${tag(text, "errorDescription") ?? ""}`.trim();
   throw new NetworkError("Refused", `the router refuses: ${reason}`);

@@ -9,12 +9,14 @@ export interface PortMappingsOptions {
   readonly ports: readonly ListeningPort[];
   readonly log: Log;
   readonly signal: AbortSignal;
-  /** Called with what the router forwards, after each change: `externalHost` and the mapped ports. */
+  /** Called with what the router forwards, after each look: its outside address and the mapped ports, maybe none. */
   readonly onMapped: (externalHost: string, mappings: readonly PortMapping[]) => void;
   /** Where to look for the router; the usual multicast address by default. */
   readonly ssdp?: typeof SSDP;
   /** How long the router keeps a mapping, seconds (3600); it is renewed after half of it. */
   readonly leaseSeconds?: number;
+  /** After a look that failed, the router is looked for again this soon, milliseconds (120,000). */
+  readonly retryMs?: number;
 }
 
 const SEARCH_MS = 3000;
@@ -27,44 +29,57 @@ const MAX_PORTS = 4;
  * @returns function that takes the mappings back
  */
 export function keepPortMappings(options: PortMappingsOptions): () => Promise<void> {
-  const { log, signal, leaseSeconds = 3600 } = options;
+  const { log, signal, leaseSeconds = 3600, retryMs = 120_000, onMapped } = options;
   const stopping = new AbortController();
   const either = AbortSignal.any([signal, stopping.signal]);
-  const mapped = new Map<string, PortMapping>();
+  /** All that the router was asked for and has to take back. */
+  const asked = new Map<string, { readonly mapping: PortMapping; readonly at: Gateway }>();
   let gateway: Gateway | undefined;
-  const renew = async () => {
+  /** @returns whether a router answers */
+  const renew = async (): Promise<boolean> => {
     gateway ??= await findGateway({
       ...(options.ssdp ? { ssdp: options.ssdp } : {}),
       waitMs: SEARCH_MS,
       signal: either,
     });
-    if (gateway === undefined) return log.debug({}, "no router here maps ports");
+    if (gateway === undefined) {
+      log.debug({}, "no router here maps ports");
+      return false;
+    }
+    const at = gateway;
+    const mapped: PortMapping[] = [];
     for (const { protocol, host, port } of options.ports.slice(0, MAX_PORTS)) {
       const mapping = { protocol, externalPort: port, internalPort: port, internalHost: host, leaseSeconds };
-      await mapOne(gateway, mapping, either).then(
-        (done) => mapped.set(`${protocol} ${port}`, done),
-        (error: unknown) => log.info({ protocol, port, error: reasonOf(error) }, "the router does not map a port"),
-      );
+      try {
+        const done = await mapOne(at, mapping, either);
+        mapped.push(done);
+        asked.set(`${protocol} ${port}`, { mapping: done, at });
+      } catch (error) {
+        log.info({ protocol, port, error: reasonOf(error) }, "the router does not map a port");
+      }
     }
-    if (mapped.size === 0) return;
-    const external = await gateway.externalIp(either);
+    const external = await at.externalIp(either);
     // A router behind another one forwards ports of a network that nobody reaches.
-    if (reachOfHost(external) === "public") options.onMapped(external, [...mapped.values()]);
+    onMapped(external, reachOfHost(external) === "public" ? mapped : []);
+    return true;
   };
   const running = (async () => {
     while (!either.aborted) {
-      await renew().catch((error: unknown) => {
+      const answers = await renew().catch((error: unknown) => {
+        if (either.aborted) return false;
         gateway = undefined;
-        if (!either.aborted) log.debug({ error: reasonOf(error) }, "the router's mappings could not be renewed");
+        onMapped("", []);
+        log.debug({ error: reasonOf(error) }, "the router's mappings could not be renewed");
+        return false;
       });
-      await delay(leaseSeconds * 500, either).catch(() => undefined);
+      await delay(answers ? leaseSeconds * 500 : retryMs, either).catch(() => undefined);
     }
   })();
   return async () => {
     stopping.abort();
     await running;
     const limits = AbortSignal.timeout(UNMAP_MS);
-    await Promise.allSettled([...mapped.values()].map((mapping) => gateway?.unmap(mapping, limits)));
+    await Promise.allSettled([...asked.values()].map(({ mapping, at }) => at.unmap(mapping, limits)));
   };
 }
 

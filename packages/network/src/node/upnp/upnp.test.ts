@@ -17,11 +17,13 @@ afterEach(() => Promise.all(closing.splice(0).map((close) => close())));
 async function startRouter({ onlyLasting = false, control = "/ctl" } = {}) {
   const table = new Map<string, Record<string, string>>();
   const added: Record<string, string>[] = [];
+  const state = { ip: "203.0.113.7", refuses: false };
   const values = (xml: string) =>
     Object.fromEntries([...xml.matchAll(/<(New\w+)>([^<]*)</g)].map((it) => [it[1]!, it[2]!]));
   const answer = (action: string, body: string): { status: number; text: string } => {
     const args = values(body);
     const key = `${args.NewProtocol} ${args.NewExternalPort}`;
+    if (action === "AddPortMapping" && state.refuses) return { status: 500, text: "<errorCode>501</errorCode>" };
     if (action === "AddPortMapping" && onlyLasting && args.NewLeaseDuration !== "0")
       return {
         status: 500,
@@ -30,7 +32,7 @@ async function startRouter({ onlyLasting = false, control = "/ctl" } = {}) {
     if (action === "AddPortMapping") table.set(key, (added.push(args), args));
     if (action === "DeletePortMapping" && !table.delete(key))
       return { status: 500, text: "<errorCode>714</errorCode>" };
-    const ip = action === "GetExternalIPAddress" ? "<NewExternalIPAddress>203.0.113.7</NewExternalIPAddress>" : "";
+    const ip = action === "GetExternalIPAddress" ? `<NewExternalIPAddress>${state.ip}</NewExternalIPAddress>` : "";
     return { status: 200, text: `<u:${action}Response xmlns:u="${TYPE}">${ip}</u:${action}Response>` };
   };
   const server = http.createServer((request, response) => {
@@ -63,7 +65,7 @@ async function startRouter({ onlyLasting = false, control = "/ctl" } = {}) {
     () => ssdp.close(),
     () => (server.closeAllConnections(), server.close()),
   );
-  return { table, added, ssdp: { host: "127.0.0.1", port: ssdp.address().port } };
+  return { table, added, state, ssdp: { host: "127.0.0.1", port: ssdp.address().port } };
 }
 
 const ports = [
@@ -105,4 +107,58 @@ test("without a router, or with one that points elsewhere, nothing is mapped", a
   const options = { waitMs: 300, signal: new AbortController().signal };
   expect(await findGateway({ ...options, ssdp: elsewhere.ssdp })).toBeUndefined();
   expect(await findGateway({ ...options, ssdp: { host: "127.0.0.1", port: 9 } })).toBeUndefined();
+});
+
+test("a router without an address outside, or that refuses, leaves nothing to announce until it does its work again", async () => {
+  const router = await startRouter();
+  const seen: string[] = [];
+  const { signal } = new AbortController();
+  const onMapped = (host: string, mappings: readonly PortMapping[]) => void seen.push(`${host} ${mappings.length}`);
+  const options = { ports, log: silent, signal, onMapped, ssdp: router.ssdp, leaseSeconds: 0.2, retryMs: 50 };
+  const next = async (state: Partial<typeof router.state>, expected: string) => {
+    Object.assign(router.state, state);
+    seen.length = 0;
+    await until(() => seen.includes(expected));
+  };
+  router.state.ip = "";
+  const stop = keepPortMappings(options);
+  await until(() => seen.length >= 2);
+  expect([...new Set(seen)]).toEqual([" 0"]);
+  const gateway = (await findGateway({ ssdp: router.ssdp, waitMs: 2000, signal }))!;
+  for (const ip of ["", "0.0.0.0", "127.0.0.1", "not an address", "203.0.113.7.8"]) {
+    router.state.ip = ip;
+    await expect(gateway.externalIp(signal)).rejects.toMatchObject({ code: "Malformed" });
+  }
+  await next({ ip: "203.0.113.7" }, "203.0.113.7 2");
+  await next({ refuses: true }, "203.0.113.7 0");
+  await next({ refuses: false }, "203.0.113.7 2");
+  await next({ ip: "192.168.7.2" }, "192.168.7.2 0");
+  await stop();
+  expect(router.table.size).toBe(0);
+});
+
+test("a router's answer without end is not read to its end", async () => {
+  let sent = 0;
+  const endless = http.createServer((_, response) => {
+    const timer = setInterval(() => ((sent += 65_536), response.write(Buffer.alloc(65_536, 32))), 1);
+    response.on("close", () => clearInterval(timer));
+  });
+  endless.listen(0, "127.0.0.1");
+  await once(endless, "listening");
+  const gone = new Promise((resolve) => endless.on("connection", (socket) => socket.on("close", resolve)));
+  const ssdp = dgram.createSocket("udp4").bind(0, "127.0.0.1");
+  await once(ssdp, "listening");
+  closing.push(() => ssdp.close());
+  const location = `http://127.0.0.1:${(endless.address() as AddressInfo).port}/root.xml`;
+  ssdp.on("message", (_, from) =>
+    ssdp.send(`HTTP/1.1 200 OK\r\nLOCATION: ${location}\r\n\r\n`, from.port, from.address),
+  );
+  const place = { host: "127.0.0.1", port: ssdp.address().port };
+  const stopping = new AbortController();
+  const found = findGateway({ ssdp: place, waitMs: 60_000, signal: stopping.signal });
+  await gone;
+  expect(sent).toBeLessThan(32 * 1024 * 1024);
+  stopping.abort();
+  expect(await found).toBeUndefined();
+  endless.close();
 });
