@@ -77,6 +77,7 @@ describe("JOB.yaml", () => {
 
   it("says what is wrong with broken YAML and missing files", async () => {
     expect(() => parseJobFile("name: [")).toThrow(/JOB\.yaml/);
+    expect(() => parseJobFile("name: &a x\nmodel: *a")).toThrow(/line 2: \*a is an alias; write the value itself/);
     await expect(readJobFile("nowhere.yaml")).rejects.toMatchObject({ code: "FileNotFound" });
     const folder = await fs.mkdtemp(path.join(os.tmpdir(), "skynet-"));
     await expect(readJobFile(folder)).rejects.toMatchObject({ code: "FileNotFound" });

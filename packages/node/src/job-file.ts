@@ -2,10 +2,10 @@ import path from "node:path";
 import { InvalidInputError, type Hex } from "@skynet/protocol";
 import { requirementsSchema } from "@skynet/swarm";
 import { parseUnits } from "viem";
-import { parseDocument } from "yaml";
+import { LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import { readInputFile } from "./runtime/files.ts";
-import { explainIssue } from "./yaml-file.ts";
+import { aliasIn, explainIssue } from "./yaml-file.ts";
 
 /** Token amounts are decimal strings or numbers in whole tokens; the token's decimals are known only on the chain. */
 const amount = z
@@ -139,9 +139,12 @@ export async function readJobFile(file: string): Promise<JobFile> {
 
 /** Parses the text of a JOB.yaml; see {@link readJobFile}. */
 export function parseJobFile(text: string, file = "JOB.yaml"): JobFile {
-  const document = parseDocument(text);
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines });
   const syntax = document.errors[0];
   if (syntax) throw badJobFile(file, [syntax.message.split("\n")[0] ?? "not YAML"]);
+  const alias = aliasIn(document, lines);
+  if (alias !== undefined) throw badJobFile(file, [alias]);
   const parsed = jobFileSchema.safeParse(document.toJS({ maxAliasCount: 0 }));
   if (!parsed.success)
     throw badJobFile(

@@ -1,6 +1,6 @@
 // Reading YAML that people write: every problem is told with its place and what to write instead.
 import { closest } from "fastest-levenshtein";
-import { isNode, LineCounter, parseDocument, type Document } from "yaml";
+import { isNode, LineCounter, parseDocument, visit, type Document } from "yaml";
 import { z } from "zod";
 
 export type YamlResult<Value> =
@@ -16,6 +16,8 @@ export function parseYaml<Schema extends z.ZodType>(text: string, schema: Schema
     const line = lines.linePos(syntax.pos[0]).line;
     return { ok: false, problems: [`line ${line}: ${syntax.message.split(" at line")[0]!.split("\n")[0]}`] };
   }
+  const alias = aliasIn(document, lines);
+  if (alias !== undefined) return { ok: false, problems: [alias] };
   // An empty file says nothing, as one with comments alone.
   const parsed = schema.safeParse(document.toJS({ maxAliasCount: 0 }) ?? {});
   if (parsed.success) return { ok: true, value: parsed.data };
@@ -27,6 +29,18 @@ export function parseYaml<Schema extends z.ZodType>(text: string, schema: Schema
     });
   });
   return { ok: false, problems };
+}
+
+/** Aliases are not followed: a few lines of them can stand for any amount of memory. */
+export function aliasIn(document: Document, lines: LineCounter): string | undefined {
+  let problem: string | undefined;
+  visit(document, {
+    Alias: (_, { source, range }) => {
+      problem = `line ${lines.linePos(range![0]).line}: *${source} is an alias; write the value itself`;
+      return visit.BREAK;
+    },
+  });
+  return problem;
 }
 
 /** Line of the value at a path, or of the nearest thing around it that is in the file. */

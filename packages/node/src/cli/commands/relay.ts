@@ -1,7 +1,7 @@
 import path from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { checkMultiaddrs } from "@skynet/network";
-import type { Hex } from "@skynet/protocol";
+import { InvalidInputError, type Hex } from "@skynet/protocol";
 import { endpoint, readRelayConfig, type RelayConfig } from "../../roles/relay/config.ts";
 import { DEFAULT_CONFIG } from "../../roles/relay/default-config.ts";
 import { startRelay, type Relay, type RelaySponsoring } from "../../roles/relay/relay.ts";
@@ -190,12 +190,15 @@ async function start(config: RelayConfig, flags: RelayFlags): Promise<Relay> {
   });
 }
 
+/** @throws InvalidInputError `HalfCertificate` when one of the two files is missing */
 function tlsOf({ tls }: RelayConfig, { tlsCert, tlsKey }: RelayFlags) {
   const cert = tlsCert ?? tls?.cert;
   const key = tlsKey ?? tls?.key;
   if (cert === undefined && key === undefined) return undefined;
   if (cert !== undefined && key !== undefined) return { cert: path.resolve(cert), key: path.resolve(key) };
-  throw new InvalidArgumentError("--tls-cert and --tls-key belong together");
+  throw new InvalidInputError("HalfCertificate", "--tls-cert and --tls-key belong together", {
+    hint: "give both, or neither",
+  });
 }
 
 /** @throws SkyNetError `NoConnection` */

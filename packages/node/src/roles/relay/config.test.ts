@@ -49,6 +49,11 @@ it.each([
   ["broken YAML", "listen: [", /line 1: /],
   ["a bad endpoint", "metrics: 9464", /line 1: metrics: write HOST:PORT or off/],
   ["a port that is none", "metrics: 127.0.0.1:99999", /a port is at most 65535/],
+  ["an alias", "listen: &here\n  - /ip4/127.0.0.1/tcp/0\nrelays: *here", /line 3: \*here is an alias; write the value/],
+  ["an alias without its anchor", "limits: *none", /line 1: /],
+  ["a rate of nothing", "limits:\n  bytesPerSecond: 0B", /line 2: limits\.bytesPerSecond: write more than zero/],
+  ["a time of nothing", "limits:\n  handshake: 0ms", /line 2: limits\.handshake: write more than zero/],
+  ["no time to stop", "shutdown: 0.1ms", /line 1: shutdown: write more than zero/],
 ])("%s is named with its line and what to write", (_name, text, message) => {
   expect(problemsOf(text)).toMatch(/^relay\.yaml:\n {2}- /);
   expect(problemsOf(text)).toMatch(message);

@@ -112,6 +112,18 @@ it("serves TCP, QUIC and WebSockets at once, and counts connections by transport
   await all.stop();
 });
 
+it("secure WebSockets without a certificate are refused, and nothing is left behind", async () => {
+  const dataDir = path.join(folder, "secure");
+  const listen = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/tcp/0/wss"];
+  await expect(start({ dataDir, listen })).rejects.toMatchObject({
+    code: "NoCertificate",
+    message: expect.stringContaining("/ip4/127.0.0.1/tcp/0/wss"),
+    hint: expect.stringMatching(/--tls-cert.*--tls-key/),
+  });
+  await expect(start({ dataDir, listen: ["/ip4/127.0.0.1/tcp/0/tls/ws"] })).rejects.toThrow("certificate");
+  await expect(fs.access(dataDir)).rejects.toMatchObject({ code: "ENOENT" });
+});
+
 it("a port in use is a clear error, and nothing is left behind", async () => {
   const port = Number(new URL(relay.monitorUrl!).port);
   const dataDir = path.join(folder, "second");

@@ -11,7 +11,7 @@ import {
 } from "@skynet/network";
 import { openSqliteMessageStore } from "@skynet/network/node";
 import type { Log } from "@skynet/swarm";
-import type { Hex } from "@skynet/protocol";
+import { InvalidInputError, type Hex } from "@skynet/protocol";
 import type { Bootstrap } from "../../runtime/bootstrap.ts";
 import { openChain } from "../../runtime/chain.ts";
 import { openDiscovery } from "../../runtime/discovery.ts";
@@ -75,9 +75,10 @@ export interface Relay {
  * A node that carries everybody's messages and keeps a history of them; it pays gas, and is on the chain's list of relays,
  * if it is told to.
  * @throws ChainError `ChainUnreachable`, `NotDeployed`, `NoGasMoney`; SkyNetError `NoPublicAddress`; FileError `BrokenBudgetFile`, `BadCertificate`, `FolderInUse`;
- *   NetworkError `PortInUse`, `BadOption`, `BrokenHistory`
+ *   NetworkError `PortInUse`, `BadOption`, `BrokenHistory`; InvalidInputError `NoCertificate`
  */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
+  checkCertified(options);
   const unlock = lockFolder(options.dataDir);
   const opened: (() => unknown)[] = [unlock];
   const stop = async () => {
@@ -89,6 +90,15 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     await stop();
     throw error;
   }
+}
+
+/** Without a certificate a secure listen address would open a port that nobody can speak to. */
+function checkCertified({ listen, tls }: RelayOptions): void {
+  const secure = listen.find((address) => /\/(wss|tls\/(sni\/[^/]+\/)?ws)(\/|$)/.test(address));
+  if (secure === undefined || tls !== undefined) return;
+  throw new InvalidInputError("NoCertificate", `${secure} needs a certificate, and none is given`, {
+    hint: "name its files with --tls-cert and --tls-key, or listen on /ws behind a reverse proxy (docs/relay.md)",
+  });
 }
 
 async function open(

@@ -11,10 +11,11 @@ function quantity(units: Readonly<Record<string, number>>, message: string) {
     .transform((text) => {
       const [, number, unit] = form.exec(text)!;
       return Math.round(Number(number) * units[unit!]!);
-    });
+    })
+    .refine((value) => value > 0, "write more than zero");
 }
 
-/** A time such as 30s or 7d; milliseconds. */
+/** A time such as 30s or 7d, not zero; milliseconds. */
 export const duration = quantity(DURATIONS, "write a time with its unit: 500ms, 30s, 10m, 2h or 7d");
-/** A size such as 512MiB; bytes. */
+/** A size such as 512MiB, not zero; bytes. */
 export const size = quantity(SIZES, "write a size with its unit: 64KiB, 512MiB or 10GiB");
