@@ -40,6 +40,14 @@ it("what --print-config writes is a valid configuration", async () => {
   expect(parseRelayConfig(stdout).listen).toEqual(["/ip4/127.0.0.1/tcp/0"]);
 });
 
+it("a certificate without its key is refused with what is missing", async () => {
+  await createKeystore(path.join(folder, "half.json"), randomBytes(32), "word", 1024);
+  const args = ["relay", "--tls-cert", "a.pem", "--keystore", path.join(folder, "half.json")];
+  const { code, stderr } = await skynet(args, { env: { SKYNET_HOME: folder, SKYNET_PASSPHRASE: "word" } });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/error:.*--tls-cert and --tls-key belong together\n.*what to do:.*both/);
+});
+
 it("the example's relay starts, is healthy, lives through SIGHUP, stops on SIGTERM, and comes back the same", async () => {
   const example = (await read("relay.yaml"))
     .replaceAll("/var/lib/skynet-relay", folder)
@@ -86,6 +94,20 @@ it.skipIf(!verifies)("systemd accepts the unit", async () => {
   await fs.writeFile(file, unit);
   const { status, stderr } = spawnSync("systemd-analyze", ["verify", file], { encoding: "utf8" });
   expect({ status, stderr: stderr.trim() }).toEqual({ status: 0, stderr: "" });
+});
+
+it("no secret gets into the image: the build leaves out their usual names, and the guide keeps them elsewhere", async () => {
+  const text = await fs.readFile(path.join(root, ".dockerignore"), "utf8");
+  const patterns = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  const left = (name: string) => patterns.some((pattern) => path.matchesGlob(name, pattern));
+  const secrets = ["passphrase", "relay.json", "wallet.json", "privkey.pem", "UTC--2026-01-01T00-00-00Z--ab"];
+  for (const name of secrets) expect([name, left(name), left(`deploy/${name}`)]).toEqual([name, true, true]);
+  for (const name of ["package.json", "packages/node/src/wallet/passphrase.ts", "deploy/relay.yaml"])
+    expect([name, left(name)]).toEqual([name, false]);
+  const guide = await fs.readFile(path.join(root, "docs/relay.md"), "utf8");
+  const mounts = [...guide.matchAll(/-v (\S+?):/g)].map(([, from]) => from!);
+  expect(mounts).toHaveLength(3);
+  for (const from of mounts) expect(from).toMatch(/^(relay-data|\/etc\/skynet-relay\/)/);
 });
 
 it("unit and container run the command of this repository, without root and with bounds", async () => {
