@@ -4,6 +4,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openLab, whyNoLab, type Lab } from "./lab.ts";
+import { namespaceOf, PROBE, run } from "./namespaces.ts";
 import type { Measured } from "./probe.ts";
 import { bothWays, INTERNET, planMachines, type Topology } from "./topology.ts";
 
@@ -138,6 +139,20 @@ describe.skipIf(missing)("the end of a lab", () => {
     await gone(lab);
     expect(namespacesOf(lab)).toEqual([]);
     await gone(inside);
+  });
+
+  it("leaves alone what another test tries out meanwhile, and removes what an ended one left", async () => {
+    const ended = fork(path.join(import.meta.dirname, "line.ts"), [], { execArgv: [] });
+    await once(ended, "exit");
+    const [running, left] = [namespaceOf(process.pid, PROBE), namespaceOf(ended.pid!, PROBE)];
+    await run(["ip", "netns", "add", running]);
+    await run(["ip", "netns", "add", left]);
+    const lab = await openLab({ hosts: { one: {} } });
+    await lab.close();
+    const names = fs.readdirSync("/run/netns");
+    await run(["ip", "netns", "delete", running]);
+    expect(names).toContain(running);
+    expect(names).not.toContain(left);
   });
 
   it("is made up for by the next lab when it was killed itself", async () => {

@@ -6,7 +6,7 @@ import path from "node:path";
 import process from "node:process";
 import type { LabReply, LabRequest } from "./lab-process.ts";
 import type { LineCounters } from "./line.ts";
-import { namespaceOf } from "./namespaces.ts";
+import { namespaceOf, PROBE } from "./namespaces.ts";
 import { planMachines, type Access, type Topology } from "./topology.ts";
 import { openTun } from "./tun.ts";
 
@@ -33,7 +33,7 @@ export interface Lab {
 export function whyNoLab(): string | undefined {
   if (process.platform !== "linux") return "network namespaces need Linux";
   if (process.getuid?.() !== 0) return "network namespaces need root";
-  const probe = namespaceOf(process.pid, "probe");
+  const probe = namespaceOf(process.pid, PROBE);
   try {
     fs.closeSync(openTun(`sk${process.pid}.t`));
   } catch {

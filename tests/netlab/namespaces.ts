@@ -5,6 +5,8 @@ import { INTERNET, type Machine } from "./topology.ts";
 
 const NAMED = "/run/netns";
 const PREFIX = "skynet-lab";
+/** Namespace in which a test that is no lab tries what it may do; no machine can have this name. */
+export const PROBE = "try.out";
 
 export const namespaceOf = (owner: number, machine: string): string => `${PREFIX}-${owner}-${machine}`;
 
@@ -91,13 +93,27 @@ function setUp({ name, address, behind, nat }: Machine, machines: readonly Machi
 }
 
 /** Ends every process in the namespaces of an owner and removes them. */
-export async function removeNamespaces(owner: number): Promise<void> {
-  const names = listNamespaces().filter((it) => it.owner === owner);
+export const removeNamespaces = (owner: number): Promise<void> =>
+  remove(listNamespaces().filter((it) => it.owner === owner));
+
+/**
+ * Removes what labs left behind whose process was killed, and what others tried out that have ended. `isLab` tells
+ * whether a process is a lab.
+ */
+export const removeLeftovers = (isLab: (pid: number) => boolean): Promise<void> =>
+  remove(listNamespaces().filter(({ owner, machine }) => !(machine === PROBE ? isAlive(owner) : isLab(owner))));
+
+async function remove(namespaces: readonly Namespace[]): Promise<void> {
   await Promise.all(
-    names.map(async ({ name }) => {
-      const pids = (await run(["ip", "netns", "pids", name])).split("\n").filter((pid) => pid !== "");
-      for (const pid of pids) kill(Number(pid));
-      await run(["ip", "netns", "delete", name]);
+    namespaces.map(async ({ name }) => {
+      try {
+        const pids = (await run(["ip", "netns", "pids", name])).split("\n").filter((pid) => pid !== "");
+        for (const pid of pids) kill(Number(pid));
+        await run(["ip", "netns", "delete", name]);
+      } catch (error) {
+        // Labs that start at once remove the same leftovers.
+        if (fs.existsSync(`${NAMED}/${name}`)) throw error;
+      }
     }),
   );
 }
@@ -110,16 +126,18 @@ function kill(pid: number): void {
   }
 }
 
-/** Removes what labs left behind whose process was killed. `isLab` tells whether a process is one. */
-export async function removeLeftovers(isLab: (pid: number) => boolean): Promise<void> {
-  const owners = new Set(listNamespaces().map(({ owner }) => owner));
-  for (const owner of owners) if (!isLab(owner)) await removeNamespaces(owner);
+const isAlive = (pid: number): boolean => fs.existsSync(`/proc/${pid}`);
+
+interface Namespace {
+  readonly name: string;
+  readonly owner: number;
+  readonly machine: string;
 }
 
-function listNamespaces(): { name: string; owner: number }[] {
+function listNamespaces(): Namespace[] {
   const names = fs.existsSync(NAMED) ? fs.readdirSync(NAMED) : [];
   return names.flatMap((name) => {
-    const owner = new RegExp(`^${PREFIX}-(\\d+)-`).exec(name)?.[1];
-    return owner === undefined ? [] : [{ name, owner: Number(owner) }];
+    const [, owner, machine] = new RegExp(`^${PREFIX}-(\\d+)-(.*)$`).exec(name) ?? [];
+    return owner === undefined ? [] : [{ name, owner: Number(owner), machine: machine! }];
   });
 }
