@@ -66,6 +66,6 @@ describe.skipIf(missing)(missing === undefined ? "a fifth of all packets lost" :
       for (const machine of machines) expect((await lab.count(machine)).down.lost).toBeGreaterThan(0);
       await relay.stop();
     },
-    200_000,
+    400_000,
   );
 });

@@ -12,16 +12,16 @@ let network: LabNetwork | undefined;
 afterAll(() => network?.close(), 60_000);
 
 describe.skipIf(missing)(missing === undefined ? "over bad lines" : `over bad lines, skipped: ${missing}`, () => {
-  it("a job of four workers completes and everybody is paid", { timeout: 180_000 }, async () => {
+  it("a job of four workers completes and everybody is paid", { timeout: 400_000 }, async () => {
     const access = bothWays({ mbitPerSecond: 100, delayMs: 40, loss: 0.02 });
     network = await startLabNetwork({ workers: 4, access });
     const workers = WORKERS.map((machine) => network!.startWorker(machine));
-    await Promise.all(workers.map((worker) => worker.event("ready")));
+    await Promise.all(workers.map((worker) => worker.event("ready", 180_000)));
     // Updates of 0.4 MB cross two bad lines at 50 kB/s; half of the prove window is for them.
     const options = { workers: 4, rounds: 2, localSteps: 4, windows: { prove: 90, merge: 60 } };
     const job = await writeSmallJob(path.join(network.folder, "job"), options);
     const requester = network.train(job);
-    const summary = await requester.event("summary", 150_000);
+    const summary = await requester.event("summary", 300_000);
     expect(summary).toMatchObject({ outcome: "COMPLETED", rounds: 2, statesIdentical: true, stakeBurned: "0" });
     // four workers for two rounds, and the merges
     expect(BigInt(summary.paid as string)).toBe(8n * 10_000_000n + 2n * 500_000n);

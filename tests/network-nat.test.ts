@@ -115,7 +115,7 @@ describe.skipIf(missing)(missing === undefined ? "two nodes behind NAT" : `NAT, 
     }
     for (const bytes of await carried(home)) expect(bytes).toBeLessThan(2 * MIB);
     expect((await home.lab.count("router1")).up.bytes).toBeGreaterThan(CONTENT_BYTES);
-  }, 180_000);
+  }, 300_000);
 
   it("symmetric NAT: a relay carries 64 MB, and when it is killed the transfer goes on over the other one", async () => {
     const home = await openHomes("symmetric");
@@ -134,5 +134,5 @@ describe.skipIf(missing)(missing === undefined ? "two nodes behind NAT" : `NAT, 
     expect(bytes[carrier]).toBeGreaterThan(receivedBytes);
     expect(bytes[1 - carrier]).toBeLessThan(CONTENT_BYTES * 1.08 - receivedBytes);
     expect((await report(home.alice, home.bob)).sentBlockBytes).toBeLessThan(CONTENT_BYTES + 16 * MIB);
-  }, 180_000);
+  }, 300_000);
 });

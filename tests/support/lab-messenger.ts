@@ -47,7 +47,7 @@ const channel = delivery.join({
 const told = new AbortController();
 process.once("disconnect", () => process.exit());
 process.once("message", () => told.abort());
-await host.connected({ signal: AbortSignal.timeout(60_000) });
+await host.connected({ signal: AbortSignal.timeout(180_000) });
 process.send!({ ready: true });
 const enough = () => (limit === undefined ? told.signal.aborted : sent === Number(limit));
 let sent = 0;

@@ -88,5 +88,5 @@ process.on("message", (request: PeerRequest) => {
   };
   answer().catch((error: unknown) => say({ failed: String(error) }));
 });
-await host.connected({ signal: AbortSignal.timeout(60_000) });
+await host.connected({ signal: AbortSignal.timeout(180_000) });
 say({ address: identity.address });

@@ -8,6 +8,8 @@ const PORT = 4001;
 const LISTEN = { tcp: `tcp/${PORT}`, quic: `udp/${PORT}/quic-v1` };
 /** The passphrases are no secrets. */
 const PASSPHRASE_N = 1024;
+/** On a machine that has much else to do. */
+const START_MS = 180_000;
 
 /** Flags that name a new wallet. */
 export async function createWallet(folder: string, name: string): Promise<string[]> {
@@ -30,6 +32,6 @@ export async function startLabRelay(lab: Lab, machine: string, options: LabRelay
   const listen = ["--listen", `/ip4/${lab.address(machine)}/${LISTEN[transport]}`];
   const data = ["--data", path.join(folder, machine)];
   const relay = startChild(["relay", ...listen, ...data, ...wallet], { through: lab.enter(machine) });
-  await relay.event("listening");
+  await relay.event("listening", START_MS);
   return relay;
 }
