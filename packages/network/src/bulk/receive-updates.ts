@@ -74,7 +74,7 @@ export async function receiveUpdates(host: Host, options: ReceiveUpdatesOptions)
       .catch((error: unknown): Answer => {
         host.drops.count("handlerError");
         host.log.warn({ from, error: reasonOf(error) }, "an update could not be verified");
-        return { t: "rejected", reason: `not verified: ${reasonOf(error)}` };
+        return { t: "rejected", reason: "the receiver could not verify it" };
       })
       .finally(() => (transfer.verdict = undefined));
     return transfer.verdict;

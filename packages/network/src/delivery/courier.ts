@@ -271,13 +271,17 @@ export class Courier implements Delivery {
 
   #hearAck(job: string | null, from: Hex, ack: Ack): void {
     this.#outbox.hear(job, from, ack).catch((error: unknown) => {
-      this.#o.drops?.count("badSignature");
+      const code = error instanceof NetworkError ? error.code : undefined;
+      // Anything else went wrong here, on the disk: it says nothing about the peer.
+      if (code === "BadReceipt") this.#o.drops?.count("badSignature");
+      else if (code === "Malformed") this.#o.drops?.count("undecodable");
       this.#log.warn({ job, from, error: reasonOf(error) }, "an acknowledgement was dropped");
     });
   }
 
   #prune(): void {
     const beforeMs = this.#timers.nowMs() - KEEP_RECEIPTS_MS;
+    this.#outbox.forget(beforeMs);
     this.#o.store.prune({ beforeMs, maxReceipts: MAX_RECEIPTS }).catch((error: unknown) => {
       this.#log.warn({ error: reasonOf(error) }, "old receipts could not be removed");
     });

@@ -49,7 +49,7 @@ export function deliveryTargets(): { valid: Uint8Array; process: (bytes: Uint8Ar
       process: async (bytes) => {
         const { to, content: got, acks } = parseFrame(bytes);
         const outgoing = new Outgoing(
-          { job, to: peer.address, session, next: 2, publicKey: new Uint8Array() },
+          { job, to: peer.address, session, next: 2, publicKey: new Uint8Array(), atMs: 0 },
           retry,
           Math.random,
         );

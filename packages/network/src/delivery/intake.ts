@@ -6,7 +6,7 @@ import type { Identity } from "../identity/identity.ts";
 import type { Timers } from "./channel.ts";
 import { ackBytes, MAX_ACKS, parseContent, reasonText, type Ack, type Target } from "./frame.ts";
 import { Incoming } from "./incoming-stream.ts";
-import type { DeliveryStore, StoredDelivery } from "./store.ts";
+import type { DeliveryStore, Handled, StoredDelivery } from "./store.ts";
 
 /** A message as its handler gets it: in the order of its sender, each once. */
 export interface DeliveredMessage {
@@ -20,8 +20,9 @@ export interface DeliveredMessage {
 }
 
 /**
- * Handles a message; the sender gets its receipt when this is done and on disk. An error is tried again after a pause,
- * five times, and then refuses the message; `NetworkError` with code `Rejected` refuses it at once.
+ * Handles a message; the sender gets its receipt when this is done and on disk. `NetworkError` with code `Rejected` or
+ * `Malformed` refuses it, and the sender is told the error's text; after any other error, which stays here, it is tried
+ * again for as long as the sender waits for the message.
  */
 export type DeliveryHandler = (message: DeliveredMessage) => void | Promise<void>;
 
@@ -52,8 +53,10 @@ const FORGET_MS = 3_600_000;
 /** Acknowledgements wait this long for more to confirm, milliseconds. */
 const ACK_DELAY_MS = 25;
 const ACK_FRAME_BYTES = 32 * 1024;
-const ATTEMPTS = 5;
 const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 15_000;
+/** Who waits for a message asks for it more often than this; for others it is not tried again. */
+const SENDER_GONE_MS = 300_000;
 /** Pause after the disk refused to write. */
 const DISK_RETRY_MS = 1000;
 
@@ -187,42 +190,48 @@ export class Intake {
     for (let held = stream.nextHeld(); held !== undefined; held = stream.nextHeld()) {
       const { session } = stream;
       const { seq, content, hash } = held;
-      const refused = await this.#handle(stream, seq, content);
-      if (refused === undefined) return;
-      const handled = { seq, hash, refused: refused === "" ? null : refused };
+      const result = await this.#handle(stream, seq, content);
+      if (result === "later") return;
+      if (result === "unwanted") continue;
+      const handled = { seq, hash, refused: result.refused };
       // The sender may have given the number up, or begun anew, while it was handled.
       if (session === stream.session && seq > stream.upTo) {
         if (!(await this.#keep(stream, handled))) return;
         this.#counted(stream, () => stream.settled(session, handled));
       }
-      if (refused === "") this.counters.handled++;
+      if (result.refused === null) this.counters.handled++;
       else this.counters.refused++;
       this.#ackSoon(stream);
       if (this.#stopping.signal.aborted) return;
     }
   }
 
-  /** @returns "" when it was handled, the reason when it is refused, undefined when it must wait for another run */
-  async #handle(stream: Incoming, seq: number, content: Uint8Array): Promise<string | undefined> {
-    const { job, from } = stream;
+  /** @returns the result; `later`: it waits for another run; `unwanted`: the sender has given it up meanwhile */
+  async #handle(
+    stream: Incoming,
+    seq: number,
+    content: Uint8Array,
+  ): Promise<Pick<Handled, "refused"> | "later" | "unwanted"> {
+    const { job, from, session } = stream;
     for (let attempt = 0; ; attempt++) {
       const handler = this.#o.handlerOf(job);
-      if (handler === undefined || this.#stopping.signal.aborted) return undefined;
+      if (handler === undefined || this.#stopping.signal.aborted) return "later";
       try {
         await handler({ job, from, seq, ...parseContent(content) });
-        return "";
+        return { refused: null };
       } catch (error) {
-        const reason = reasonText(reasonOf(error)) || "no reason given";
+        this.#o.log.warn({ from, job, seq, attempt, error: reasonOf(error) }, "a message could not be handled");
         const final = error instanceof NetworkError && ["Rejected", "Malformed"].includes(error.code);
-        this.#o.log.warn({ from, job, seq, attempt, error: reason }, "a message could not be handled");
-        if (final || attempt + 1 >= ATTEMPTS) return reason;
-        await this.#pause(FIRST_PAUSE_MS * 2 ** attempt);
+        if (final) return { refused: reasonText(error.message) || "no reason given" };
       }
+      await this.#pause(Math.min(FIRST_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS));
+      if (session !== stream.session || seq <= stream.upTo) return "unwanted";
+      if (this.#o.timers.nowMs() - stream.lastMs > SENDER_GONE_MS) return "later";
     }
   }
 
   /** @returns false when the node stops before the result is on disk */
-  async #keep(stream: Incoming, handled: Parameters<DeliveryStore["addHandled"]>[1]): Promise<boolean> {
+  async #keep(stream: Incoming, handled: Handled): Promise<boolean> {
     for (;;) {
       try {
         await this.#o.store.addHandled(stream.stateAfter(handled.seq, this.#o.timers.nowMs()), handled);

@@ -65,6 +65,8 @@ export class Outbox {
   readonly counters: OutboxCounters = { sent: 0, repeated: 0, probes: 0 };
   readonly #o: OutboxOptions;
   readonly #streams = new Map<string, Outgoing>();
+  /** Those of them that wait for something. */
+  readonly #busy = new Set<Outgoing>();
   #cancel: (() => void) | undefined;
   #wakeMs = Number.POSITIVE_INFINITY;
   #stopped = false;
@@ -115,6 +117,7 @@ export class Outbox {
       outcomes.push(promise);
       const pending = { ...pendingOf(message, stream.next++, resolve), settling: true };
       stream.add(pending);
+      this.#busy.add(stream);
       return { stream, pending };
     });
     try {
@@ -162,42 +165,52 @@ export class Outbox {
   /** Tries everything again soon: a relay or a member may be there again. */
   wake(): void {
     const nowMs = this.#o.timers.nowMs();
-    for (const stream of this.#streams.values()) stream.wake(nowMs);
+    for (const stream of this.#busy) stream.wake(nowMs);
     this.#wakeAt(nowMs);
   }
 
   /** Ends the waiting for messages of a job; they stay on disk until their deadline. */
   close(job: string | null): void {
-    for (const stream of this.#streams.values()) if (stream.job === job) detach(stream);
+    for (const stream of this.#busy) if (stream.job === job) detach(stream);
   }
 
   /** Everything that is not settled stays on disk for the next run. */
   stop(): void {
     this.#stopped = true;
     this.#cancel?.();
-    for (const stream of this.#streams.values()) detach(stream);
+    for (const stream of this.#busy) detach(stream);
+  }
+
+  /** Forgets recipients that nothing was sent to since, as the disk does. */
+  forget(beforeMs: number): void {
+    for (const [key, stream] of this.#streams)
+      if (stream.pending.size === 0 && stream.lastMs < beforeMs) this.#streams.delete(key);
   }
 
   /** Unsettled messages, counted once for each recipient. */
   waiting(): number {
-    return [...this.#streams.values()].reduce((sum, { pending }) => sum + pending.size, 0);
+    return [...this.#busy].reduce((sum, { pending }) => sum + pending.size, 0);
   }
 
   /** The stream of a stored message; one whose row was damaged begins a new session. */
   #resumed(job: string | null, to: Hex, seq: number): Outgoing {
-    const { timers, retry, random } = this.#o;
-    const first = { job, to, session: timers.nowMs(), next: 1, publicKey: new Uint8Array() };
-    const stream = this.#streams.get(keyOf(job, to)) ?? new Outgoing(first, retry, random);
+    const stream = this.#streams.get(keyOf(job, to)) ?? this.#begun(job, to);
     stream.next = Math.max(stream.next, seq + 1);
     this.#streams.set(keyOf(job, to), stream);
+    this.#busy.add(stream);
     return stream;
+  }
+
+  #begun(job: string | null, to: Hex): Outgoing {
+    const { timers, retry, random } = this.#o;
+    const nowMs = timers.nowMs();
+    const first = { job, to, session: nowMs, next: 1, publicKey: new Uint8Array(), atMs: nowMs };
+    return new Outgoing(first, retry, random);
   }
 
   #roomFor(job: string | null, { to, publicKey }: Recipient, bytes: number): Outgoing {
     const key = keyOf(job, to);
-    const { timers, retry, random } = this.#o;
-    const first = { job, to, session: timers.nowMs(), next: 1, publicKey: publicKey ?? new Uint8Array() };
-    const stream = this.#streams.get(key) ?? new Outgoing(first, retry, random);
+    const stream = this.#streams.get(key) ?? this.#begun(job, to);
     if (stream.pending.size >= MAX_QUEUED || stream.bytes + bytes > MAX_QUEUED_BYTES)
       throw new NetworkError("QueueFull", `${stream.pending.size} messages wait for ${to}`, {
         hint: "send the next ones when some of them are delivered",
@@ -228,8 +241,8 @@ export class Outbox {
       "the recipient knows a later session: going on there",
     );
     stream.renew(session, nowMs);
-    await this.#o.store.saveOutgoingStream(stream.state(nowMs));
     this.#wakeAt(nowMs);
+    await this.#o.store.saveOutgoingStream(stream.state(nowMs));
   }
 
   /** The disk first: a receiver forgets what we have settled. */
@@ -280,7 +293,11 @@ export class Outbox {
     this.#wakeMs = Number.POSITIVE_INFINITY;
     const nowMs = this.#o.timers.nowMs();
     const frames = new Map<OutgoingMessage, { stream: Outgoing; pending: Pending }[]>();
-    for (const stream of this.#streams.values()) {
+    for (const stream of this.#busy) {
+      if (stream.pending.size === 0) {
+        this.#busy.delete(stream);
+        continue;
+      }
       this.#expire(stream, nowMs);
       if (!this.#o.isOpen(stream.job)) continue;
       for (const pending of stream.due(nowMs, BUNDLE_MS)) {
@@ -293,7 +310,7 @@ export class Outbox {
       if (group.some(({ pending }) => pending.dueMs <= nowMs)) this.#send(message, group, nowMs);
     this.#probe(nowMs);
     let nextMs = Number.POSITIVE_INFINITY;
-    for (const stream of this.#streams.values())
+    for (const stream of this.#busy)
       nextMs = Math.min(nextMs, this.#o.isOpen(stream.job) ? stream.nextDueMs() : firstDeadline(stream));
     this.#wakeAt(Math.max(nextMs, nowMs + SHORTEST_TURN_MS));
   }
@@ -326,7 +343,7 @@ export class Outbox {
   /** Asks recipients that have everything, but have not confirmed it. */
   #probe(nowMs: number): void {
     const asked = new Map<string, Outgoing[]>();
-    for (const stream of this.#streams.values()) {
+    for (const stream of this.#busy) {
       if (stream.probeMs > nowMs || !this.#o.isOpen(stream.job)) continue;
       stream.probed(nowMs);
       const lane = stream.job ?? stream.to;

@@ -1,11 +1,13 @@
 import { beforeEach, expect, test } from "vitest";
 import { NetworkError } from "../errors.ts";
+import { silent } from "../host/log.ts";
 import { createIdentity } from "../identity/identity.ts";
 import { createRandom } from "../mutate.ts";
 import { createMemoryStore } from "./memory-store.ts";
-import { MAX_QUEUED } from "./outbox.ts";
+import { MAX_QUEUED, Outbox } from "./outbox.ts";
+import { identityOf } from "../testing.ts";
 import { LossyBus, VirtualTimers } from "./testing-bus.ts";
-import { startPeer, watch, type Peer, type World } from "./testing-peers.ts";
+import { JOB, startPeer, watch, type Peer, type World } from "./testing-peers.ts";
 
 const MINUTE = 60_000;
 const stranger = createIdentity(new Uint8Array(32).fill(50)).address;
@@ -69,7 +71,7 @@ test("a number that is given up while a later one waits at the recipient: it is 
   expect(bodies(bob)).toEqual(["second"]);
 });
 
-test("a handler that fails is called again; after five times, or at its word, the sender hears that it is refused", async () => {
+test("a handler that fails is called again for as long as the sender waits; at its word the message is refused", async () => {
   const calls: Record<string, number> = {};
   const bob = await startPeer(2, w, {
     handler: ({ kind }) => {
@@ -79,11 +81,106 @@ test("a handler that fails is called again; after five times, or at its word, th
       if (kind === "wrong") throw new NetworkError("Rejected", "not for me");
     },
   });
-  const sent = ["flaky", "broken", "wrong", "fine"].map((kind) => watch(alice.channel.send(bob.address, kind, 1)));
+  const sent = ["flaky", "broken", "wrong", "fine"].map((kind) =>
+    watch(alice.channel.send(bob.address, kind, 1, kind === "broken" ? { timeoutMs: 20_000 } : {})),
+  );
   await run(() => sent.every(({ done }) => done));
-  expect(sent.map(({ value, error }) => value?.seq ?? error?.code)).toEqual([1, "Rejected", "Rejected", 4]);
-  expect(sent[1]!.error!.message).toContain("cannot do this");
-  expect(calls).toEqual({ flaky: 3, broken: 5, wrong: 1, fine: 1 });
+  expect(sent.map(({ value, error }) => value?.seq ?? error?.code)).toEqual([1, "NotDelivered", "Rejected", 4]);
+  expect(sent[1]!.error!.message, "what went wrong there stays there").not.toContain("cannot do this");
+  expect(sent[2]!.error!.message).toContain("not for me");
+  expect(calls).toMatchObject({ flaky: 3, wrong: 1, fine: 1 });
+  const { broken } = calls;
+  await run(() => false, 10 * MINUTE);
+  expect(calls.broken, "the sender has given it up").toBe(broken);
+});
+
+test("a handler that cannot work for a minute, say because its disk is full, refuses nothing", async () => {
+  let full = true;
+  const bob = await startPeer(2, w, {
+    handler: () => {
+      if (full) throw new Error("ENOSPC: no space left, write '/home/bob/heard.cbor'");
+    },
+  });
+  const sent = [1, 2].map((body) => watch(alice.channel.send(bob.address, "m", body)));
+  await run(() => false, MINUTE);
+  expect(sent.map(({ done }) => done)).toEqual([false, false]);
+  full = false;
+  await run(() => sent.every(({ done }) => done));
+  expect(sent.map(({ value }) => value?.seq)).toEqual([1, 2]);
+  expect(bodies(bob)).toEqual([1, 2]);
+});
+
+test("a message that cannot be handled is not tried again for a sender that is gone, but is when it is back", async () => {
+  let calls = 0;
+  let broken = true;
+  const bob = await startPeer(2, w, {
+    handler: () => {
+      calls++;
+      if (broken) throw new Error("not now");
+    },
+  });
+  void alice.channel.send(bob.address, "m", 1, { timeoutMs: 60 * MINUTE }).catch(() => undefined);
+  await run(() => calls > 0);
+  alice.kill();
+  await run(() => false, 6 * MINUTE);
+  const before = calls;
+  await run(() => false, 20 * MINUTE);
+  expect(calls).toBe(before);
+  broken = false;
+  await alice.start();
+  await run(() => bob.handled.length === 1);
+  await run(() => alice.delivery.counters().waiting === 0);
+  expect(alice.delivery.counters().waiting).toBe(0);
+});
+
+test("what goes wrong on the own disk is not held against the peer", async () => {
+  const bob = await startPeer(2, w);
+  const first = watch(alice.channel.send(bob.address, "m", 1));
+  await run(() => first.done);
+  alice.kill();
+  alice.disk = createMemoryStore();
+  alice.disk.saveOutgoingStream = async () => {
+    throw new Error("disk full");
+  };
+  await alice.start({ clockMs: -3_600_000 });
+  const second = watch(alice.channel.send(bob.address, "m", 2));
+  await run(() => second.done);
+  expect(bodies(bob)).toEqual([1, 2]);
+  expect(alice.drops.snapshot()).toEqual({});
+});
+
+test("recipients that have confirmed everything cost nothing when others are spoken to", async () => {
+  const timers = w.timers;
+  let looks = 0;
+  const isOpen = () => {
+    looks++;
+    return true;
+  };
+  const outbox = new Outbox({
+    self: alice.address,
+    store: createMemoryStore(),
+    timers,
+    random: w.random,
+    log: silent,
+    retry: { firstMs: 500, mostMs: 15_000 },
+    transmit: async () => 1,
+    isOpen,
+    hasLeft: () => false,
+  });
+  const recipientOf = (n: number) => ({ to: identityOf(n).address });
+  const many = Array.from({ length: 100 }, (_, i) => recipientOf(100 + i));
+  await outbox.accept(JOB, new Uint8Array(1), many, { deadlineMs: timers.nowMs() + 1000 });
+  await run(() => outbox.waiting() === 0);
+  expect(outbox.waiting()).toBe(0);
+  await run(() => false, 1000);
+  looks = 0;
+  const [outcome] = await outbox.accept(JOB, new Uint8Array(1), [recipientOf(99)], {
+    deadlineMs: timers.nowMs() + 1000,
+  });
+  const last = watch(outcome!);
+  await run(() => last.done);
+  expect(looks).toBeLessThan(100);
+  outbox.stop();
 });
 
 test("a slow handler is not sent the message again, and its answer counts", async () => {

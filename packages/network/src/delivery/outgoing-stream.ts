@@ -49,6 +49,8 @@ export class Outgoing {
   session: number;
   next: number;
   publicKey: Uint8Array;
+  /** Last message. */
+  lastMs: number;
   /** In the order of their numbers. */
   readonly pending = new Map<number, Pending>();
   bytes = 0;
@@ -60,8 +62,9 @@ export class Outgoing {
   readonly #retry: RetryTimes;
   readonly #random: RandomNumber;
 
-  constructor(stream: Omit<OutgoingStream, "atMs">, retry: RetryTimes, random: RandomNumber) {
+  constructor(stream: OutgoingStream, retry: RetryTimes, random: RandomNumber) {
     ({ job: this.job, to: this.to, session: this.session, next: this.next, publicKey: this.publicKey } = stream);
+    this.lastMs = stream.atMs;
     this.#retry = retry;
     this.#random = random;
   }
@@ -73,6 +76,7 @@ export class Outgoing {
   }
 
   state(atMs: number): OutgoingStream {
+    this.lastMs = atMs;
     const { job, to, session, next, publicKey } = this;
     return { job, to, session, next, publicKey, atMs };
   }

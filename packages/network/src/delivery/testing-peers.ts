@@ -1,5 +1,6 @@
 // Nodes on a lossy bus that keep their stores when they are restarted.
 import type { Hex } from "@skynet/protocol";
+import { createDrops } from "../host/drops.ts";
 import { createIdentity, type Identity } from "../identity/identity.ts";
 import type { RandomNumber } from "../timing/delay.ts";
 import { createDelivery, type Delivery, type JobChannel, type JoinOptions } from "./delivery.ts";
@@ -31,6 +32,7 @@ export interface PeerOptions {
 export class Peer {
   readonly identity: Identity;
   readonly handled: DeliveredMessage[] = [];
+  readonly drops = createDrops();
   delivery!: Delivery;
   channel!: JobChannel;
   disk = createMemoryStore();
@@ -59,7 +61,14 @@ export class Peer {
     const { store, die } = mortal(this.disk);
     let alive = true;
     this.#reconnect = channel.reconnect;
-    const delivery = await createDelivery({ channel, identity: this.identity, store, timers, random });
+    const delivery = await createDelivery({
+      channel,
+      identity: this.identity,
+      store,
+      timers,
+      random,
+      drops: this.drops,
+    });
     const handler = async (message: DeliveredMessage) => {
       if (!alive) return;
       await this.#options.handler?.(message, this);
