@@ -3,7 +3,7 @@ import { transports as platformTransports } from "#platform";
 import { multiaddr } from "@multiformats/multiaddr";
 import type { Hex } from "@skynet/protocol";
 import { DEFAULT_CIRCUIT_LIMITS, type CircuitLimits } from "../nat/circuit-service.ts";
-import { hostOf } from "../nat/addresses.ts";
+import { hostOf, type Reach } from "../nat/addresses.ts";
 import { startNat, type Nat, type StunOptions } from "../nat/nat.ts";
 import { answerProbes, PROBE_PROTOCOL } from "../nat/probe.ts";
 import { relayedListen } from "../nat/relayed-listen.ts";
@@ -61,6 +61,11 @@ export interface HostOptions extends HostRelaysOptions {
   readonly stun?: StunOptions;
   /** Of a relay: what it lends to nodes that cannot be reached. */
   readonly circuits?: Partial<CircuitLimits>;
+  /**
+   * Of a relay: on which addresses it dials nodes back that ask whether they can be reached. Default: public ones only.
+   * Behind a proxy, everybody would be on a loopback or private one.
+   */
+  readonly dialBackTo?: readonly Reach[];
   /** Multiaddrs to tell others instead of those that this node listens on: behind a proxy or a port forwarding. */
   readonly announce?: readonly string[];
   /** Called when relays become live or die, and when there has been none for a while. */
@@ -232,11 +237,14 @@ export async function createHost(options: HostOptions): Promise<Host> {
   if (services) listeners.add(services.hear);
   const onNew: { call: (entry: DirectoryEntry) => void } = { call: () => undefined };
   const announcing = { soon: (): void => undefined };
+  const inUse = { relays: (): string[] => [] };
   const directory = createDirectory({ clock, drops, onNew: (entry) => onNew.call(entry) });
   const nodeNat = await startNat({
     node,
     directory,
     relayService,
+    dialBackTo: options.dialBackTo ?? ["public"],
+    relays: () => inUse.relays(),
     upnp: options.upnp ?? true,
     stun: options.stun && { host: options.stun.host ?? firstHost(listen), port: options.stun.port },
     clock,
@@ -283,9 +291,11 @@ export async function createHost(options: HostOptions): Promise<Host> {
     log,
     signal,
     onChange: (reachability) => {
+      nodeNat.relaysChanged();
       for (const listener of reachabilityListeners) listener(reachability);
     },
   });
+  inUse.relays = () => pool.status().flatMap(({ state, peer }) => (state === "idle" ? [] : (peer ?? [])));
   const host: Host = {
     identity,
     directory,

@@ -1,9 +1,10 @@
-import type { IdentifyResult } from "@libp2p/interface";
+import type { Connection, IdentifyResult } from "@libp2p/interface";
 import type { Multiaddr } from "@multiformats/multiaddr";
 import { reasonOf } from "../errors.ts";
 import type { BaseNode } from "../host/libp2p-node.ts";
 import type { Log } from "../host/log.ts";
 import { hostOf, movedTo, pathOf, reachOf, reachOfHost } from "./addresses.ts";
+import { agreedAddresses } from "./opinions.ts";
 import { askDialBack, askInfo } from "./reach-client.ts";
 import { REACH_PROTOCOL } from "./reach-messages.ts";
 
@@ -11,15 +12,30 @@ import { REACH_PROTOCOL } from "./reach-messages.ts";
 export interface Discovered {
   /** STUN servers of connected relays, as WebRTC wants them. */
   stunServers(): string[];
-  /** Addresses at which a relay has reached us, though they are of no interface of this machine. */
+  /** Addresses at which relays have reached us, though they are of no interface of this machine. */
   confirmed(): string[];
+  /** Asks relays that have come into use since. */
+  relaysChanged(): void;
 }
 
 interface DiscoverOptions {
+  /** PeerIds of the relays in use. */
+  readonly relays: () => readonly string[];
   readonly log: Log;
   readonly signal: AbortSignal;
   /** Called when the own addresses changed. */
   readonly onChange: () => void;
+}
+
+/** A node that we dialled. */
+interface Dialled {
+  readonly connection: Connection;
+  readonly relayHost: string;
+  readonly observedHost: string | undefined;
+  readonly servesReach: boolean;
+  asked: boolean;
+  stunServer?: string;
+  reached: readonly string[];
 }
 
 const MAX_STUN_SERVERS = 4;
@@ -41,39 +57,76 @@ function candidates(own: readonly Multiaddr[], observedHost: string): string[] {
   return [...new Set(moved)].slice(0, MAX_CANDIDATES);
 }
 
-/** Asks each relay that it gets to know for its STUN server, and to dial the address at which it sees us. */
-export function discover(node: BaseNode, { log, signal, onChange }: DiscoverOptions): Discovered {
-  const stun = new Map<string, string[]>();
-  const reached = new Map<string, string[]>();
-  const identified = async ({ detail }: CustomEvent<IdentifyResult>) => {
-    const { connection, protocols, observedAddr } = detail;
-    const relayHost = hostOf(connection.remoteAddr);
-    if (!protocols.includes(REACH_PROTOCOL) || connection.limits !== undefined || relayHost === undefined) return;
-    const relay = connection.remotePeer.toString();
+/** What a node that we dialled ourselves says of itself and of us; undefined for all others. */
+function dialledOf({ connection, protocols, observedAddr }: IdentifyResult): Dialled | undefined {
+  const relayHost = hostOf(connection.remoteAddr);
+  const direct = connection.direction === "outbound" && pathOf(connection.remoteAddr) === "direct";
+  if (!direct || connection.limits !== undefined || relayHost === undefined) return undefined;
+  const observedHost = observedAddr && hostOf(observedAddr);
+  return {
+    connection,
+    relayHost,
+    observedHost,
+    servesReach: protocols.includes(REACH_PROTOCOL),
+    asked: false,
+    reached: [],
+  };
+}
+
+/**
+ * Asks each relay in use for its STUN server, and to dial the address at which it sees us. Others are not asked, and not
+ * believed: whoever dials us may say anything.
+ */
+export function discover(node: BaseNode, { relays, log, signal, onChange }: DiscoverOptions): Discovered {
+  const dialled = new Map<string, Dialled>();
+  const used = () => {
+    const names = new Set(relays());
+    return [...dialled].flatMap(([peer, relay]) => (names.has(peer) ? relay : []));
+  };
+  const ask = async (relay: Dialled) => {
+    const { connection, relayHost, observedHost } = relay;
     const limits = AbortSignal.any([signal, AbortSignal.timeout(ASK_MS)]);
     const { stunPorts } = await askInfo(connection, limits);
-    if (stunPorts[0] !== undefined) stun.set(relay, [stunUrl(relayHost, stunPorts[0])]);
-    const observedHost = observedAddr && hostOf(observedAddr);
+    if (stunPorts[0] !== undefined) relay.stunServer = stunUrl(relayHost, stunPorts[0]);
     const unsure = observedHost === undefined ? [] : candidates(node.getMultiaddrs(), observedHost);
     if (unsure.length === 0) return;
     const answers = await askDialBack(connection, unsure, limits);
-    const found = unsure.filter((_, i) => answers[i] === true);
-    log.debug({ relay, tried: unsure, reached: found }, "a relay tried our addresses from its side");
-    reached.set(relay, found);
-    if (found.length > 0) onChange();
+    relay.reached = unsure.filter((_, i) => answers[i] === true);
+    log.debug({ relay: relayHost, tried: unsure, reached: relay.reached }, "a relay tried our addresses from its side");
+    if (relay.reached.length > 0) onChange();
   };
-  node.addEventListener("peer:identify", (event) => {
-    identified(event).catch((error: unknown) => {
-      if (!signal.aborted) log.debug({ error: reasonOf(error) }, "a relay said nothing about our reachability");
-    });
+  const relaysChanged = () => {
+    for (const relay of used()) {
+      if (relay.asked || !relay.servesReach) continue;
+      relay.asked = true;
+      ask(relay).catch((error: unknown) => {
+        relay.asked = false;
+        if (!signal.aborted) log.debug({ error: reasonOf(error) }, "a relay said nothing about our reachability");
+      });
+    }
+  };
+  node.addEventListener("peer:identify", ({ detail }) => {
+    const peer = detail.peerId.toString();
+    const found = dialledOf(detail);
+    if (found === undefined || dialled.get(peer)?.connection.status === "open") return;
+    dialled.set(peer, found);
+    relaysChanged();
   });
   node.addEventListener("peer:disconnect", ({ detail }) => {
-    stun.delete(detail.toString());
-    if (reached.delete(detail.toString())) onChange();
+    const gone = dialled.get(detail.toString());
+    dialled.delete(detail.toString());
+    if (gone !== undefined && gone.reached.length > 0) onChange();
   });
   node.addEventListener("self:peer:update", onChange);
   return {
-    stunServers: () => [...stun.values()].flat().slice(0, MAX_STUN_SERVERS),
-    confirmed: () => [...new Set([...reached.values()].flat())],
+    stunServers: () =>
+      used()
+        .flatMap(({ stunServer }) => stunServer ?? [])
+        .slice(0, MAX_STUN_SERVERS),
+    confirmed: () =>
+      agreedAddresses(
+        used().flatMap((it) => (it.observedHost === undefined ? [] : { ...it, observedHost: it.observedHost })),
+      ),
+    relaysChanged,
   };
 }

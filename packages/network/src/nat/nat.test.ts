@@ -1,5 +1,7 @@
+import { once } from "node:events";
+import net, { type AddressInfo } from "node:net";
 import { multiaddr } from "@multiformats/multiaddr";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { Host } from "../host/host.ts";
 import { createHost } from "../host/host.ts";
 import { openStunProbe } from "../node/stun/stun-client.ts";
@@ -8,6 +10,7 @@ import { identityOf, until } from "../testing.ts";
 import { chooseAnnounced } from "./announced.ts";
 import { classifyNat } from "./classify.ts";
 import { firstOf } from "./first-of.ts";
+import { agreedAddresses } from "./opinions.ts";
 import { askDialBack } from "./reach-client.ts";
 import { bindingRequest, bindingSuccess, parseBindingSuccess } from "./stun-message.ts";
 
@@ -31,14 +34,18 @@ test("answers are those of RFC 5769's test vectors", () => {
 
 let stun: StunServer;
 let relay: Host;
+/** As any relay is: it takes nobody on the loopback interface for the owner of what is there. */
+let proxied: Host;
 let node: Host;
 beforeAll(async () => {
   stun = await startStunServer({ host: "0.0.0.0", port: 0, perSource: { perSecond: 0.001, burst: 8 } });
-  relay = await createHost({ identity: identityOf(90), relayService: true, role: "relay", stun: { port: 0 } });
+  const relayOptions = { relayService: true, role: "relay", stun: { port: 0 } };
+  relay = await createHost({ ...relayOptions, identity: identityOf(90), dialBackTo: ["loopback"] });
+  proxied = await createHost({ ...relayOptions, identity: identityOf(92) });
   node = await createHost({ identity: identityOf(91), relays: relay.multiaddrs() });
   await node.connected({ signal: AbortSignal.timeout(10_000) });
 });
-afterAll(async () => void (await Promise.all([node.stop(), relay.stop(), stun.stop()])));
+afterAll(async () => void (await Promise.all([node.stop(), relay.stop(), proxied.stop(), stun.stop()])));
 
 test("a STUN server tells the asker its address, over IPv4 and IPv6, and a flood of one source nothing more", async () => {
   for (const host of ["127.0.0.1", "::1"]) {
@@ -87,6 +94,65 @@ test("a node learns its relay's STUN server, and a relay dials back only where t
   const answers = await askDialBack(connection, [own, dead, elsewhere, others], AbortSignal.timeout(10_000));
   expect(answers).toEqual([true, false, false, false]);
   expect(connection.status).toBe("open");
+});
+
+test("a relay dials back public addresses only, and its answer takes as long for a closed port as for a silent one", async () => {
+  const dialled = vi.fn();
+  const silent = net.createServer(dialled).listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const ports = [(silent.address() as AddressInfo).port, 9];
+  const own = ports.map((port) => `/ip4/127.0.0.1/tcp/${port}/p2p/${node.identity.peerId.toString()}`);
+  const answer = async (text: string) => {
+    const connection = await node.dial(proxied.multiaddrs()[0]!);
+    const startedMs = performance.now();
+    const reached = await askDialBack(connection, [text], AbortSignal.timeout(10_000));
+    return { reached, ms: performance.now() - startedMs };
+  };
+  const answers = await Promise.all(own.map(answer));
+  for (const { reached, ms } of answers) {
+    expect(reached).toEqual([false]);
+    expect(ms).toBeGreaterThan(4900);
+  }
+  expect(dialled).not.toHaveBeenCalled();
+  silent.close();
+});
+
+test("a node believes only relays that it uses: not who dials it, nor whom it dials for something else", async () => {
+  const start = (n: number) => createHost({ identity: identityOf(n), relays: relay.multiaddrs(), relayCount: 1 });
+  const [called, caller] = await Promise.all([start(93), start(94)]);
+  await until(() => [called, caller].every((host) => host.stunServers().length === 1));
+  const before = called.stunServers();
+  await proxied.dial(called.multiaddrs().find((text) => !text.includes("p2p-circuit"))!);
+  await caller.dial(proxied.multiaddrs()[0]!);
+  // Who comes later and uses it has learned its STUN server: the others would have too.
+  const later = await createHost({ identity: identityOf(95), relays: proxied.multiaddrs(), relayCount: 1 });
+  await until(() => later.stunServers().length === 1);
+  expect(later.stunServers()).not.toEqual(before);
+  expect([called.stunServers(), caller.stunServers()]).toEqual([before, before]);
+  await Promise.all([called.stop(), caller.stop(), later.stop()]);
+});
+
+test("where two relays can tell, two have to see a node on the same host before it says that it is there", () => {
+  const says = (relayHost: string, observedHost: string, reaches = true) => ({
+    relayHost,
+    observedHost,
+    reached: reaches ? [`/ip4/${observedHost}/tcp/4001`] : [],
+  });
+  const [victim, home] = ["203.0.113.66", "203.0.113.5"];
+  const cases = [
+    [[says("45.9.0.1", home)], [home]],
+    [[says("45.9.0.1", home, false)], []],
+    [[says("45.9.0.1", home), says("45.9.0.2", home, false)], [home]],
+    [[says("45.9.0.1", home), says("45.9.0.2", victim)], []],
+    [[says("45.9.0.1", home), says("45.9.0.2", victim), says("relay.example.org", home)], [home]],
+    // Relays on this machine, in our own network or over IPv6 cannot tell, and an outsider not where we are inside.
+    [[says("45.9.0.1", home), says("192.168.0.2", "192.168.0.9", false)], [home]],
+    [[says("45.9.0.1", home), says("2001:db8::1", "2001:db8::2", false)], [home]],
+    [[says("127.0.0.1", victim)], []],
+    [[says("45.9.0.1", "10.0.0.8")], []],
+  ] as const;
+  for (const [opinions, hosts] of cases)
+    expect(agreedAddresses(opinions)).toEqual(hosts.map((host) => `/ip4/${host}/tcp/4001`));
 });
 
 test("a presence names the best of each way, and loopback only where there is nothing else", () => {

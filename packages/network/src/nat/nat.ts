@@ -3,7 +3,7 @@ import type { RandomNumber } from "../timing/delay.ts";
 import type { Directory } from "../discovery/directory.ts";
 import type { BaseNode } from "../host/libp2p-node.ts";
 import type { Log } from "../host/log.ts";
-import { movedTo, pathOf, reachOf } from "./addresses.ts";
+import { movedTo, pathOf, reachOf, type Reach } from "./addresses.ts";
 import { chooseAnnounced } from "./announced.ts";
 import { discover } from "./discover.ts";
 import type { ListeningPort } from "./port-mapping.ts";
@@ -24,6 +24,10 @@ interface NatOptions {
   readonly directory: Directory;
   readonly relayService: boolean;
   readonly stun: Required<StunOptions> | undefined;
+  /** Of a relay: where it dials nodes back. */
+  readonly dialBackTo: readonly Reach[];
+  /** PeerIds of the relays in use. */
+  readonly relays: () => readonly string[];
   /** Ask the router to forward the listening ports. */
   readonly upnp: boolean;
   readonly clock: () => number;
@@ -39,6 +43,8 @@ export interface Nat {
   /** Addresses to give to others, the best first. */
   announced(): string[];
   stunServers(): string[];
+  /** To be called when other relays are in use. */
+  relaysChanged(): void;
   /** UDP port of the own STUN server. */
   readonly stunPort: number | undefined;
   /** Addresses that a router forwards to this node. */
@@ -48,10 +54,10 @@ export interface Nat {
 
 /** @throws NetworkError `PortInUse` for the port of STUN */
 export async function startNat(options: NatOptions): Promise<Nat> {
-  const { node, relayService, clock, signal } = options;
-  const stun = options.stun && (await startStunServer({ ...options.stun, clock }));
-  if (relayService)
-    await serveReach(node, { stunPorts: stun ? [stun.port, stun.alternatePort] : [], circuits: true }, clock);
+  const { node, relayService, signal } = options;
+  const stun = options.stun && (await startStunServer({ ...options.stun, clock: options.clock }));
+  const info = { stunPorts: stun ? [stun.port, stun.alternatePort] : [], circuits: true };
+  if (relayService) await serveReach(node, { ...options, info });
   const discovered = discover(node, options);
   const router = options.upnp ? mapPorts(options) : undefined;
   if (!relayService) upgradeCircuits(node, { ...options, signal });
@@ -62,6 +68,7 @@ export async function startNat(options: NatOptions): Promise<Nat> {
     },
     forwarded: () => router?.addresses() ?? [],
     stunServers: discovered.stunServers,
+    relaysChanged: discovered.relaysChanged,
     stunPort: stun?.port,
     stop: async () => void (await Promise.all([stun?.stop(), router?.stop()])),
   };
