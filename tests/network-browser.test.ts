@@ -1,5 +1,15 @@
 import path from "node:path";
-import { createGroupKey, createHost, createIdentity, type Host, receiveUpdates, serveBlocks } from "@skynet/network";
+import {
+  BLOCK_PROTOCOL,
+  createGroupKey,
+  createHost,
+  createIdentity,
+  fetchBlock,
+  type Host,
+  MAX_BLOCK_BYTES,
+  receiveUpdates,
+  serveBlocks,
+} from "@skynet/network";
 import { cidOf, type Hex } from "@skynet/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type BundleServer, serveBundle } from "./support/bundle-server.ts";
@@ -19,6 +29,7 @@ describe.skipIf(chromium === undefined)("the network in a tab (needs Chromium)",
   let browser: Browser;
   let page: Page;
   let address: Hex;
+  let hidden: Host | undefined;
   const inNode: unknown[] = [];
 
   const call = <T>(name: string, options: object = {}, where = page) =>
@@ -47,7 +58,7 @@ describe.skipIf(chromium === undefined)("the network in a tab (needs Chromium)",
   afterAll(async () => {
     await browser?.close();
     await server?.close();
-    await host?.stop();
+    await Promise.all([host?.stop(), hidden?.stop()]);
     await Promise.all(relays.map((relay) => relay.kill()));
   });
 
@@ -75,6 +86,38 @@ describe.skipIf(chromium === undefined)("the network in a tab (needs Chromium)",
     expect(updates).toEqual([1_200_000]);
   });
 
+  it("exchanges blocks both ways over WebRTC with a node that nobody can dial, though the tab has no address", async () => {
+    hidden = await createHost({
+      identity: createIdentity(new Uint8Array(32).fill(4)),
+      listen: [],
+      reservations: 1,
+      relays: relays.map(({ tcp }) => tcp),
+    });
+    await expect
+      .poll(() => hidden!.multiaddrs().filter((it) => it.includes("/webrtc/")), { timeout: 20_000 })
+      .not.toEqual([]);
+    expect(hidden.multiaddrs().filter((it) => !it.includes("/p2p-circuit"))).toEqual([]);
+    const [first, second] = [8, 6].map((value) => new Uint8Array(MAX_BLOCK_BYTES).fill(value)) as [
+      Uint8Array,
+      Uint8Array,
+    ];
+    const from = hidden.identity.address;
+    await serveBlocks(hidden, { allow: (peer) => peer === address, get: async () => first });
+    const cid = await cidOf(first);
+    const trying = { peer: from, protocol: BLOCK_PROTOCOL, times: 8 };
+    expect(await call("connectOverWebRtc", trying)).toEqual(Array(8).fill(true));
+    expect(await call("fetchBlock", { from, cid })).toEqual({ length: first.length, first: 8 });
+    expect(await call("announced")).toEqual([]);
+    expect(await call("kindsOf", { peer: from, protocol: BLOCK_PROTOCOL })).toEqual(["webrtc"]);
+
+    await call("serveBlock", { to: from, bytes: second.length, value: 6 });
+    expect(Buffer.compare(await fetchBlock(hidden, address, await cidOf(second)), second)).toBe(0);
+    const used = hidden
+      .connections()
+      .filter(({ peer, streams }) => peer === address && streams.includes(BLOCK_PROTOCOL));
+    expect(used.map(({ kind }) => kind)).toEqual(["webrtc"]);
+  });
+
   it("catches up after it was closed", async () => {
     const [other] = await start(3);
     expect(await call("history", { fromMs }, other)).toEqual({ messages: 2, accepted: 2 });
@@ -82,7 +125,7 @@ describe.skipIf(chromium === undefined)("the network in a tab (needs Chromium)",
 
   it("goes on when one of its relays dies", async () => {
     await relays[0]!.kill();
-    await call("reconnected", { relays: 2 });
+    await call("reconnected", { without: createIdentity(new Uint8Array(32).fill(99)).address });
     await expect
       .poll(
         async () => {

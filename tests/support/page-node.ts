@@ -1,5 +1,5 @@
 // The network package in a page: bundled for network-browser.test.ts, which calls `node`.
-import { createHost, createIdentity, fetchBlock, sendUpdate, type Host } from "@skynet/network";
+import { createHost, createIdentity, fetchBlock, sendUpdate, serveBlocks, type Host } from "@skynet/network";
 
 const started = Promise.withResolvers<Host>();
 const received: unknown[] = [];
@@ -50,6 +50,33 @@ const calls = {
     const block = await fetchBlock(await started.promise, from, cid);
     return { length: block.length, first: block[0] };
   },
+  /** Serves one block to a node. */
+  async serveBlock({ to, bytes, value }: { to: `0x${string}`; bytes: number; value: number }) {
+    const block = new Uint8Array(bytes).fill(value);
+    await serveBlocks(await started.promise, { allow: (peer) => peer === to, get: async () => block });
+  },
+  /** Connects to a node over WebRTC so many times, and keeps the last one. @returns whether each carried a stream */
+  async connectOverWebRtc({ peer, protocol, times }: { peer: `0x${string}`; protocol: string; times: number }) {
+    const host = await started.promise;
+    const carried: boolean[] = [];
+    for (let i = 1; i <= times; i++) {
+      const connection = await host.connect(peer, { path: "webrtc" });
+      const stream = await connection.newStream(protocol);
+      carried.push(connection.status === "open");
+      await stream.close();
+      if (i < times) await connection.close();
+    }
+    return carried;
+  },
+  /** Kinds of the connections to a node over which a protocol runs. */
+  async kindsOf({ peer, protocol }: { peer: `0x${string}`; protocol: string }) {
+    const connections = (await started.promise).connections();
+    const used = connections.filter((one) => one.peer === peer && one.streams.includes(protocol));
+    return used.map(({ kind }) => kind);
+  },
+  async announced() {
+    return (await started.promise).multiaddrs();
+  },
   async sendUpdate({ to, bytes }: { to: `0x${string}`; bytes: number }) {
     const id = { job: "0x0a", round: 1, kind: "weights" };
     const content = new Uint8Array(bytes).fill(9);
@@ -57,9 +84,9 @@ const calls = {
     const { receipt } = await sendUpdate(await started.promise, to, id, content, options);
     return { job: receipt.job, round: receipt.round };
   },
-  async reconnected({ relays }: { relays: number }) {
+  async reconnected({ without }: { without: `0x${string}` }) {
     const host = await started.promise;
-    while (host.peers().length > relays) await new Promise((resolve) => setTimeout(resolve, 50));
+    while (host.peers().includes(without)) await new Promise((resolve) => setTimeout(resolve, 50));
     await host.connected({ signal: AbortSignal.timeout(20_000) });
   },
   async dropped() {

@@ -23,10 +23,18 @@ function stopCollecting({ peerConnection, onEarlyDataChannel }: EarlyChannels): 
 
 const gone = () => new NetworkError("Unreachable", "the data channel was closed before it was used");
 
-/** Resolves with the first message. */
-function firstMessage(channel: RTCDataChannel): Promise<void> {
+/** Its event "open" may be over before anybody listens. */
+async function untilOpen(channel: RTCDataChannel, signal: AbortSignal): Promise<void> {
+  while (channel.readyState === "connecting") await delay(OPEN_CHECK_MS, signal);
+}
+
+/**
+ * Resolves with what `use` makes of the channel at the first message. One listener does both: browsers run what awaits
+ * a promise before the next listener of the same event.
+ */
+function useAtFirstMessage<T>(channel: RTCDataChannel, use: (channel: RTCDataChannel) => T): Promise<T> {
   return new Promise((resolve, reject) => {
-    channel.addEventListener("message", () => resolve(), { once: true });
+    channel.addEventListener("message", () => resolve(use(channel)), { once: true });
     channel.addEventListener("close", () => reject(gone()), { once: true });
   });
 }
@@ -44,11 +52,10 @@ export async function openChannel<T>(
   stopCollecting(early);
   const channel = early.peerConnection.createDataChannel(LABEL);
   channel.binaryType = "arraybuffer";
-  let used: T | undefined;
-  const greeted = firstMessage(channel);
-  channel.addEventListener("message", () => (used ??= use(channel)), { once: true });
-  await untilAborted(greeted, signal);
-  return used!;
+  const used = await untilAborted(useAtFirstMessage(channel, use), signal);
+  // Chromium may hand out the greeting first.
+  await untilOpen(channel, signal);
+  return used;
 }
 
 /** Waits for the channel that the other side opens, and greets it. */
@@ -68,8 +75,7 @@ export async function acceptChannel<T>(
     // eslint-disable-next-line unicorn/prefer-add-event-listener -- libp2p's handler closes a channel that carries much
     channel.onmessage = null;
     channel.binaryType = "arraybuffer";
-    // Its "open" may be over before anybody listens.
-    while (channel.readyState === "connecting") await delay(OPEN_CHECK_MS, signal);
+    await untilOpen(channel, signal);
     const used = use(channel);
     channel.send(new Uint8Array(1));
     return used;
