@@ -6,7 +6,7 @@ import { Keystore } from "ox";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { privateKeyToAddress } from "viem/accounts";
 import { toHex } from "@skynet/protocol";
-import { createKeystore, keystoreAddress, openKeystore } from "./keystore.ts";
+import { createKeystore, keystoreAddress, openKeystore, openKeystoreText } from "./keystore.ts";
 
 let folder = "";
 beforeAll(async () => {
@@ -39,6 +39,45 @@ describe("keystore", () => {
       await fs.writeFile(file, JSON.stringify(Keystore.encrypt(new Uint8Array(key), derived, options)));
       expect(toHex(await openKeystore(file, "pw"))).toBe(toHex(key));
     }
+  });
+
+  it("refuses a cost that is beyond this machine as what it is, and asks for no such memory", async () => {
+    const [derived, options] = Keystore.scrypt({ password: "pw", n: 1024 });
+    const keystore = Keystore.encrypt(new Uint8Array(randomBytes(32)), derived, options);
+    const withCost = (change: object) => {
+      const { crypto } = keystore;
+      return JSON.stringify({ ...keystore, crypto: { ...crypto, kdfparams: { ...crypto.kdfparams, ...change } } });
+    };
+    for (const change of [
+      { r: 1_000_000 },
+      { p: 1_000_000 },
+      { n: 1_048_576, r: 32 },
+      { n: 1000 },
+      { n: 0 },
+      { r: -8 },
+    ])
+      await expect(openKeystoreText(withCost(change), "pw", "imported.json")).rejects.toMatchObject({
+        code: "BrokenWallet",
+        message: expect.stringMatching(/scrypt/),
+      });
+    await expect(openKeystoreText(withCost({ salt: 5 }), "pw", "imported.json")).rejects.toMatchObject({
+      code: "BrokenWallet",
+    });
+    expect(await openKeystoreText(withCost({}), "pw", "imported.json")).toHaveLength(32);
+  });
+
+  it("is broken when it names another address than that of its key", async () => {
+    const file = path.join(folder, "renamed.json");
+    await createKeystore(file, randomBytes(32), "pw", 1024);
+    const keystore = JSON.parse(await fs.readFile(file, "utf8")) as { address: string };
+    const changed = { ...keystore, address: "ab".repeat(20) };
+    await fs.writeFile(file, JSON.stringify(changed));
+    await expect(openKeystore(file, "pw")).rejects.toMatchObject({
+      code: "BrokenWallet",
+      message: expect.stringContaining(`0x${"ab".repeat(20)}`),
+    });
+    await fs.writeFile(file, JSON.stringify({ ...changed, address: `0x${keystore.address.toUpperCase()}` }));
+    expect(await openKeystore(file, "pw")).toHaveLength(32);
   });
 
   it.each([

@@ -14,6 +14,15 @@ const scryptAsync = promisify<string, Uint8Array, number, { N: number; r: number
   scrypt,
 );
 
+const salt = z.string().regex(/^(0x)?([0-9a-fA-F]{2})*$/);
+const scryptSchema = z.object({ n: z.number().int(), r: z.number().int(), p: z.number().int(), salt });
+const pbkdf2Schema = z.object({ c: z.number().int().min(1).max(10_000_000), salt });
+
+/** Most that n, r and p may make together: 1 GiB of memory (128 bytes for each n and r), eight times the work of ours. */
+const MAX_SCRYPT_COST = 2 ** 23;
+/** Each p and r takes 128 bytes more. */
+const MAX_SCRYPT_LANES = 2 ** 16;
+
 const keystoreSchema = z.looseObject({
   address: z.string().optional(),
   /** Ours alone: the public key (64 bytes), so that nobody needs the passphrase to learn the PeerId. */
@@ -27,10 +36,7 @@ const keystoreSchema = z.looseObject({
     ciphertext: z.string(),
     cipherparams: z.looseObject({ iv: z.string() }),
     kdf: z.enum(["scrypt", "pbkdf2"]),
-    kdfparams: z.looseObject({
-      n: z.number().int().max(2_097_152).optional(),
-      c: z.number().int().max(10_000_000).optional(),
-    }),
+    kdfparams: z.looseObject({}),
     mac: z.string(),
   }),
 });
@@ -38,7 +44,7 @@ const keystoreSchema = z.looseObject({
 async function derive(password: string, params: { n: number; r: number; p: number; salt: string }): Promise<Hex> {
   const salt = fromHex(params.salt.startsWith("0x") ? params.salt : `0x${params.salt}`);
   const { n: N, r, p } = params;
-  return toHex(await scryptAsync(password, salt, 32, { N, r, p, maxmem: 256 * N * r }));
+  return toHex(await scryptAsync(password, salt, 32, { N, r, p, maxmem: 256 * r * (N + p) }));
 }
 
 const addressOf = (point: PublicKey.PublicKey): Hex =>
@@ -89,45 +95,57 @@ export async function replaceKeystore(file: string, privateKey: Uint8Array, pass
 /**
  * Opens a keystore.
  * @returns the private key, 32 bytes
- * @throws WalletError `WalletNotFound`, `BrokenWallet`, `WrongPassphrase`; FileError `UnsafePermissions`
+ * @throws WalletError `WalletNotFound`, `BrokenWallet`, also when it names the address of another key, `WrongPassphrase`;
+ *   FileError `UnsafePermissions`
  */
 export async function openKeystore(file: string, passphrase: string): Promise<Uint8Array> {
   const keystore = await readKeystore(file);
   return decryptKeystore(keystore, passphrase, file);
 }
 
-/** @throws WalletError `WrongPassphrase` */
+/** @throws WalletError `WrongPassphrase`, `BrokenWallet` when the key is another one than the keystore says */
 async function decryptKeystore(
   keystore: Keystore.Keystore,
   passphrase: string,
   file: string,
   hint = "check --passphrase-file or SKYNET_PASSPHRASE",
 ): Promise<Uint8Array> {
+  let privateKey: Uint8Array;
   try {
     const kdf = keystore.crypto as { kdf: string; kdfparams: { n: number; r: number; p: number; salt: string } };
     const key =
       kdf.kdf === "scrypt"
         ? await derive(passphrase, kdf.kdfparams)
         : await Keystore.toKeyAsync(keystore, { password: passphrase });
-    return Keystore.decrypt(keystore, key, { as: "Bytes" });
+    privateKey = Keystore.decrypt(keystore, key, { as: "Bytes" });
   } catch (cause) {
     throw new WalletError("WrongPassphrase", `the passphrase does not open ${file}`, {
       cause,
       hint,
     });
   }
+  const named = namedAddress(keystore);
+  const address = addressOf(Secp256k1.getPublicKey({ privateKey: toHex(privateKey) }));
+  if (named === undefined || named === address) return privateKey;
+  throw new WalletError("BrokenWallet", `${file} says that it is the key of ${named}, and holds that of ${address}`, {
+    hint: "somebody changed the file: use a copy, or correct its address if you know the key to be yours",
+  });
+}
+
+function namedAddress(keystore: Keystore.Keystore): Hex | undefined {
+  const { address = "" } = keystore as { address?: string };
+  return /^(0x)?[0-9a-fA-F]{40}$/.test(address) ? `0x${address.replace(/^0x/, "").toLowerCase()}` : undefined;
 }
 
 /** The private key in the text of a keystore of any software. @throws WalletError `BrokenWallet`, `WrongPassphrase` */
-export const openKeystoreText = (text: string, passphrase: string, file: string): Promise<Uint8Array> =>
+export const openKeystoreText = async (text: string, passphrase: string, file: string): Promise<Uint8Array> =>
   decryptKeystore(parseKeystore(text, file), passphrase, file, "this is the passphrase of the keystore to import");
 
 /** Address that the keystore names; no passphrase is needed. */
 export async function keystoreAddress(file: string): Promise<Hex> {
-  const { address } = (await readKeystore(file)) as { address?: string };
-  if (address === undefined || !/^(0x)?[0-9a-fA-F]{40}$/.test(address))
-    throw new WalletError("BrokenWallet", `${file} does not name its address`);
-  return `0x${address.replace(/^0x/, "").toLowerCase()}`;
+  const address = namedAddress(await readKeystore(file));
+  if (address === undefined) throw new WalletError("BrokenWallet", `${file} does not name its address`);
+  return address;
 }
 
 /**
@@ -171,7 +189,25 @@ function parseKeystore(text: string, file: string): Keystore.Keystore {
   }
   const parsed = keystoreSchema.safeParse(value);
   if (!parsed.success) throw new WalletError("BrokenWallet", `${file} is not a version 3 keystore`);
+  checkCost(parsed.data.crypto, file);
   return parsed.data as unknown as Keystore.Keystore;
+}
+
+/** A keystore from elsewhere must not ask for any amount of memory or time. @throws WalletError `BrokenWallet` */
+function checkCost({ kdf, kdfparams }: z.output<typeof keystoreSchema>["crypto"], file: string): void {
+  if (kdf === "pbkdf2") {
+    if (pbkdf2Schema.safeParse(kdfparams).success) return;
+    throw new WalletError("BrokenWallet", `the parameters of pbkdf2 in ${file} are none, or cost too much`);
+  }
+  const parsed = scryptSchema.safeParse(kdfparams);
+  if (parsed.success) {
+    const { n, r, p } = parsed.data;
+    const valid = n >= 2 && Number.isInteger(Math.log2(n)) && r >= 1 && p >= 1;
+    if (valid && n * r * p <= MAX_SCRYPT_COST && r * p <= MAX_SCRYPT_LANES) return;
+  }
+  throw new WalletError("BrokenWallet", `the parameters of scrypt in ${file} are none, or ask for more than 1 GiB`, {
+    hint: "write the keystore again with the usual cost (n 262144, r 8, p 1) in the software that made it",
+  });
 }
 
 const isThere = (file: string): Promise<boolean> =>
