@@ -3,12 +3,15 @@ import type { Log } from "../host/log.ts";
 import { checkRelayList, readRelayList, type ListCheck, type RelayList } from "./relay-list.ts";
 import type { RelaySource } from "./relay-source.ts";
 import type { DocumentStore } from "./document-store.ts";
+import { openListSequences, type ListSequences } from "./list-sequences.ts";
 
 export interface BootstrapOptions extends Omit<ListCheck, "nowMs"> {
   /** Fetches the document from its file or URL. */
   readonly load: (signal: AbortSignal) => Promise<Uint8Array>;
   /** Keeps the newest valid list for the next start. */
   readonly cache: DocumentStore;
+  /** Keeps the highest number of each publisher, so that an older list never comes back. */
+  readonly sequences: DocumentStore;
   readonly clock: () => number;
   readonly log: Log;
 }
@@ -21,19 +24,21 @@ const RETRY_MS = 30_000;
 export function bootstrapRelays(options: BootstrapOptions): RelaySource {
   const { cache, clock, log } = options;
   let newest: RelayList | undefined;
-  let started = false;
+  let sequences: ListSequences | undefined;
   let nextMs = 0;
   const complaints = new Set<string>();
 
-  /** @throws NetworkError `BadList` when the list is not valid now, or older than the one that is known */
-  const take = (bytes: Uint8Array): boolean => {
+  /** @throws NetworkError `BadList` when the list is not valid now, or older than one of its publisher that was known */
+  const take = (bytes: Uint8Array, { highest, raise }: ListSequences): boolean => {
     const list = readRelayList(bytes);
     checkRelayList(list, { ...options, nowMs: clock() });
-    if (newest !== undefined && list.sequence < newest.sequence)
-      throw new NetworkError("BadList", `list ${list.sequence} is older than list ${newest.sequence}, which is known`, {
-        hint: "its publisher's server may have been rolled back; the newer one stays in use",
+    const { publisher, sequence } = list;
+    if (sequence < highest(publisher))
+      throw new NetworkError("BadList", `list ${sequence} is older than list ${highest(publisher)}, which is known`, {
+        hint: "its publisher's server may have been rolled back; a newer one is needed",
       });
-    const isNew = newest?.sequence !== list.sequence;
+    const isNew = newest?.publisher !== publisher || newest.sequence !== sequence;
+    raise(publisher, sequence);
     newest = list;
     return isNew;
   };
@@ -44,23 +49,25 @@ export function bootstrapRelays(options: BootstrapOptions): RelaySource {
     complaints.add(reason);
   };
   const open = async () => {
-    started = true;
+    const opened = await openListSequences(options.sequences, (error) => complain(error, "older lists may be taken"));
     try {
       const kept = await cache.read();
-      if (kept !== undefined) take(kept);
+      if (kept !== undefined) take(kept, opened);
     } catch (error) {
       complain(error, "the kept list of relays is not used");
     }
+    return opened;
   };
   return {
     name: "bootstrap",
     async relays(signal) {
-      if (!started) await open();
+      sequences ??= await open();
       if (clock() >= nextMs) {
         nextMs = clock() + RETRY_MS;
         try {
           const bytes = await options.load(signal);
-          if (take(bytes)) await cache.write(bytes);
+          if (take(bytes, sequences)) await cache.write(bytes);
+          await sequences.save();
           nextMs = clock() + RELOAD_MS;
         } catch (error) {
           complain(error, "the list of relays is not used");

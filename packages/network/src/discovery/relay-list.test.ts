@@ -67,25 +67,38 @@ test.each([
   expect(() => signed(change)).toThrow(expect.objectContaining({ code: "BadList" }));
 });
 
-function setUp() {
-  let served: Uint8Array | Error = signed();
+const other = identityOf(8);
+
+/** A disk with room for one document. */
+function disk() {
   let kept: Uint8Array | undefined;
-  let nowMs = NOW_MS;
-  const warnings: string[] = [];
-  const cache: DocumentStore = {
+  const store: DocumentStore = {
     read: async () => kept,
     write: async (bytes) => void (kept = bytes),
-    setAside: async () => "",
+    setAside: async () => {
+      kept = undefined;
+      return "aside";
+    },
   };
+  return { store, keep: (bytes: Uint8Array | undefined) => (kept = bytes) };
+}
+
+function setUp() {
+  let served: Uint8Array | Error = signed();
+  let nowMs = NOW_MS;
+  const warnings: string[] = [];
+  const cache = disk();
+  const sequences = disk();
   const open = () =>
     bootstrapRelays({
-      publishers: [publisher.address],
+      publishers: [publisher.address, other.address],
       network: 1729,
       load: async () => {
         if (served instanceof Error) throw served;
         return served;
       },
-      cache,
+      cache: cache.store,
+      sequences: sequences.store,
       clock: () => nowMs,
       log: { ...silent, warn: ({ error }) => void warnings.push(String(error)) },
     });
@@ -96,7 +109,8 @@ function setUp() {
     warnings,
     serve: (value: Uint8Array | Error) => (served = value),
     pass: (ms: number) => (nowMs += ms),
-    keep: (bytes: Uint8Array) => (kept = bytes),
+    keep: cache.keep,
+    keepSequences: sequences.keep,
   };
 }
 
@@ -137,4 +151,42 @@ test("a kept list is checked like any other, and one that expires in use is used
   expect(await source.relays(signal)).toEqual([relay(1)]);
   pass(DAY_MS);
   expect(await source.relays(signal)).toEqual([]);
+});
+
+test("each publisher counts for itself: a high number of one does not lock out the other", async () => {
+  const { open, signal, serve, pass, warnings } = setUp();
+  const source = open();
+  serve(signed({ sequence: 1_000_000 }));
+  expect(await source.relays(signal)).toEqual([relay(1)]);
+  serve(signed({ sequence: 1, relays: [relay(2)] }, other));
+  pass(3_600_000);
+  expect(await source.relays(signal)).toEqual([relay(2)]);
+  serve(signed({ sequence: 999_999, relays: [relay(3)] }));
+  pass(3_600_000);
+  expect(await source.relays(signal)).toEqual([relay(2)]);
+  expect(warnings).toEqual([expect.stringContaining("older than list 1000000")]);
+});
+
+test("an older list is refused for good: after the newer one has expired, and after a restart", async () => {
+  const { open, signal, serve, pass, warnings } = setUp();
+  const source = open();
+  serve(signed({ sequence: 4 }));
+  expect(await source.relays(signal)).toEqual([relay(1)]);
+  pass(DAY_MS);
+  serve(signed({ sequence: 3, expiresMs: NOW_MS + 9 * DAY_MS, relays: [relay(2)] }));
+  expect(await source.relays(signal)).toEqual([]);
+  expect(await open().relays(signal)).toEqual([]);
+  expect(warnings.filter((text) => text.includes("older than list 4"))).toHaveLength(2);
+  serve(signed({ sequence: 5, issuedMs: NOW_MS + DAY_MS, expiresMs: NOW_MS + 9 * DAY_MS, relays: [relay(3)] }));
+  pass(60_000);
+  expect(await source.relays(signal)).toEqual([relay(3)]);
+});
+
+test("damaged numbers are put aside with a warning, and lists are taken again", async () => {
+  const { open, signal, keepSequences, warnings } = setUp();
+  keepSequences(bytesOf('{"0x12": -1}'));
+  expect(await open().relays(signal)).toEqual([relay(1)]);
+  expect(warnings).toEqual([expect.stringContaining("are damaged")]);
+  expect(await open().relays(signal)).toEqual([relay(1)]);
+  expect(warnings).toHaveLength(1);
 });

@@ -45,21 +45,24 @@ export interface DiscoveryOptions {
   readonly log: Log;
   readonly bootstrap: Bootstrap | undefined;
   readonly chain: Pick<Chain, "relays" | "chainId"> | undefined;
+  /** Waku cluster that a signed list must be for; the default one when undefined. */
+  readonly cluster?: number | undefined;
 }
 
 /** Where a node knows relays from, besides flags and what relays tell: a signed list, the chain, its own book. */
 export async function openDiscovery(
   options: DiscoveryOptions,
 ): Promise<Required<Pick<HostOptions, "relaySources" | "peerBook">>> {
-  const { dataDir, log, bootstrap, chain } = options;
+  const { dataDir, log, bootstrap, chain, cluster = CLUSTER_ID } = options;
   const relaySources = chain ? [registryRelays(chain)] : [];
   if (bootstrap !== undefined)
     relaySources.push(
       bootstrapRelays({
         publishers: bootstrap.publishers,
-        network: CLUSTER_ID,
+        network: cluster,
         load: (signal) => loadList(bootstrap.source, signal),
         cache: fileStore(path.join(dataDir, "relay-list.json")),
+        sequences: fileStore(path.join(dataDir, "relay-list-sequences.json")),
         clock: Date.now,
         log,
       }),

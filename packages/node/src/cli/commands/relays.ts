@@ -132,14 +132,21 @@ async function untilTried(host: Host, answered: () => boolean): Promise<void> {
 interface SignOptions extends ConnectionOptions, JsonOption {
   readonly out: string;
   readonly days: number;
+  readonly cluster: number;
   readonly sequence?: number;
 }
+
+const clusterOption = () =>
+  new Option("--cluster <n>", "Waku cluster of the relays (network.cluster of their configuration)")
+    .argParser(integer(1, 65_535))
+    .default(CLUSTER_ID);
 
 function addSign(command: Command): void {
   addWalletOptions(command.command("sign").description("sign a list of relays, which others name with --bootstrap"))
     .argument("<multiaddr...>", "relays, each with its PeerId at the end")
     .option("--out <file>", "where to write the list", "relays.json")
     .option("--days <n>", "days until the list expires", integer(1, 400), 90)
+    .addOption(clusterOption())
     .addOption(
       new Option(
         "--sequence <n>",
@@ -157,7 +164,7 @@ function addSign(command: Command): void {
         const issuedMs = Date.now();
         const expiresMs = issuedMs + options.days * DAY_MS;
         const sequence = options.sequence ?? Math.floor(issuedMs / 1000);
-        const text = signRelayList({ network: CLUSTER_ID, sequence, issuedMs, expiresMs, relays }, publisher);
+        const text = signRelayList({ network: options.cluster, sequence, issuedMs, expiresMs, relays }, publisher);
         await writeFileAtomic(path.resolve(options.out), text);
         ui.line(`${options.out}: list ${sequence}, ${relays.length} relays, until ${day(expiresMs)}`);
         ui.line(
@@ -173,14 +180,15 @@ function addVerify(command: Command): void {
     .command("verify")
     .description("show who signed a list of relays, and whether it is valid now")
     .argument("<list>", "file or https URL; with #0xADDRESS at its end, that key must have signed it")
+    .addOption(clusterOption())
     .addOption(jsonOption())
     .addHelpText("after", "\nExample:\n  $ npx skynet relays verify relays.json#0x12ab...")
-    .action((text: string, options: JsonOption) =>
+    .action((text: string, options: JsonOption & { readonly cluster: number }) =>
       withUi(options, async (ui) => {
         const named = text.includes("#") ? parseBootstrap(text) : undefined;
         const list = readRelayList(await loadList(named?.source ?? text, AbortSignal.timeout(20_000)));
         const publishers = named?.publishers ?? [list.publisher];
-        checkRelayList(list, { publishers, network: CLUSTER_ID, nowMs: Date.now() });
+        checkRelayList(list, { publishers, network: options.cluster, nowMs: Date.now() });
         ui.line(`list ${list.sequence} of ${list.publisher}, valid until ${day(list.expiresMs)}`);
         for (const relay of list.relays) ui.line(`  ${relay}`);
         if (named === undefined) ui.line("whether that is the publisher you trust, only you can say");

@@ -2,7 +2,7 @@
 import fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { createHost, createIdentity, type Host } from "@skynet/network";
+import { createHost, createIdentity, signRelayList, type Host } from "@skynet/network";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { startRelay, type Relay } from "./relay.ts";
 
@@ -110,6 +110,21 @@ it("serves TCP, QUIC and WebSockets at once, and counts connections by transport
   await expect.poll(kinds).toEqual(expect.arrayContaining(["quic", "websockets"]));
   for (const dialler of diallers) await dialler.stop();
   await all.stop();
+});
+
+it("takes a signed list that is for its own cluster", async () => {
+  const publisher = createIdentity(key(94));
+  const source = path.join(folder, "list.json");
+  const issuedMs = Date.now();
+  const listed = relay.host.multiaddrs();
+  const list = { network: 5, sequence: 1, issuedMs, expiresMs: issuedMs + 86_400_000, relays: listed };
+  await fs.writeFile(source, signRelayList(list, publisher));
+  const bootstrap = { source, publishers: [publisher.address] };
+  const dataDir = path.join(folder, "cluster");
+  const other = await start({ dataDir, privateKey: key(93), network: { cluster: 5 }, bootstrap });
+  const known = () => other.host.relays().map(({ multiaddrs, sources }) => ({ multiaddrs, sources }));
+  await expect.poll(known, { timeout: 10_000 }).toEqual([{ multiaddrs: listed, sources: ["bootstrap"] }]);
+  await other.stop();
 });
 
 it("secure WebSockets without a certificate are refused, and nothing is left behind", async () => {

@@ -37,6 +37,8 @@ export interface RelayOptions {
   readonly relays?: readonly string[] | undefined;
   /** A signed list of other relays. */
   readonly bootstrap?: Bootstrap | undefined;
+  /** RPC of a chain whose list of relays is read; the chains of `register` and `sponsor` are read anyway. */
+  readonly rpc?: string | undefined;
   /** RPC of the chain on whose list this relay is while it runs. */
   readonly register?: string | undefined;
   readonly network?: RelayConfig["network"];
@@ -110,9 +112,10 @@ async function open(
   const log = openLog(dataDir, "relay", options.log);
   const identity = createIdentity(privateKey);
   await noteKeyUse(dataDir, { address: identity.address, role: "relay" });
-  const rpcUrl = sponsoring?.rpcUrl ?? register;
+  const rpcUrl = sponsoring?.rpcUrl ?? register ?? options.rpc;
   const chain = rpcUrl === undefined ? undefined : await openChain(rpcUrl, privateKey);
-  const discovery = await openDiscovery({ dataDir, log, bootstrap: options.bootstrap, chain });
+  const { bootstrap, network: { cluster } = {} } = options;
+  const discovery = await openDiscovery({ dataDir, log, bootstrap, chain, cluster });
   const keeper = options.tls && (await keepCertificate(options.tls, log));
   if (keeper) closing(() => keeper.close());
   const store = countStore(openStore(options));
