@@ -68,6 +68,14 @@ describe("a relay with --register", () => {
     },
   );
 
+  it("is found by another relay that has nothing but --rpc", { timeout: 60_000 }, async () => {
+    const reader = start("relay", "publisher", "--rpc", chain.anvil.rpcUrl, "--metrics", "127.0.0.1:0");
+    const { metrics } = await reader.event("listening");
+    const ready = async () => ((await (await fetch(`${String(metrics)}/readyz`)).json()) as { relays: number }).relays;
+    await expect.poll(ready, { timeout: 30_000 }).toBe(1);
+    await reader.stop();
+  });
+
   it("is off the list, with its deposit, when it was stopped", { timeout: 60_000 }, async () => {
     const second = start("relay", "publisher", "--rpc", chain.anvil.rpcUrl, "--register", "--relay", multiaddr);
     await second.event("listening");
@@ -107,6 +115,17 @@ describe("a signed list of relays", () => {
       }
     },
   );
+
+  it("is for one cluster", { timeout: 60_000 }, async () => {
+    const args = ["--keystore", at("publisher.json"), "--out", at("five.json"), "--cluster", "5"];
+    const signed = await skynet(["relays", "sign", multiaddr, ...args], { env: env() });
+    expect(signed).toMatchObject({ code: 0, stderr: "" });
+    expect(JSON.parse(await fs.readFile(at("five.json"), "utf8"))).toMatchObject({ network: 5 });
+    const here = await skynet(["relays", "verify", at("five.json"), "--cluster", "5"], { env: env() });
+    const elsewhere = await skynet(["relays", "verify", at("five.json")], { env: env() });
+    expect([here.code, elsewhere.code]).toEqual([0, 1]);
+    expect(elsewhere.stderr).toContain("the list is for network 5, not 1729");
+  });
 
   it("without a publisher, or of another one, is refused with what to do", { timeout: 60_000 }, async () => {
     const without = await skynet(["relays", "list", "--bootstrap", at("list.json")], { env: env() });

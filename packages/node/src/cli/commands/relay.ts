@@ -115,7 +115,7 @@ function addChainOptions(command: Command): Command {
     .addOption(
       new Option(
         "--rpc <url>",
-        "chain to pay and to register on (default: SKYNET_RPC, else the devnet that runs here)",
+        "chain whose list of relays is read, and to pay and to register on (default of these two: SKYNET_RPC, else the devnet that runs here)",
       ),
     )
     .addOption(
@@ -171,6 +171,7 @@ async function start(config: RelayConfig, flags: RelayFlags): Promise<Relay> {
     announce: flags.announce ?? config.announce,
     relays: flags.relay ?? config.relays,
     bootstrap: bootstrap === undefined ? undefined : parseBootstrap(bootstrap),
+    rpc: flags.rpc ?? config.rpc,
     register: (flags.register ?? config.register) ? chainOf(config, flags) : undefined,
     network: config.network,
     dataDir: path.resolve(flags.data ?? config.data ?? path.join(homeDir(), "relay")),

@@ -31,7 +31,8 @@ listen:
 # A signed list of relays (a file or an https URL), and the address of the key that signs it.
 # bootstrap: https://example.org/relays.json#0x7e5f4552091a69125d5dfcb7b8c2659029395bdf
 
-# A chain, and whether this relay is on its list of relays while it runs, so that nodes find it (locks 0.01 ether).
+# A chain: other relays are found on its list. With register this one is on the list while it runs, so that nodes find
+# it (locks 0.01 ether).
 # rpc: https://rpc.example.org
 register: false
 
