@@ -1,4 +1,5 @@
 import type { Multiaddr } from "@multiformats/multiaddr";
+import type { Limits } from "./limits.ts";
 
 /** Whom an IP address counts for: itself, or its /64 in IPv6. */
 export interface AddressGroup {
@@ -40,4 +41,10 @@ export function addressGroup(address: Multiaddr): AddressGroup | undefined {
   const v4 = ip.name === "ip4" ? ip.value : mappedV4(ip.value);
   if (v4 !== undefined) return { key: v4, loopback: v4.startsWith("127.") };
   return { key: `${prefix64(ip.value)}::/64`, loopback: ip.value === "::1" };
+}
+
+/** The group that is held responsible for what comes from an address; undefined where that would be others' group. */
+export function liableGroup(address: Multiaddr, { exemptLoopback }: Limits): string | undefined {
+  const group = addressGroup(address);
+  return group === undefined || (group.loopback && exemptLoopback) ? undefined : group.key;
 }

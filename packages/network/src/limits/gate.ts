@@ -1,7 +1,7 @@
 import type { ConnectionGater, MultiaddrConnection, PeerId } from "@libp2p/interface";
 import type { Drops } from "../host/drops.ts";
 import { NetworkError } from "../errors.ts";
-import { addressGroup, type AddressGroup } from "./address.ts";
+import { liableGroup } from "./address.ts";
 import type { Limits } from "./limits.ts";
 import type { PeerScores } from "./scores.ts";
 import { createTokenBucket, type TokenBucket } from "../timing/token-bucket.ts";
@@ -47,7 +47,7 @@ export function createGate({ limits, scores, drops, clock, connectionsWith }: Ga
     addresses.set(key, usage);
     return usage;
   };
-  const mayEnter = ({ key }: AddressGroup, usage: Usage): boolean => {
+  const mayEnter = (key: string, usage: Usage): boolean => {
     const part = scores.addressBanned(key) ? REFUSED_PART : 1;
     return (
       usage.open < limits.connectionsPerAddress &&
@@ -68,10 +68,9 @@ export function createGate({ limits, scores, drops, clock, connectionsWith }: Ga
     denyDialMultiaddr: () => false,
     denyDialPeer: (peer) => scores.banned(peer.toString()),
     denyInboundConnection(connection) {
-      const group = addressGroup(connection.remoteAddr);
-      const limited = group !== undefined && !(group.loopback && limits.exemptLoopback);
-      const usage = limited ? usageOf(group.key) : undefined;
-      if (limited && !mayEnter(group, usage!)) return refuse();
+      const group = liableGroup(connection.remoteAddr, limits);
+      const usage = group === undefined ? undefined : usageOf(group);
+      if (group !== undefined && !mayEnter(group, usage!)) return refuse();
       if (usage !== undefined) {
         usage.open += 1;
         usage.pending += 1;
@@ -91,8 +90,8 @@ export function createGate({ limits, scores, drops, clock, connectionsWith }: Ga
     },
     denyInboundEncryptedConnection(peer, connection) {
       const id = peer.toString();
-      const group = addressGroup(connection.remoteAddr);
-      const stranger = group !== undefined && scores.addressBanned(group.key) && !scores.hasStanding(id);
+      const group = liableGroup(connection.remoteAddr, limits);
+      const stranger = group !== undefined && scores.addressBanned(group) && !scores.hasStanding(id);
       if (!stranger && !scores.banned(id) && connectionsWith(peer) < limits.connectionsPerPeer) return false;
       settled(connection);
       return refuse();

@@ -6,7 +6,7 @@ import type { Drops } from "../host/drops.ts";
 import type { Log } from "../host/log.ts";
 import { NetworkError } from "../errors.ts";
 import { addressFromPeerId } from "../identity/identity.ts";
-import { addressGroup } from "./address.ts";
+import { liableGroup } from "./address.ts";
 import { createGate } from "./gate.ts";
 import { guardGossip } from "./gossip.ts";
 import type { Limits } from "./limits.ts";
@@ -59,9 +59,7 @@ export function createGuard({ limits, drops, log, clock, signal }: GuardOptions)
   const scores = createPeerScores({ limits, clock, onBan });
   const offendPeer = (peerId: string, offence: Offence) => {
     const connection = connectionsWith(peerId)[0];
-    const group = connection && addressGroup(connection.remoteAddr);
-    const exempt = group?.loopback === true && limits.exemptLoopback;
-    scores.offend(peerId, offence, exempt ? undefined : group?.key);
+    scores.offend(peerId, offence, connection && liableGroup(connection.remoteAddr, limits));
   };
   const offend = (peer: PeerId | Hex, offence: Offence) => {
     const peerId = typeof peer === "string" ? peerIdOf(node, peer) : peer.toString();
@@ -81,8 +79,8 @@ export function createGuard({ limits, drops, log, clock, signal }: GuardOptions)
       "close",
       ({ error, local }) => {
         const offence = local === true ? offenceOf(error) : undefined;
-        const group = addressGroup(connection.remoteAddr);
-        if (offence !== undefined && !signal.aborted) scores.offend(peerId, offence, group?.key);
+        const group = liableGroup(connection.remoteAddr, limits);
+        if (offence !== undefined && !signal.aborted) scores.offend(peerId, offence, group);
         scores.behaved(peerId, clock() - openedMs);
       },
       { once: true },

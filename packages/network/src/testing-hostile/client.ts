@@ -14,11 +14,14 @@ export interface Target {
   readonly relay: string;
   /** Number of the attack: gives addresses of 127.0.0.0/8 and identities of its own. */
   readonly number: number;
+  /** The address that it comes from, instead of its own. */
+  readonly from?: string;
   readonly signal: AbortSignal;
 }
 
-/** A loopback address that only this attack uses. */
-export const addressOf = ({ number }: Target, k = 0): string => `127.0.${1 + (number % 200)}.${1 + (k % 250)}`;
+/** A loopback address that only this attack uses, unless it has to come from another. */
+export const addressOf = ({ number, from }: Target, k = 0): string =>
+  from ?? `127.0.${1 + (number % 200)}.${1 + (k % 250)}`;
 
 const keyOf = (number: number, k: number) =>
   privateKeyFromRaw(Uint8Array.from({ length: 32 }, (_, i) => (i < 30 ? 7 : i === 30 ? number + 1 : k + 1)));
