@@ -5,6 +5,10 @@ import type { Scope } from "./relay-address.ts";
 export const SOURCE_RANKS = ["flag", "bootstrap", "book", "registry", "exchange"] as const;
 export type SourceName = (typeof SOURCE_RANKS)[number];
 
+/** Whether the user named a relay, by a flag or by whose list it is on: others may name anybody. */
+export const isNamed = ({ sources }: { readonly sources: readonly SourceName[] }): boolean =>
+  sources.includes("flag") || sources.includes("bootstrap");
+
 /** Names relays that a node may connect to. */
 export interface RelaySource {
   readonly name: SourceName;

@@ -21,7 +21,7 @@ import type { Identity } from "../identity/identity.ts";
 import { createInbox, type RelayHandler, type SubscribeOptions } from "../messages/inbox.ts";
 import { startHostRelays, type HostRelays, type HostRelaysOptions } from "../discovery/host-relays.ts";
 import type { Reachability, RelayStatus } from "../discovery/relay-pool.ts";
-import { isRelayRole } from "../discovery/relay-source.ts";
+import { isNamed, isRelayRole } from "../discovery/relay-source.ts";
 import { checkMultiaddrs } from "./check-multiaddrs.ts";
 import { createLightNode, createNode, type BaseNode, type NodeOptions } from "./libp2p-node.ts";
 import { silent, type Log } from "./log.ts";
@@ -187,8 +187,7 @@ export interface Host {
 export async function createHost(options: HostOptions): Promise<Host> {
   const { identity, listen = ["/ip4/127.0.0.1/tcp/0"], relays = [], relayService = false, log = silent } = options;
   const { clusterId = CLUSTER_ID, shard = 0, clock = Date.now, random = Math.random } = options;
-  const { announce = [] } = options;
-  checkMultiaddrs([...listen, ...announce, ...relays]);
+  checkMultiaddrs([...listen, ...(options.announce ?? []), ...relays]);
   options.signal?.throwIfAborted();
   const drops = createDrops();
   const meter = createTrafficMeter(drops);
@@ -200,7 +199,9 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const stopping = new AbortController();
   const { signal } = stopping;
   const limits = limitsOf(relayService, options.limits);
-  const guard = createGuard({ limits, drops, log, clock, signal });
+  const known: { relays: () => RelayStatus[] } = { relays: () => [] };
+  const trusts = (id: string) => known.relays().some((relay) => relay.peer === id && isNamed(relay));
+  const guard = createGuard({ limits, drops, log, clock, signal, trusts });
   const fault = (bytes: Uint8Array) => faultOf(bytes, drops);
   const transports = options.transports ?? (await platformTransports(log));
   const reservations = options.reservations ?? (relayService || listen.length === 0 ? 0 : 2);
@@ -208,7 +209,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const nodeOptions = {
     identity,
     listen: [...listen, ...relayedListen(transports, reservations)],
-    announce,
+    announce: options.announce,
     transports,
     transportContext: { stunServers: () => nat?.stunServers() ?? [], reservations },
     circuits: relayService ? { ...DEFAULT_CIRCUIT_LIMITS, ...options.circuits } : undefined,
@@ -237,14 +238,13 @@ export async function createHost(options: HostOptions): Promise<Host> {
   if (services) listeners.add(services.hear);
   const onNew: { call: (entry: DirectoryEntry) => void } = { call: () => undefined };
   const announcing = { soon: (): void => undefined };
-  const inUse = { relays: (): string[] => [] };
   const directory = createDirectory({ clock, drops, onNew: (entry) => onNew.call(entry) });
   const nodeNat = await startNat({
     node,
     directory,
     relayService,
     dialBackTo: options.dialBackTo ?? ["public"],
-    relays: () => inUse.relays(),
+    relays: () => known.relays().flatMap(({ state, peer }) => (state === "idle" ? [] : (peer ?? []))),
     upnp: options.upnp ?? true,
     stun: options.stun && { host: options.stun.host ?? firstHost(listen), port: options.stun.port },
     clock,
@@ -295,7 +295,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
       for (const listener of reachabilityListeners) listener(reachability);
     },
   });
-  inUse.relays = () => pool.status().flatMap(({ state, peer }) => (state === "idle" ? [] : (peer ?? [])));
+  known.relays = () => pool.status();
   const host: Host = {
     identity,
     directory,

@@ -7,6 +7,7 @@ import { delay } from "../timing/delay.ts";
 import type { Limits } from "./limits.ts";
 import type { Offence } from "./scores.ts";
 import { createTokenBucket, type TokenBucket } from "../timing/token-bucket.ts";
+import { createFairShare, type Amount } from "./fair-share.ts";
 
 interface Ids {
   readonly messageIDs?: readonly Uint8Array[];
@@ -42,8 +43,10 @@ interface GossipGuardOptions {
   readonly clock: () => number;
   readonly log: Log;
   readonly signal: AbortSignal;
-  /** Whether we opened a connection to the peer: relays that we chose forward what others say, so they may say more. */
-  readonly chosen: (peer: PeerId) => boolean;
+  /** Whether the user named the peer as a relay: it forwards what others say, so it may say more. */
+  readonly trusts: (peer: PeerId) => boolean;
+  /** Peers of one name share one part of what all may say together. */
+  readonly sharerOf: (peer: PeerId) => string;
   readonly offend: (peer: PeerId, offence: Offence) => void;
   /** Ends all connections with a peer. */
   readonly drop: (peer: PeerId, error: Error) => void;
@@ -53,15 +56,30 @@ interface GossipGuardOptions {
 const PAUSE_BYTES = 256 * 1024;
 /** A burst may have four seconds' worth. */
 const BURST_SECONDS = 4;
-const CHOSEN_FACTOR = 8;
-/** Messages that are handled without a pause for others. */
+/** Parts of a relay that the user named, up to what all may say together. */
+const TRUSTED_PARTS = 8;
+/** Most messages that are handled in one turn. */
 const PART_MESSAGES = 32;
 /** Most topics that are not ours in one frame. */
 const MAX_FOREIGN_TOPICS = 128;
 
+/** What one neighbour may say, whatever the others do. */
 interface Allowance {
+  readonly parts: number;
   readonly messages: TokenBucket;
   readonly bytes: TokenBucket;
+}
+
+function createAllowance(parts: number, limits: Limits, clock: () => number): Allowance {
+  const bucket = (one: number, all: number) => {
+    const perSecond = Math.min(parts * one, Math.max(one, all));
+    return createTokenBucket({ perSecond, burst: BURST_SECONDS * perSecond }, clock);
+  };
+  return {
+    parts,
+    messages: bucket(limits.messagesPerSecond, limits.messagesPerSecondOfAll),
+    bytes: bucket(limits.bytesPerSecond, limits.bytesPerSecondOfAll),
+  };
 }
 
 /** What a frame costs: its messages, and its lists in parts. */
@@ -88,47 +106,48 @@ function partsOf(rpc: Rpc): Rpc[] {
  * one silent peer would keep all that come after it waiting.
  */
 export function guardGossip(pubsub: GossipSub, options: GossipGuardOptions): void {
-  const { limits, clock, log, signal, chosen, offend, drop } = options;
+  const { limits, clock, log, signal, trusts, sharerOf, offend, drop } = options;
   const gossip = pubsub as unknown as GossipInternals;
-  const allowance = (messages: number, bytes: number): Allowance => ({
-    messages: createTokenBucket({ perSecond: messages, burst: BURST_SECONDS * messages }, clock),
-    bytes: createTokenBucket({ perSecond: bytes, burst: BURST_SECONDS * bytes }, clock),
+  const all = createFairShare({
+    perSecond: { messages: limits.messagesPerSecondOfAll, bytes: limits.bytesPerSecondOfAll },
+    burstSeconds: BURST_SECONDS,
+    clock,
+    signal,
   });
-  const all = allowance(limits.messagesPerSecondOfAll, limits.bytesPerSecondOfAll);
 
-  /** Waits until the neighbour, and all together, may send more. Seconds that its own rate costs are held against it. */
-  const throttle = async (peer: PeerId, own: Allowance, cost: number, bytes: number, waited: { ms: number }) => {
-    const ownMs = Math.max(own.messages.spend(cost), own.bytes.spend(bytes));
-    const sharedMs = Math.max(all.messages.spend(cost), all.bytes.spend(bytes));
-    // Whoever says little does not queue behind those who say much.
-    const light = own.messages.left() > 0.5 && own.bytes.left() > 0.5;
-    const waitMs = light ? 0 : Math.max(ownMs, sharedMs);
-    if (waitMs <= 0) return;
-    for (waited.ms += ownMs; waited.ms >= 1000; waited.ms -= 1000) offend(peer, "flood");
-    await delay(waitMs, signal);
+  /** Waits until the neighbour may send more, then for its turn. Seconds of its own rate are held against it. */
+  const createThrottle = (peer: PeerId) => {
+    let own = createAllowance(1, limits, clock);
+    let waitedMs = 0;
+    return async (cost: Amount) => {
+      // Asked each time: a node learns only after a while which of its neighbours is the relay that was named.
+      if (own.parts === 1 && Math.min(own.messages.left(), own.bytes.left()) < 0.5 && trusts(peer))
+        own = createAllowance(TRUSTED_PARTS, limits, clock);
+      const ownMs = Math.max(own.messages.spend(cost.messages), own.bytes.spend(cost.bytes));
+      for (waitedMs += ownMs; waitedMs >= 1000; waitedMs -= 1000) offend(peer, "flood");
+      if (ownMs > 0) await delay(ownMs, signal);
+      await all.turn(sharerOf(peer), cost, own.parts);
+    };
   };
   const readFrames = async (peer: PeerId, stream: Stream) => {
-    const factor = chosen(peer) ? CHOSEN_FACTOR : 1;
-    const own = allowance(factor * limits.messagesPerSecond, factor * limits.bytesPerSecond);
+    const throttle = createThrottle(peer);
     const source = createSource(stream, PAUSE_BYTES);
-    const waited = { ms: 0 };
     for (;;) {
       const frame = await readVarintFrame(source, limits.gossipFrame);
       if (frame === undefined) return;
       const rpc = decodeFrame(gossip, frame);
       if (rpc === undefined) {
         offend(peer, "undecodable");
-        await throttle(peer, own, 1, frame.length, waited);
+        await throttle({ messages: 1, bytes: frame.length });
         continue;
       }
       if (rpc.subscriptions.length > MAX_FOREIGN_TOPICS) offend(peer, "flood");
       const parts = partsOf(rpc);
       for (const part of parts) {
-        await throttle(peer, own, costOf(part), frame.length / parts.length, waited);
+        await throttle({ messages: costOf(part), bytes: frame.length / parts.length });
         await gossip.handleReceivedRpc(peer, part).catch((error: unknown) => {
           log.debug({ peer: peer.toString(), error: reasonOf(error) }, "a gossip frame could not be processed");
         });
-        if (part.messages.length === PART_MESSAGES) await delay(0, signal);
       }
     }
   };

@@ -6,7 +6,12 @@ import type { Limits } from "./limits.ts";
 
 /** A relay, and so many peers of one address that send frames of 4 GiB until each of them is refused. */
 async function besieged(changes: Partial<Limits>): Promise<Host> {
-  const relay = await createHost({ identity: identityOf(99), relayService: true, role: "relay", limits: { banAt: 25, ...changes } });
+  const relay = await createHost({
+    identity: identityOf(99),
+    relayService: true,
+    role: "relay",
+    limits: { banAt: 25, ...changes },
+  });
   const ending = new AbortController();
   const attackers = Array.from({ length: relay.limits.bannedPeersPerAddress }, (_, number) =>
     attacks["a multiplexer frame of 4 GiB"]!.run({

@@ -38,12 +38,14 @@ interface GuardOptions {
   readonly log: Log;
   readonly clock: () => number;
   readonly signal: AbortSignal;
+  /** Whether a PeerId is that of a relay that the user named. Default: of none. */
+  readonly trusts?: (peerId: string) => boolean;
 }
 
 const dropped = (offence: Offence) =>
   new NetworkError("Refused", `the peer was dropped: ${offence}`, { hint: "it is refused for a while" });
 
-export function createGuard({ limits, drops, log, clock, signal }: GuardOptions): Guard {
+export function createGuard({ limits, drops, log, clock, signal, ...options }: GuardOptions): Guard {
   let node: GuardedNode | undefined;
   const watched = new Set<WatchedConnection>();
   const connectionsWith = (peerId: string): Connection[] =>
@@ -109,10 +111,15 @@ export function createGuard({ limits, drops, log, clock, signal }: GuardOptions)
       return factory;
     },
     gossip(pubsub) {
-      const chosen = (peer: PeerId) =>
-        connectionsWith(peer.toString()).some(({ direction }) => direction === "outbound");
+      const trusts = (peer: PeerId) => options.trusts?.(peer.toString()) === true;
+      // Any number of identities of one address are one: identities are free.
+      const sharerOf = (peer: PeerId) => {
+        const connection = connectionsWith(peer.toString())[0];
+        const group = connection && !trusts(peer) ? liableGroup(connection.remoteAddr, limits) : undefined;
+        return group ?? peer.toString();
+      };
       const dropPeer = (peer: PeerId, error: Error) => drop(peer.toString(), error);
-      guardGossip(pubsub, { limits, clock, log, signal, chosen, offend, drop: dropPeer });
+      guardGossip(pubsub, { limits, clock, log, signal, trusts, sharerOf, offend, drop: dropPeer });
     },
     attach(attached) {
       node = attached;
