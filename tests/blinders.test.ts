@@ -65,7 +65,14 @@ const otherLast = (bytes: Uint8Array) => bytes.map((byte, i) => (i === bytes.len
 
 /** A member of a job whose chain and network are what the test says. */
 async function peerOf(trainer: Trainer, modelId: Hex, commits: ReadonlyMap<number, { idEnd: Hex; stepsRoot: Hex }>) {
-  const snapshot = { round: 0, modelId, workers: [alice, bob], commits } as unknown as JobSnapshot;
+  const snapshot = {
+    round: 0,
+    modelId,
+    workers: [alice, bob],
+    active: 3n,
+    ready: 0n,
+    commits,
+  } as unknown as JobSnapshot;
   const blocks = new Map<Hex, Uint8Array>();
   const files = memoryFiles();
   let deliver!: (from: Hex, of: number, bytes: Uint8Array) => Promise<void>;
@@ -75,8 +82,9 @@ async function peerOf(trainer: Trainer, modelId: Hex, commits: ReadonlyMap<numbe
     network: {
       onMessage: (handler: typeof say) => (say = handler),
       onUpdate: (_admit: unknown, handler: typeof deliver) => (deliver = handler),
-      publish: async () => undefined,
-      fetchBlock: async (from: Hex) => blocks.get(from)!,
+      follow: () => undefined,
+      send: async () => [],
+      fetchBlock: async ([from]: Hex[]) => blocks.get(from!)!,
     },
     blocks: { put: async () => "cid" },
     files,

@@ -119,7 +119,8 @@ export class JobPeer {
     const snapshot = await this.modules.chain.snapshot(this.modules.signal);
     this.snapshot = snapshot;
     const workers = listSeats(snapshot.active).map((seat) => snapshot.workers[seat]!);
-    this.modules.network.follow({ members: [...workers, snapshot.requester], keys: snapshot.keys });
+    const ready = listSeats(snapshot.active & snapshot.ready).map((seat) => snapshot.workers[seat]!);
+    this.modules.network.follow({ members: [...workers, snapshot.requester], keys: snapshot.keys, ready });
     if (snapshot.round !== this.#updatesRound) {
       this.#updatesRound = snapshot.round;
       this.#updates.clear();
@@ -183,14 +184,14 @@ export class JobPeer {
     const round = this.#updatesRound;
     await Promise.all(
       listSeats(included & ~this.received()).map(async (seat) => {
-        for (const [holder, cid] of this.#sources.get(seat) ?? []) {
+        for (const [cid, holders] of holdersByBlock(this.#sources.get(seat))) {
           try {
             const signal = AbortSignal.any([this.modules.signal, AbortSignal.timeout(FETCH_TIMEOUT_MS)]);
-            const bytes = await this.modules.network.fetchBlock(holder, cid, signal);
+            const bytes = await this.modules.network.fetchBlock(holders, cid, signal);
             await this.keepUpdate(round, seat, await this.decodeUpdate(seat, bytes), bytes);
             return;
           } catch (error) {
-            this.modules.log.debug({ seat, holder, error: String(error) }, "update not fetched");
+            this.modules.log.debug({ seat, holders, error: String(error) }, "update not fetched");
           }
         }
       }),
@@ -312,10 +313,10 @@ export class JobPeer {
     };
     const stored = await tryFrom(STATE_FILE, () => files.read(STATE_FILE));
     if (stored) return stored;
-    for (const [peer, cid] of this.#stateSources.get(modelId) ?? []) {
-      const fetched = await tryFrom(peer, () => network.fetchBlock(peer, cid, signal));
+    for (const [cid, peers] of holdersByBlock(this.#stateSources.get(modelId))) {
+      const fetched = await tryFrom(peers.join(), () => network.fetchBlock(peers, cid, signal));
       if (fetched) return fetched;
-      this.#stateSources.get(modelId)?.delete(peer);
+      for (const peer of peers) this.#stateSources.get(modelId)?.delete(peer);
     }
     this.#askForState(modelId);
     return undefined;
@@ -409,4 +410,12 @@ export class JobPeer {
     if (!this.shape) throw new SwarmError("NotYet", "the model is not loaded yet");
     return this.shape;
   }
+}
+
+/** Members that say they hold the same block, together; the block that most of them name comes first. */
+function holdersByBlock(sources: ReadonlyMap<Address, string> = new Map()): [string, readonly Address[]][] {
+  const blocks = Map.groupBy(sources, ([, cid]) => cid);
+  return [...blocks]
+    .map(([cid, holders]): [string, Address[]] => [cid, holders.map(([holder]) => holder)])
+    .toSorted(([, a], [, b]) => b.length - a.length);
 }

@@ -128,6 +128,8 @@ export interface ChannelMessage {
 export interface Membership {
   readonly members: readonly Address[];
   readonly keys: JobSnapshot["keys"];
+  /** Workers that have opened the job: they serve the batches that they have. */
+  readonly ready: readonly Address[];
 }
 
 export interface SendOptions {
@@ -165,8 +167,11 @@ export interface JobNetwork {
     admit: (from: Address, round: number) => boolean,
     handler: (from: Address, round: number, bytes: Uint8Array) => Promise<void>,
   ): void;
-  /** Fetches a block over a direct stream and checks its hash. */
-  fetchBlock(from: Address, cid: string, signal?: AbortSignal): Promise<Uint8Array>;
+  /**
+   * Fetches a block over direct streams from whichever of these members gives it, and checks its hash. What came of a
+   * block before it failed is kept: the next call goes on from there, also after a restart.
+   */
+  fetchBlock(from: readonly Address[], cid: string, signal?: AbortSignal): Promise<Uint8Array>;
   /** Who belongs to the job from now on: nobody else is heard, served, or spoken to. */
   follow(membership: Membership): void;
   /** Total bytes of this node so far. */

@@ -130,10 +130,12 @@ export class SimulatedNetwork {
       },
       fetchBlock: async (from, cid, signal) => {
         await this.#clock.sleep(10, signal);
-        const holder = this.#nodes.get(from);
-        const bytes = holder?.members.has(self) ? holder.blocks.get(cid) : undefined;
-        if (!bytes || toHex(keccak256(bytes)) !== cid) throw unreachable();
-        return bytes;
+        for (const peer of from) {
+          const holder = this.#nodes.get(peer);
+          const bytes = holder?.members.has(self) ? holder.blocks.get(cid) : undefined;
+          if (bytes && toHex(keccak256(bytes)) === cid) return bytes;
+        }
+        throw unreachable();
       },
       follow: ({ members }) => {
         node.members = new Set(members);

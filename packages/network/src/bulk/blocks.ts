@@ -28,15 +28,16 @@ export type FetchBlockOptions = Pick<
   "signal" | "silenceMs" | "patienceMs" | "partials" | "onProgress"
 >;
 
-/** Fetches one block from one peer; see `fetchBlocks`. */
+/** Fetches one block from one peer, or from whichever of several gives it first; see `fetchBlocks`. */
 export async function fetchBlock(
   host: Host,
-  peer: Hex,
+  peers: Hex | readonly Hex[],
   cid: string,
   options: FetchBlockOptions = {},
 ): Promise<Uint8Array> {
   let block = new Uint8Array();
   const onBlock = (_index: number, bytes: Uint8Array) => void (block = bytes as Uint8Array<ArrayBuffer>);
-  await fetchBlocks(host, [{ cid }], { ...options, sources: [peer], onBlock });
+  const sources = typeof peers === "string" ? [peers] : peers;
+  await fetchBlocks(host, [{ cid }], { ...options, sources, onBlock });
   return block;
 }

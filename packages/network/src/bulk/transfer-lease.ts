@@ -2,7 +2,7 @@ import type { Hex } from "@skynet/protocol";
 import { NetworkError } from "../errors.ts";
 import { MAX_PART_BYTES } from "./block-messages.ts";
 import type { BlockLink } from "./block-link.ts";
-import { beginSegment, learnSize, restart, type Task } from "./transfer-task.ts";
+import { beginSegment, GUESSED_BYTES, learnSize, restart, type Task } from "./transfer-task.ts";
 
 /** A peer that blocks are fetched from. */
 export interface Source {
@@ -13,6 +13,8 @@ export interface Source {
   bytesAtTick: number;
   /** Bytes per second, smoothed. */
   rate: number;
+  /** When it was last asked for a block, milliseconds since the epoch. */
+  leasedMs: number;
   /** In a row, without a byte between them. */
   failures: number;
   /** `resting`: tried again after a while; `dropped`: never again. */
@@ -30,8 +32,9 @@ export interface Lease {
 }
 
 const LEAST_PART_BYTES = 16 * 1024;
-/** First part of a block whose size is not known. */
-const FIRST_PART_BYTES = 256 * 1024;
+
+const firstPartBytes = ({ ref: { expectedBytes = GUESSED_BYTES } }: Task) =>
+  Math.min(MAX_PART_BYTES, Math.max(LEAST_PART_BYTES, expectedBytes));
 
 interface FetchTaskOptions {
   readonly silenceMs: number;
@@ -77,7 +80,7 @@ export async function fetchTask(lease: Lease, { silenceMs, onBytes, allocate }: 
     if (size !== undefined) learn(size);
     else if (!lease.ended) throw new NetworkError("Malformed", `${peer} did not answer a request`);
   };
-  if (task.size === undefined) await get(task.have, FIRST_PART_BYTES);
+  if (task.size === undefined) await get(task.have, firstPartBytes(task));
   const parts: Promise<void>[] = [];
   const partBytes = Math.min(MAX_PART_BYTES, Math.max(LEAST_PART_BYTES, Math.floor(link.window.bytes / 8)));
   const end = lease.ended || contradiction !== undefined || doubtful ? 0 : task.size!;

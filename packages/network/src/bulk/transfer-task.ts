@@ -7,6 +7,8 @@ export interface BlockRef {
   readonly cid: string;
   /** Bytes, if known: then parts of it are asked for without waiting for the first one. */
   readonly size?: number | undefined;
+  /** About how many, if the size is not known (256 KiB): so many are asked for at first. */
+  readonly expectedBytes?: number | undefined;
 }
 
 /** A block of known size. */
@@ -43,6 +45,12 @@ export interface Task {
   readonly without: Map<Hex, NetworkError>;
   loaded: boolean;
 }
+
+/** What a block of unknown size is taken to have. */
+export const GUESSED_BYTES = 256 * 1024;
+
+/** Bytes of a block, as far as known. */
+export const sizeOf = ({ size, have, ref }: Task): number => size ?? Math.max(ref.expectedBytes ?? GUESSED_BYTES, have);
 
 export function createTask(ref: BlockRef, index: number): Task {
   if (ref.size !== undefined && (ref.size > MAX_BLOCK_BYTES || ref.size < 0))

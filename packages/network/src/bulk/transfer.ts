@@ -5,7 +5,7 @@ import { backoffMs, type RandomNumber } from "../timing/delay.ts";
 import type { BlockLink } from "./block-link.ts";
 import type { Partials } from "./partials.ts";
 import { fetchTask, type Lease, type Source } from "./transfer-lease.ts";
-import { createTask, judge, resumeTask, type BlockRef, type Task } from "./transfer-task.ts";
+import { createTask, judge, resumeTask, sizeOf, type BlockRef, type Task } from "./transfer-task.ts";
 
 export interface TransferProgress {
   /** Bytes that are here, those of an earlier transfer included. */
@@ -51,10 +51,6 @@ export interface TransferModules {
 const TICK_MS = 250;
 /** One reason for all: an error of its own for every block costs more than the block. */
 const STOPPED = new Error("not needed any more");
-/** What a block of unknown size is taken to have. */
-const GUESSED_BYTES = 256 * 1024;
-
-const sizeOf = (task: Task) => task.size ?? Math.max(GUESSED_BYTES, task.have);
 
 /** Fetches blocks from several peers at once; see `fetchBlocks`. */
 export class Transfer {
@@ -86,6 +82,7 @@ export class Transfer {
       bytes: 0,
       bytesAtTick: 0,
       rate: 0,
+      leasedMs: 0,
       failures: 0,
       state: "active",
       timer: undefined,
@@ -142,6 +139,7 @@ export class Transfer {
   async #lease(task: Task, source: Source): Promise<void> {
     const lease: Lease = { task, source, stop: new AbortController(), ended: false, sinceMs: this.#m.clock() };
     source.leases.add(lease);
+    source.leasedMs = lease.sinceMs;
     this.#live.add(task);
     try {
       if (!task.loaded) resumeTask(task, (await this.#o.partials?.load(task.ref.cid)) ?? new Uint8Array());
@@ -283,7 +281,8 @@ export class Transfer {
 
   /** At the end, a peer without work takes over what another one would need at least twice the time for. */
   #steal(): void {
-    for (const thief of this.#sources) {
+    // Who was idle longest comes first, so that each gets its turn when several are silent.
+    for (const thief of this.#sources.toSorted((a, b) => a.leasedMs - b.leasedMs)) {
       if (this.#over || thief.state !== "active" || thief.leases.size > 0) continue;
       let worst: { lease: Lease; seconds: number } | undefined;
       for (const source of this.#sources)

@@ -104,6 +104,10 @@ const wrongContent = (reason: string, cause?: unknown) =>
     hint: "nothing was written; the key was right, so the contract cannot refund this: warn others of the seller",
   });
 
+/** @param most bytes that the listing says */
+export const tooMuchContent = (most: number) =>
+  wrongContent(`it has more than the ${formatBytes(most)} that the listing says`);
+
 /**
  * A block from this node's store, else fetched and kept.
  * @param most bytes of all blocks together, as the seller says: no seller fills a buyer's disk or memory
@@ -115,7 +119,7 @@ export function keepingBlocks(blocks: BlockStore, most: number, fetch: FetchBloc
     const block = stored ?? (await fetch(cid));
     sizes.set(cid, block.length);
     const total = sizes.values().reduce((sum, size) => sum + size, 0);
-    if (total > most) throw wrongContent(`it has more than the ${formatBytes(most)} that the listing says`);
+    if (total > most) throw tooMuchContent(most);
     if (stored !== undefined) return stored;
     if (!(await matchesCid(cid, block))) throw wrongContent(`other bytes than block ${cid} were delivered`);
     await blocks.put(block);
@@ -139,7 +143,15 @@ export async function blocksOf(
   fetch: FetchBlock,
 ): Promise<string[]> {
   const root = await openRoot(cid, key, fetch);
-  return [cid, ...(kind === "data" ? parseManifest(root, contentRoot) : parseFile(root)).cids];
+  return [cid, ...(kind === "data" ? parseListed(root, contentRoot) : parseFile(root)).cids];
+}
+
+function parseListed(root: Uint8Array, contentRoot: Hex) {
+  try {
+    return parseManifest(root, contentRoot);
+  } catch (error) {
+    throw isContentFault(error) ? wrongContent(error.message, error) : error;
+  }
 }
 
 function parseFile(root: Uint8Array): z.output<typeof fileSchema> {

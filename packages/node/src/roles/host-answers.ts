@@ -78,6 +78,7 @@ export function createAnswerDesk(node: LocalNode, options: HostOptions): AnswerD
 function openQueue(node: LocalNode, { ui, signal }: HostOptions): InputQueue {
   return new InputQueue({
     host: node.host,
+    partials: node.partials,
     isOpen: async (orderId, { offer }) => (await openOrder(node, orderId, offer)) !== undefined,
     onFailure: (orderId, error, { again, final }) => {
       node.log.debug({ orderId, error: (error as Error).message, final }, "a request waits or is dropped");

@@ -1,6 +1,6 @@
 // Inputs of paid answers, from their requesters. A requester chooses when its node answers, so waiting for one must cost
 // the others nothing.
-import { fetchBlock, NetworkError, type Host } from "@skynet/network";
+import { fetchBlock, NetworkError, type Host, type Partials } from "@skynet/network";
 import { InvalidInputError, type Hex } from "@skynet/protocol";
 import type { MarketOffer } from "../market/listings.ts";
 
@@ -26,6 +26,8 @@ export interface Failure {
 
 export interface InputQueueOptions {
   readonly host: Host;
+  /** A requester that is slow gets on with every attempt. */
+  readonly partials: Partials;
   /** Whether an order still waits for its answer; asked before its input is fetched. */
   readonly isOpen: (orderId: Hex, request: AnswerRequest) => Promise<boolean>;
   readonly onFailure: (orderId: Hex, error: unknown, failure: Failure) => void;
@@ -121,13 +123,14 @@ export class InputQueue {
 
   /** @throws NetworkError; InvalidInputError `BadCid` */
   async #sealedInput({ requester, xRef }: AnswerRequest): Promise<Uint8Array> {
-    const { host, signal } = this.#o;
+    const { host, partials, signal } = this.#o;
     const cid = new TextDecoder().decode(xRef);
     const late = AbortSignal.timeout(FETCH_MS);
     try {
       return await fetchBlock(host, requester, cid, {
         signal: AbortSignal.any([signal, late]),
         silenceMs: SILENCE_MS,
+        partials,
       });
     } catch (error) {
       if (error !== late.reason) throw error;

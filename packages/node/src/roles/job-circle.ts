@@ -22,6 +22,7 @@ export class JobCircle {
   /** Newest first. */
   #keys: { readonly epoch: number; readonly key: Uint8Array; timer?: NodeJS.Timeout }[] = [];
   #publishedEpoch = -1;
+  #ready: readonly Address[] = [];
 
   constructor({ jobId, self, maxUpdateBytes, keepOldMs = KEEP_OLD_MS }: JobCircleOptions) {
     this.jobId = jobId;
@@ -39,9 +40,15 @@ export class JobCircle {
     return this.#members?.has(address) === false;
   }
 
+  /** Others that serve the batches that they have. */
+  ready(): readonly Address[] {
+    return this.#ready;
+  }
+
   /** What the chain says now. Whoever is no member any more forgets the keys. */
-  follow({ members, keys }: Membership): void {
+  follow({ members, keys, ready }: Membership): void {
     this.#members = new Set(members);
+    this.#ready = ready.filter((address) => address !== this.#self);
     this.#publishedEpoch = keys?.epoch ?? -1;
     if (!this.#members.has(this.#self)) this.close();
   }

@@ -7,6 +7,7 @@ import {
   createGroupKey,
   createHost,
   createIdentity,
+  createMemoryPartials,
   createMemoryStore,
   fetchBlock,
   hostChannel,
@@ -60,7 +61,11 @@ async function member(n: number): Promise<Member> {
   const updates: Hex[] = [];
   const circle = new JobCircle({ jobId, self: identity.address, maxUpdateBytes: 1000, keepOldMs: 300 });
   const delivery = await createDelivery({ channel: hostChannel(host), identity, store: createMemoryStore() });
-  const network = await createJobNetwork({ host, access, delivery }, circle, stop.signal);
+  const network = await createJobNetwork(
+    { host, access, delivery, partials: createMemoryPartials(2 ** 22) },
+    circle,
+    stop.signal,
+  );
   serveBlocks(host, { allow: (peer, cid) => access.allows(peer, cid), get: (cid) => store.get(cid) });
   network.onMessage(async (message) => void heard.push(message));
   network.onUpdate(
@@ -89,7 +94,11 @@ async function rotate(epoch: number, members: readonly Member[]) {
   }));
   const cid = await requester.blocks.put(sealSecrets(jobId, secrets, recipients));
   requester.circle.take(epoch, secrets.groupKey);
-  const membership = { members: [...members, requester].map(address), keys: { epoch, cid } };
+  const membership = {
+    members: [...members, requester].map(address),
+    keys: { epoch, cid },
+    ready: members.map(address),
+  };
   for (const each of all()) each.network.follow(membership);
   return cid;
 }

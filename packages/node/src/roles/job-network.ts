@@ -28,7 +28,7 @@ export const jobTopic = (jobId: Hex): string => `job-${jobId.slice(2)}`;
 
 /** Joins the network of one job: its encrypted channel and the direct streams between its members. */
 export async function createJobNetwork(
-  { host, access, delivery }: Pick<LocalNode, "host" | "access" | "delivery">,
+  { host, access, delivery, partials }: Pick<LocalNode, "host" | "access" | "delivery" | "partials">,
   circle: JobCircle,
   signal: AbortSignal,
 ): Promise<JobNetwork> {
@@ -94,7 +94,7 @@ export async function createJobNetwork(
       admit = admits;
       onUpdate = handler;
     },
-    fetchBlock: (from, cid, abort) => fetchBlock(host, from, cid, abort ? { signal: abort } : {}),
+    fetchBlock: (from, cid, abort) => fetchBlock(host, from, cid, { signal: abort, partials }),
     follow: (membership) => {
       circle.follow(membership);
       access.setMembers(circle.jobId, membership.members);

@@ -9,8 +9,9 @@ import {
   serveBlocks,
   type Delivery,
   type Host,
+  type Partials,
 } from "@skynet/network";
-import { openSqliteDeliveryStore } from "@skynet/network/node";
+import { openPartialFiles, openSqliteDeliveryStore } from "@skynet/network/node";
 import { SkyNetError } from "@skynet/protocol";
 import { openBlockStore, type BlockStore } from "@skynet/storage";
 import type { Log } from "@skynet/swarm";
@@ -54,6 +55,8 @@ export interface LocalNode {
   readonly chain: Chain;
   readonly host: Host;
   readonly blocks: BlockStore;
+  /** Beginnings of blocks that have not arrived whole: a restarted node goes on from there. */
+  readonly partials: Partials;
   readonly log: Log;
   readonly access: BlockAccess;
   /** Messages that arrive, with receipts on disk. */
@@ -79,6 +82,7 @@ async function openLocked(options: NodeOptions, role: string, unlock: () => void
   const log = openLog(options.dataDir, role);
   const chain = await openChain(options.rpcUrl, options.privateKey);
   const blocks = await openBlockStore(path.join(options.dataDir, "blocks"));
+  const partials = await openPartialFiles(path.join(options.dataDir, "partial"));
   await noteKeyUse(options.dataDir, { address: chain.address, role });
   const access = new BlockAccess();
   const host = await createHost({
@@ -113,7 +117,7 @@ async function openLocked(options: NodeOptions, role: string, unlock: () => void
     await host.stop();
     unlock();
   };
-  return { chain, host, blocks, log, access, delivery, close };
+  return { chain, host, blocks, partials, log, access, delivery, close };
 }
 
 /** Numbers and receipts belong to a key, so a new key begins a new file. @throws NetworkError `BrokenStore` */

@@ -10,13 +10,13 @@ import {
   openKey,
   PurchaseState,
 } from "@skynet/contracts";
-import { fetchBlock } from "@skynet/network";
+import { fetchBlock, fetchBlocks, type BlockRef } from "@skynet/network";
 import { readInferenceModel } from "@skynet/proof";
 import { fromHex, SkyNetError, toHex, word, type Hex } from "@skynet/protocol";
 import { formatAmount, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import { identifyModel } from "../market/answers.ts";
-import { keepingBlocks, openBatches, openFile, type FetchBlock } from "../market/content.ts";
+import { blocksOf, keepingBlocks, openBatches, openFile, tooMuchContent, type FetchBlock } from "../market/content.ts";
 import { datasetFiles } from "../market/datasets.ts";
 import { readListing, type ContentKind, type MarketListing } from "../market/listings.ts";
 import { loadPurchase, purchaseFile, savePurchase, type Purchase } from "../market/purchase-files.ts";
@@ -45,6 +45,8 @@ export interface Bought {
 }
 
 const POLL_MS = 500;
+/** How long a seller that cannot be reached is tried again without any progress. */
+const PATIENCE_MS = 10_000;
 
 /**
  * Buys a listing and writes its content, once that is what the listing says; run again, it goes on where it stopped.
@@ -152,12 +154,12 @@ async function order(
 
 /** Blocks of a seller, kept in the node's store, and not more than the listing says. */
 function blocksFrom(
-  { blocks, host }: LocalNode,
+  { blocks, host, partials }: LocalNode,
   seller: Hex,
   metadata: MarketListing["metadata"],
   signal: AbortSignal,
 ): FetchBlock {
-  return keepingBlocks(blocks, metadata?.bytes ?? 0, (cid) => fetchBlock(host, seller, cid, { signal }));
+  return keepingBlocks(blocks, metadata?.bytes ?? 0, (cid) => fetchBlock(host, seller, cid, { signal, partials }));
 }
 
 async function firstBlock(
@@ -250,6 +252,39 @@ const notDelivered = () =>
     hint: "the money is back in the Ledger (npx skynet wallet withdraw fetches it); try another seller",
   });
 
+/**
+ * Brings the blocks that are not here into the node's store; what arrived before the node stopped stays.
+ * @throws NetworkError; SkyNetError `WrongContent` for more than the listing says
+ */
+async function fetchMissing(
+  { host, blocks, partials }: LocalNode,
+  { seller, metadata }: MarketListing,
+  cids: readonly string[],
+  { ui, signal }: Pick<PurchaseOptions, "ui" | "signal">,
+): Promise<void> {
+  const most = metadata?.bytes ?? 0;
+  const missing: BlockRef[] = [];
+  let here = 0;
+  for (const cid of new Set(cids)) {
+    const stored = await blocks.get(cid);
+    if (stored === undefined) missing.push({ cid });
+    else here += stored.length;
+  }
+  let arrived = here;
+  await fetchBlocks(host, missing, {
+    sources: [seller],
+    signal,
+    partials,
+    patienceMs: PATIENCE_MS,
+    onProgress: ({ receivedBytes }) => ui.progress("Fetching the content", Math.min(here + receivedBytes, most), most),
+    onBlock: async (_index, block) => {
+      arrived += block.length;
+      if (arrived > most) throw tooMuchContent(most);
+      await blocks.put(block);
+    },
+  });
+}
+
 /** Fetches, checks and writes the content. */
 async function obtainContent(
   node: LocalNode,
@@ -259,13 +294,15 @@ async function obtainContent(
 ): Promise<string[]> {
   const { metadata } = listing;
   const fetch = blocksFrom(node, listing.seller, metadata, signal);
-  const onProgress = (done: number, total: number) => ui.progress("Fetching the content", done, total);
+  const onProgress = (done: number, total: number) => ui.progress("Opening the content", done, total);
   const write = async (name: string, bytes: Uint8Array) => {
     const file = path.join(outDir, name);
     await writeFileAtomic(file, bytes);
     return file;
   };
   try {
+    const cids = await blocksOf(listing.kind, listing, key, fetch);
+    await fetchMissing(node, listing, cids, { ui, signal });
     if (metadata?.kind === "data") {
       const opened = await openBatches(listing, key, fetch, onProgress);
       const { images, labels } = datasetFiles(opened, listing.aux, metadata);

@@ -12,7 +12,7 @@ import {
   type JobSpec,
   type JobView,
 } from "@skynet/protocol";
-import { deriveSecret, fetchBlock } from "@skynet/network";
+import { deriveSecret, fetchBlock, type TransferProgress } from "@skynet/network";
 import { openDataset, type Dataset } from "@skynet/storage";
 import {
   checkAnswerCost,
@@ -36,6 +36,7 @@ import { solveChallenge } from "../admission/challenge.ts";
 import { createGasPayment, type GasMode, type GasPayment } from "../sponsor/gas.ts";
 import { withdrawPay } from "../sponsor/withdraw.ts";
 import { startTrainer } from "../trainer/trainer.ts";
+import { createBatchFetcher } from "./batch-fetch.ts";
 import { ensureRegistered } from "./capabilities.ts";
 import { checkMoney, checkRequirements, checkSpeed, measureSteps, NotYet, type JoinLimits } from "./join-checks.ts";
 import { createJobChain } from "./job-chain.ts";
@@ -63,6 +64,8 @@ type WorkerNode = Omit<LocalNode, "chain"> & GasPayment;
 /** How often the chain is asked for jobs; an announcement on the relay makes it sooner. */
 const POLL_MS = 3000;
 const POINT_BYTES = 64;
+/** About what encryption adds to a batch. */
+const SEALED_EXTRA_BYTES = 512;
 /** Pause before a job is tried again that could not be joined or worked on: a chain or a requester may come back. */
 const RETRY_MS = 15_000;
 /** Pause before a machine that was too slow is measured again: it may have been busy. */
@@ -204,7 +207,7 @@ async function joinJob(node: WorkerNode, trainer: Trainer, jobId: Hex, options: 
   await checkRequirements(chain, decodeMetadata(await chain.meta(jobId)), capabilities);
   const asking = { host: node.host, chain, job, capabilities, signal };
   const application = await applyForAdmission(asking);
-  const { metadata, shape } = await loadJob(node, trainer, jobId, signal);
+  const { metadata, shape } = await loadJob(node, trainer, jobId, options);
   await checkVerification(node, trainer, spec, metadata, shape);
   const measured = await measureSteps(trainer, shape, metadata, spec);
   checkSpeed(spec, measured);
@@ -237,27 +240,35 @@ interface LoadedJob {
  * Metadata and model of a job, checked against the hash that the contract holds, loaded into the trainer.
  * @throws SkyNetError `NoZeroKnowledge`, and what fetching and loading throw
  */
-async function loadJob(node: WorkerNode, trainer: Trainer, jobId: Hex, signal: AbortSignal): Promise<LoadedJob> {
+async function loadJob(
+  node: WorkerNode,
+  trainer: Trainer,
+  jobId: Hex,
+  { ui, signal }: Pick<WorkerOptions, "ui" | "signal">,
+): Promise<LoadedJob> {
   const { spec } = await node.chain.job(jobId);
   const { requester } = spec;
-  const fetch = async (cid: string) => {
+  const fetch = async (cid: string, what: string) => {
     const known = await node.blocks.get(cid);
     if (known) return known;
-    const bytes = await fetchBlock(node.host, requester, cid, { signal });
+    const onProgress = ({ receivedBytes, totalBytes }: TransferProgress) => {
+      if (totalBytes !== undefined) ui.progress(`job ${shortId(jobId)}: fetching ${what}`, receivedBytes, totalBytes);
+    };
+    const bytes = await fetchBlock(node.host, requester, cid, { signal, partials: node.partials, onProgress });
     await node.blocks.put(bytes);
     return bytes;
   };
   const metadata = decodeMetadata(await node.chain.meta(jobId));
   const circuit = circuitOf(metadata.circuit ?? {});
   checkZeroKnowledge(node.chain, circuit);
-  const model = await fetch(metadata.modelCid);
+  const model = await fetch(metadata.modelCid, "the model");
   const shape = await trainer.load(model, {
     batchSize: metadata.batchSize,
     learningRate: metadata.learningRate,
     averaging: spec.averaging,
     proof: metadata.verification === "proof" ? { chainId: node.chain.chainId, circuit } : undefined,
   });
-  return { metadata, shape, manifest: await fetch(metadata.manifestCid) };
+  return { metadata, shape, manifest: await fetch(metadata.manifestCid, "the list of batches") };
 }
 
 /**
@@ -285,13 +296,16 @@ async function workOn(node: WorkerNode, trainer: Trainer, jobId: Hex, options: W
   const chain = createJobChain(node.chain, jobId);
   const { spec } = await node.chain.job(jobId);
   const { requester } = spec;
-  const { metadata, shape, manifest } = await loadJob(node, trainer, jobId, signal);
+  const { metadata, shape, manifest } = await loadJob(node, trainer, jobId, options);
   const circle = new JobCircle({ jobId, self: node.chain.address, maxUpdateBytes: updateBytes(shape) });
   const stop = new AbortController();
   const both = AbortSignal.any([signal, stop.signal]);
   const network = await createJobNetwork(node, circle, both);
   const blocks = jobBlocks(node, jobId);
   const files = openJobFiles(options.dataDir, jobId);
+  const batchBytes = metadata.batchSize * (shape.features + 1) + SEALED_EXTRA_BYTES;
+  const sources = () => [requester, ...circle.ready()];
+  const batches = createBatchFetcher(node, { sources, expectedBytes: batchBytes, signal: both });
   let fetchedBatches = 0;
 
   const openJob = async (keys: { epoch: number; cid: string }): Promise<BatchSource> => {
@@ -309,7 +323,7 @@ async function workOn(node: WorkerNode, trainer: Trainer, jobId: Hex, options: W
       blockStore: node.blocks,
       fetch: (cid) => {
         fetchedBatches++;
-        return fetchBlock(node.host, requester, cid, { signal: both });
+        return batches.fetch(cid);
       },
     });
     node.access.addBlocks(jobId, dataset.manifest.cids);
