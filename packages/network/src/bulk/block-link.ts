@@ -22,6 +22,8 @@ export interface Part {
   readonly cid: string;
   readonly from: number;
   readonly length: number;
+  /** The block may end before: its size is not known. */
+  readonly open: boolean;
   /** Where the bytes go, told the size of the block; undefined throws them away. */
   readonly target: (size: number) => Uint8Array | undefined;
   readonly onBytes: (count: number) => void;
@@ -55,11 +57,15 @@ interface Request extends PromiseWithResolvers<number | undefined> {
   stopped: boolean;
   id: number;
   sentMs: number;
+  /** Bytes that the limit has counted for it. */
+  charged: number;
   /** Nothing else was under way when it was sent. */
   alone: boolean;
 }
 
 const OPEN_TIMEOUT_MS = 15_000;
+/** What an answer of unknown length is taken to have before the first one. */
+const USUAL_BYTES = 16 * 1024;
 
 export function createBlockLink(options: BlockLinkOptions): BlockLink {
   const { peer, clock } = options;
@@ -71,6 +77,8 @@ export function createBlockLink(options: BlockLinkOptions): BlockLink {
   let lastId = 0;
   let sending = false;
   let heardMs = 0;
+  /** What answers of unknown length had of late. */
+  let usualBytes = USUAL_BYTES;
 
   const send = async (open: FramedStream, request: Request): Promise<void> => {
     const { cid, from, length } = request.part;
@@ -89,14 +97,18 @@ export function createBlockLink(options: BlockLinkOptions): BlockLink {
     sending = true;
     try {
       while (waiting.length > 0 && sent.length < MAX_WAITING_REQUESTS) {
-        const { length } = waiting[0]!.part;
+        const [next] = waiting as [Request];
+        const { length, open: unknown } = next.part;
         if (sent.length > 0 && underWay + length > window.bytes) return;
         stream ??= await open();
         if (waiting.length === 0) return;
-        const turn = options.down.take(length, options.signal);
+        // What comes beyond is counted when it is here, and the next one waits for it.
+        next.charged = unknown ? Math.min(length, usualBytes) : length;
+        const turn = options.down.take(next.charged, options.signal);
         if (turn !== undefined) await turn;
         // Both may have gone while we waited.
-        if (stream !== undefined && waiting.length > 0) await send(stream, waiting.shift()!);
+        if (stream !== undefined && waiting[0] === next) await send(stream, waiting.shift()!);
+        else options.down.settle(-next.charged);
       }
     } catch (error) {
       fail(error);
@@ -162,6 +174,7 @@ export function createBlockLink(options: BlockLinkOptions): BlockLink {
       if (!(error instanceof NetworkError) || !["Refused", "NotFound"].includes(error.code)) throw error;
       request.reject(error);
     }
+    settle(request, Math.max(0, length - head.length));
     // It may have failed meanwhile, with what had come already left to read.
     if (stream !== open) return false;
     sent.shift();
@@ -170,6 +183,10 @@ export function createBlockLink(options: BlockLinkOptions): BlockLink {
     underWay = sent.reduce((sum, { part }) => sum + part.length, 0);
     void pump();
     return true;
+  };
+  const settle = ({ part: { open: unknown }, charged, stopped }: Request, bytes: number) => {
+    options.down.settle(bytes - charged);
+    if (unknown && !stopped) usualBytes = 0.7 * usualBytes + 0.3 * bytes;
   };
   const asked = ({ id, part: { cid, from, length } }: Request): PartRequest => ({ t: "get", id, cid, from, length });
   const hear = () => {
@@ -193,7 +210,16 @@ export function createBlockLink(options: BlockLinkOptions): BlockLink {
     async get(part, { signal, silenceMs }) {
       if (signal.aborted) return undefined;
       const settled = Promise.withResolvers<number | undefined>();
-      const request: Request = { ...settled, part, silenceMs, stopped: false, id: 0, sentMs: 0, alone: false };
+      const request: Request = {
+        ...settled,
+        part,
+        silenceMs,
+        stopped: false,
+        id: 0,
+        sentMs: 0,
+        charged: 0,
+        alone: false,
+      };
       const stop = () => {
         request.stopped = true;
         const at = waiting.indexOf(request);

@@ -7,18 +7,23 @@ export interface Pace {
   readonly burstBytes: number;
   /** Waits until these bytes may pass; callers are served in order. @throws the signal's reason */
   take(bytes: number, signal?: AbortSignal): Promise<void> | void;
+  /** Counts bytes that passed beyond those taken; below 0: gives back what was taken and did not pass. */
+  settle(bytes: number): void;
 }
 
-/** @param bytesPerSecond undefined: no limit */
-export function createPace(bytesPerSecond: number | undefined, clock: () => number): Pace {
-  if (bytesPerSecond === undefined) return { burstBytes: Infinity, take: () => undefined };
+/**
+ * @param bytesPerSecond undefined: no limit
+ * @param sleep waits, milliseconds
+ */
+export function createPace(bytesPerSecond: number | undefined, clock: () => number, sleep = delay): Pace {
+  if (bytesPerSecond === undefined) return { burstBytes: Infinity, take: () => undefined, settle: () => undefined };
   const burstBytes = Math.max(4096, Math.floor(bytesPerSecond / 8));
   const bucket = createTokenBucket({ perSecond: bytesPerSecond, burst: burstBytes }, clock);
   let turn = Promise.resolve();
   const wait = async (bytes: number, signal: AbortSignal | undefined) => {
     signal?.throwIfAborted();
     const ms = bucket.spend(bytes);
-    if (ms > 0) await delay(ms, signal);
+    if (ms > 0) await sleep(ms, signal);
   };
   return {
     burstBytes,
@@ -27,5 +32,6 @@ export function createPace(bytesPerSecond: number | undefined, clock: () => numb
       turn = taken.catch(() => undefined);
       return taken;
     },
+    settle: (bytes) => void bucket.spend(bytes),
   };
 }

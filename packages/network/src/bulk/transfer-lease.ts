@@ -60,12 +60,13 @@ export async function fetchTask(lease: Lease, { silenceMs, onBytes, allocate }: 
     }
     return !doubtful && contradiction === undefined;
   };
-  const get = async (from: number, length: number): Promise<void> => {
+  const get = async (from: number, length: number, open = false): Promise<void> => {
     const size = await link.get(
       {
         cid: task.ref.cid,
         from,
         length,
+        open,
         target: (size) => (!lease.ended && learn(size) ? task.buffer.subarray(from) : undefined),
         onBytes: (count) => {
           if (lease.ended || doubtful || contradiction !== undefined) return;
@@ -80,7 +81,7 @@ export async function fetchTask(lease: Lease, { silenceMs, onBytes, allocate }: 
     if (size !== undefined) learn(size);
     else if (!lease.ended) throw new NetworkError("Malformed", `${peer} did not answer a request`);
   };
-  if (task.size === undefined) await get(task.have, firstPartBytes(task));
+  if (task.size === undefined) await get(task.have, firstPartBytes(task), true);
   const parts: Promise<void>[] = [];
   const partBytes = Math.min(MAX_PART_BYTES, Math.max(LEAST_PART_BYTES, Math.floor(link.window.bytes / 8)));
   const end = lease.ended || contradiction !== undefined || doubtful ? 0 : task.size!;

@@ -10,6 +10,7 @@ import { createRandom } from "../mutate.ts";
 import { openPartialFiles } from "../node/partial-files.ts";
 import { startNetwork, type TestNetwork } from "../testing.ts";
 import { createBlockLink } from "./block-link.ts";
+import { createBlockServer } from "./block-server.ts";
 import {
   BLOCK_PROTOCOL,
   BLOCK_STATUS,
@@ -300,4 +301,48 @@ test("a peer that asks without end and never reads is left; blocks that somebody
   await expect.poll(() => flooded()).toBe(before + 1);
   expect(await fetchBlock(other, addressOf(seller), cid)).toEqual(content.bytes.get(cid));
   end();
+});
+
+/** A limit whose waits pass on a clock of its own. */
+function virtualPace(bytesPerSecond: number) {
+  let nowMs = 0;
+  const pace = createPace(
+    bytesPerSecond,
+    () => nowMs,
+    async (ms) => void (nowMs += ms),
+  );
+  return { pace, seconds: () => nowMs / 1000 };
+}
+
+test.each([
+  ["small blocks of unknown size", 60, 10 * KIB, false],
+  ["large blocks of unknown size", 4, 1024 * KIB, false],
+  ["blocks of known size", 8, 256 * KIB, true],
+])("limits of rates count what passes, no more and no less: %s", async (_name, count, blockBytes, sized) => {
+  const rate = 256 * KIB;
+  const content = await makeContent(count, blockBytes);
+  const [up, down] = [virtualPace(rate), virtualPace(rate)];
+  const [seller] = sellers as [Host];
+  const { drops, offend } = seller;
+  const server = createBlockServer({ drops, up: up.pace, offend });
+  server.provide({ allow: () => true, get: async (cid) => content.bytes.get(cid) });
+  const end = await seller.serve("/skynet/paced/1", (stream, from) => server.serve(stream, from));
+  const link = createBlockLink({
+    peer: addressOf(seller),
+    openStream: (to, _protocol, options) => buyer.openStream(to, "/skynet/paced/1", options),
+    down: down.pace,
+    clock: Date.now,
+    signal: buyer.signal,
+  });
+  const { arrived, onBlock } = collect(content);
+  const modules = { link: () => link, clock: Date.now, random: Math.random, signal: buyer.signal, offend };
+  const blocks = sized ? content.blocks : content.blocks.map(({ cid }) => ({ cid }));
+  await new Transfer(blocks, { sources: [addressOf(seller)], onBlock }, modules).run();
+  expect(arrived.size).toBe(count);
+  for (const { seconds } of [up, down]) {
+    // An eighth of a second's worth passes at once; the last answer's excess would be paid by the next request.
+    expect(seconds()).toBeGreaterThan((content.size - 512 * KIB) / rate);
+    expect(seconds()).toBeLessThan((1.1 * content.size) / rate);
+  }
+  await end();
 });
