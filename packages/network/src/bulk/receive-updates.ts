@@ -31,7 +31,10 @@ export interface ReceiveUpdatesOptions {
   readonly onUpdate: (header: UpdateHeader, from: Hex, bytes: Uint8Array) => UpdateVerdict | Promise<UpdateVerdict>;
   /** Unfinished updates are kept this long for a sender that comes back, milliseconds (600,000). */
   readonly keepMs?: number;
-  /** Most bytes of unfinished updates (8 x maxBytes); the oldest make room. */
+  /**
+   * Most bytes of unfinished updates that nobody sends now (8 x maxBytes); the oldest make room. Of those that are being
+   * sent, each sender has one for each job, round and kind that it is admitted for.
+   */
   readonly maxHeldBytes?: number;
   /** Longest silence of a sender, milliseconds (20,000). */
   readonly stallMs?: number;
@@ -40,6 +43,10 @@ export interface ReceiveUpdatesOptions {
 /** One update of one sender: still arriving, being verified, or done. */
 interface Transfer {
   readonly assembly: Assembly;
+  /** Sender, job, round and kind: an update of the same ones takes its place. */
+  readonly slot: string;
+  /** Ends the fetching. */
+  readonly stop: AbortController;
   touchedMs: number;
   fetching: Promise<void> | undefined;
   verdict: Promise<Answer> | undefined;
@@ -48,6 +55,7 @@ interface Transfer {
 const WORKING_EVERY_MS = 3000;
 const MAX_RECEIPTS = 1024;
 const MAX_TRANSFERS = 256;
+const REPLACED = new NetworkError("Rejected", "a newer offer of this update takes its place");
 
 /**
  * Receives updates from admitted peers, resumes interrupted ones, and answers with a signed receipt once `onUpdate`
@@ -79,13 +87,14 @@ export async function receiveUpdates(host: Host, options: ReceiveUpdatesOptions)
       .finally(() => (transfer.verdict = undefined));
     return transfer.verdict;
   };
-  const fetchChunks = async (from: Hex, { assembly }: Transfer): Promise<void> => {
+  const fetchChunks = async (from: Hex, { assembly, stop }: Transfer): Promise<void> => {
     const missing = assembly.missing();
     await fetchBlocks(
       host,
       missing.map(({ ref }) => ref),
       {
         sources: [from],
+        signal: stop.signal,
         silenceMs: stallMs,
         partials: assembly.partials,
         onBlock: (index, chunk) => {
@@ -109,9 +118,17 @@ export async function receiveUpdates(host: Host, options: ReceiveUpdatesOptions)
     const key = await keyOf(from, offer.chunks, header);
     const receipt = receipts.get(key);
     if (receipt !== undefined) return stream.write(encodeAnswer({ t: "receipt", receipt }));
-    const transfer = transfers.resume(key, assembly);
+    const transfer = transfers.resume(key, slotOf(from, header), assembly);
+    if (transfer === undefined)
+      return stream.write(encodeAnswer({ t: "rejected", reason: "busy with other updates, come again" }));
     transfer.fetching ??= fetchChunks(from, transfer).finally(() => (transfer.fetching = undefined));
-    const verdict = transfer.fetching.then(() => verdictOf(key, from, transfer));
+    const verdict = transfer.fetching.then(
+      () => verdictOf(key, from, transfer),
+      (error: unknown): Answer => {
+        if (error === REPLACED) return { t: "rejected", reason: REPLACED.message };
+        throw error;
+      },
+    );
     await stream.write(encodeAnswer(await whileWorking(stream, verdict)));
   });
 }
@@ -119,6 +136,8 @@ export async function receiveUpdates(host: Host, options: ReceiveUpdatesOptions)
 function headerOf({ offer: { job, round, kind, size, hash } }: Assembly): UpdateHeader {
   return { job, round, kind, size, hash: toHex(hash) };
 }
+
+const slotOf = (from: Hex, { job, round, kind }: UpdateHeader) => [from, job, round, kind].join(" ");
 
 /** The chunk hashes are part of the key: an offer with wrong ones must not block the right one. */
 async function keyOf(from: Hex, chunks: Uint8Array, header: UpdateHeader): Promise<string> {
@@ -135,13 +154,29 @@ function createTransfers(
     [...transfers].filter(([, { verdict, fetching }]) => verdict === undefined && fetching === undefined);
   return {
     delete: (key: string) => transfers.delete(key),
-    resume(key: string, assembly: Assembly): Transfer {
+    /** Undefined: nothing can make room now. */
+    resume(key: string, slot: string, assembly: Assembly): Transfer | undefined {
       const nowMs = host.clock();
+      for (const [old, { slot: taken, verdict, stop }] of transfers) {
+        if (taken !== slot || old === key) continue;
+        if (verdict !== undefined) return undefined;
+        stop.abort(REPLACED);
+        transfers.delete(old);
+      }
       for (const [old, { touchedMs }] of idle()) if (nowMs - touchedMs > keepMs) transfers.delete(old);
-      const transfer = transfers.get(key) ?? { assembly, touchedMs: nowMs, fetching: undefined, verdict: undefined };
+      const transfer = transfers.get(key) ?? {
+        assembly,
+        slot,
+        stop: new AbortController(),
+        touchedMs: nowMs,
+        fetching: undefined,
+        verdict: undefined,
+      };
       transfer.touchedMs = nowMs;
       transfers.delete(key);
-      if (transfers.size >= MAX_TRANSFERS) transfers.delete(idle()[0]?.[0] ?? key);
+      const oldest = idle()[0]?.[0];
+      if (transfers.size >= MAX_TRANSFERS && oldest === undefined) return undefined;
+      if (transfers.size >= MAX_TRANSFERS) transfers.delete(oldest!);
       transfers.set(key, transfer);
       return transfer;
     },

@@ -6,7 +6,9 @@ import { receiveUpdates, type ReceiveUpdatesOptions, type UpdateHeader } from ".
 import { sendUpdate } from "./send-update.ts";
 import { startNetwork, type TestNetwork } from "../testing.ts";
 import { BLOCK_PROTOCOL } from "./block-messages.ts";
-import { CHUNK_BYTES, parseOffer, UPDATE_PROTOCOL } from "./update-messages.ts";
+import { CHUNK_BYTES, encodeOffer, parseAnswer, parseOffer, UPDATE_PROTOCOL } from "./update-messages.ts";
+import { serveBlocks } from "./blocks.ts";
+import { frame } from "../host/framed-stream.ts";
 
 let network: TestNetwork;
 let alice: Host;
@@ -163,4 +165,48 @@ test("what cannot be an update is refused at once", async () => {
   await expect(sendUpdate(alice, to, { ...id, job: await cidOf(content) }, content, options)).rejects.toMatchObject(
     bad,
   );
+});
+
+test("a sender has one update of a round under way: a newer offer ends the one before, and what it held", async () => {
+  const { onUpdate } = receive();
+  const fetched = new Set<string>();
+  // The first chunk of each update arrives, the others never do.
+  const end = serveBlocks(alice, {
+    allow: () => true,
+    get: async (cid) => {
+      const chunk = firstChunks.get(cid);
+      if (chunk === undefined) return new Promise<undefined>(() => undefined);
+      fetched.add(cid);
+      return chunk;
+    },
+  });
+  const firstChunks = new Map<string, Uint8Array>();
+  const offer = async (n: number) => {
+    const chunk = new Uint8Array(CHUNK_BYTES).fill(n);
+    firstChunks.set(await cidOf(chunk), chunk);
+    const chunks = new Uint8Array(96).fill(n);
+    chunks.set(await sha256(chunk));
+    const stream = frame(await alice.openStream(bob.identity.address, UPDATE_PROTOCOL));
+    const size = 3 * CHUNK_BYTES;
+    await stream.write(encodeOffer({ ...id, size, hash: new Uint8Array(32).fill(n), chunks }));
+    return stream;
+  };
+  const verdict = async (stream: Awaited<ReturnType<typeof offer>>) => {
+    for (;;) {
+      const answer = parseAnswer((await stream.read(65_536))!);
+      if (answer.t !== "working") return answer;
+    }
+  };
+  let before = await offer(1);
+  for (let n = 2; n < 8; n++) {
+    await expect.poll(() => fetched.size).toBe(n - 1);
+    const next = await offer(n);
+    expect(await verdict(before)).toEqual({ t: "rejected", reason: expect.stringContaining("newer offer") as string });
+    before = next;
+  }
+  await expect.poll(() => fetched.size).toBe(7);
+  end();
+  await send();
+  expect(onUpdate).toHaveBeenCalledOnce();
+  expect(await verdict(before)).toMatchObject({ t: "rejected" });
 });

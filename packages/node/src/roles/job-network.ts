@@ -15,6 +15,9 @@ import type { LocalNode } from "./local-node.ts";
 /** A member that does not give the keys in this time is passed over. */
 const KEYS_MS = 5000;
 
+/** The one kind of update that a job has. */
+const UPDATE_KIND = "update";
+
 /** Where new jobs are announced; the chain stays the authority. */
 export const JOBS_TOPIC = "jobs";
 
@@ -58,7 +61,8 @@ export async function createJobNetwork(
   });
   const stopReceiving = await receiveUpdates(host, {
     maxBytes: circle.maxUpdateBytes,
-    admit: (peer, header) => header.job === circle.jobId && circle.has(peer) && admit(peer, header.round),
+    admit: (peer, { job, kind, round }) =>
+      job === circle.jobId && kind === UPDATE_KIND && circle.has(peer) && admit(peer, round),
     onUpdate: async (header, from, bytes) => {
       try {
         // It may have lost its seat while it was sending.
@@ -87,7 +91,7 @@ export async function createJobNetwork(
       onMessage = handler;
     },
     sendUpdate: async (to, round, bytes, options) => {
-      const id = { job: circle.jobId, round, kind: "update" };
+      const id = { job: circle.jobId, round, kind: UPDATE_KIND };
       return (await sendUpdate(host, to, id, bytes, options)).receiptBytes;
     },
     onUpdate: (admits, handler) => {
