@@ -54,7 +54,7 @@ test("an update arrives whole and is confirmed by a signed receipt", async () =>
 test("a peer that is not admitted is refused and counted, and nothing reaches the application", async () => {
   const { onUpdate } = receive();
   const eve = await network.node(3);
-  const delivery = send({ deadlineMs: Date.now() + 1200 }, content, eve);
+  const delivery = send({ deadlineMs: Date.now() + 4000 }, content, eve);
   await expect(delivery).rejects.toMatchObject({ code: "NotDelivered", cause: { code: "Refused" } });
   expect(bob.traffic().dropped.refusedUpdate).toBeGreaterThan(0);
   expect(bob.traffic().protocols[UPDATE_PROTOCOL]!.receivedBytes).toBeLessThan(5000);
