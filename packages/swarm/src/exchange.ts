@@ -86,8 +86,9 @@ export class Exchange {
     if (own >= 0) {
       const updates = [...this.#peer.heldUpdates()].map(([held, { cid }]): [number, string] => [held, cid]);
       const [vouched, signature] = [bitmapBytes(received[own]!), signatures[own]!];
-      this.#tools.announcements.once(`attest/${round}`, (signal) =>
-        this.#peer.publish(
+      this.#tools.announcements.once(`attest/${round}`, this.#peer.others(), (to, signal) =>
+        this.#peer.tell(
+          to,
           "attest",
           { round, received: vouched, signature, stats: this.#tools.stats(), updates },
           signal,

@@ -275,13 +275,15 @@ export class JobPeer {
   }
 
   /** Delivers to all other members. @returns those that confirmed it */
-  publish<Kind extends MessageKind>(
-    kind: Kind,
-    body: MessageBody<Kind>,
-    signal = this.modules.signal,
-  ): Promise<readonly Address[]> {
+  publish<Kind extends MessageKind>(kind: Kind, body: MessageBody<Kind>): Promise<readonly Address[]> {
+    return this.tell(this.others(), kind, body);
+  }
+
+  /** The active workers and the requester, without this node itself. */
+  others(): readonly Address[] {
     const { workers, active, requester } = this.#requireSnapshot();
-    return this.tell([...listSeats(active).map((seat) => workers[seat]!), requester], kind, body, signal);
+    const members = [...listSeats(active).map((seat) => workers[seat]!), requester];
+    return members.filter((address) => address !== this.modules.chain.self);
   }
 
   /** Delivers to these members, without this node itself. @returns those that confirmed it */

@@ -45,8 +45,9 @@ export class Merging {
     );
     const own = seats.indexOf(seat);
     if (own >= 0) {
-      this.#tools.announcements.once(`merge/${round}/${next.id}`, (signal) =>
-        this.#peer.publish(
+      this.#tools.announcements.once(`merge/${round}/${next.id}`, this.#peer.others(), (to, signal) =>
+        this.#peer.tell(
+          to,
           "merge",
           { round, included: bitmapBytes(included), idNext: fromHex(next.id), signature: signatures[own]! },
           signal,

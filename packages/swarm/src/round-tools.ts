@@ -1,7 +1,7 @@
 import { SwarmError } from "./errors.ts";
 import type { LocalResult } from "./local-training.ts";
 import type { RoundStats } from "./messages.ts";
-import type { Clock, JobSnapshot, Log } from "./ports.ts";
+import type { Address, Clock, JobSnapshot, Log } from "./ports.ts";
 import type { SignatureBoard } from "./signature-board.ts";
 import type { TaskSet } from "./tasks.ts";
 import type { Turns } from "./turns.ts";
@@ -19,13 +19,21 @@ export interface RoundTools {
   stats(): RoundStats;
 }
 
-const RETRY_MS = 2000;
+const FIRST_RETRY_MS = 2000;
+const LAST_RETRY_MS = 30_000;
 
-/** Messages that are due once; one whose time is over is withdrawn. */
+interface Announcement {
+  /** Members that have confirmed it. */
+  readonly heard: Set<Address>;
+  attempts: number;
+  againAtMs: number;
+}
+
+/** Messages that are due once to each member; one whose time is over is withdrawn. */
 export class Announcements {
   readonly #clock: Clock;
   readonly #log: Log;
-  readonly #againAtMs = new Map<string, number>();
+  readonly #announced = new Map<string, Announcement>();
   #time = "";
   #over = new AbortController();
 
@@ -42,22 +50,39 @@ export class Announcements {
     this.#time = time;
   }
 
-  /** Sends it unless that was done; a failure is tried again after two seconds. */
-  once(name: string, send: (signal: AbortSignal) => Promise<unknown>): void {
-    if (this.#clock.nowMs() < (this.#againAtMs.get(name) ?? 0)) return;
-    this.#againAtMs.set(name, Number.POSITIVE_INFINITY);
+  /**
+   * Sends it to those that have not confirmed it, unless it is on its way. After a failure, and while somebody has not
+   * confirmed it, it is due again after 2, 4, 8, ... 30 s.
+   * @param send resolves with the members that confirmed it
+   */
+  once(
+    name: string,
+    to: readonly Address[],
+    send: (missing: readonly Address[], signal: AbortSignal) => Promise<readonly Address[]>,
+  ): void {
+    const announcement = this.#announced.get(name) ?? { heard: new Set(), attempts: 0, againAtMs: 0 };
+    this.#announced.set(name, announcement);
+    const missing = to.filter((address) => !announcement.heard.has(address));
+    if (missing.length === 0 || this.#clock.nowMs() < announcement.againAtMs) return;
+    announcement.againAtMs = Number.POSITIVE_INFINITY;
     const { signal } = this.#over;
-    send(signal).catch((error: unknown) => {
+    const ended = (error?: unknown) => {
       if (signal.aborted) return;
-      this.#againAtMs.set(name, this.#clock.nowMs() + RETRY_MS);
-      this.#log.debug({ name, error: String(error) }, "not delivered");
-    });
+      announcement.againAtMs =
+        this.#clock.nowMs() + Math.min(FIRST_RETRY_MS * 2 ** announcement.attempts++, LAST_RETRY_MS);
+      const left = missing.filter((address) => !announcement.heard.has(address));
+      if (left.length > 0) this.#log.debug({ name, left, error: error && String(error) }, "not delivered to all");
+    };
+    send(missing, signal).then((heard) => {
+      for (const address of heard) announcement.heard.add(address);
+      ended();
+    }, ended);
   }
 
   /** Withdraws everything. */
   stop(): void {
     this.#over.abort(new SwarmError("TooLate", "the round is over"));
     this.#over = new AbortController();
-    this.#againAtMs.clear();
+    this.#announced.clear();
   }
 }

@@ -198,7 +198,9 @@ class WorkerJob {
     const own = this.#board.collected("ready", keyRef, snapshot.active);
     if (!own.seats.includes(seat)) return;
     const signature = own.signatures[own.seats.indexOf(seat)]!;
-    this.#announcements.once(`ready/${keyRef}`, (signal) => this.#peer.publish("ready", { signature }, signal));
+    this.#announcements.once(`ready/${keyRef}`, this.#peer.others(), (to, signal) =>
+      this.#peer.tell(to, "ready", { signature }, signal),
+    );
     const missing = own.seats.filter((signed) => !hasSeat(snapshot.ready, signed));
     const complete = missing.length + countSeats(snapshot.ready) === countSeats(snapshot.active);
     const rank = rankOf(snapshot, seat) + (complete ? 0 : countSeats(snapshot.active));
@@ -379,11 +381,12 @@ class WorkerJob {
     }
     const { weights, blinders } = this.#peer.base;
     const { requester, modelId } = snapshot;
-    this.#announcements.once(`final/${modelId}`, async (signal) => {
+    this.#announcements.once(`final/${modelId}`, [requester], async (to, signal) => {
       // The id is computed anew, from the weights that this node really holds.
       const { id } = await this.#m.trainer.identify(weights, blinders);
-      const heard = await this.#peer.tell([requester], "final", { modelId: fromHex(id) }, signal);
+      const heard = await this.#peer.tell(to, "final", { modelId: fromHex(id) }, signal);
       this.#finalHeard = heard.includes(requester);
+      return heard;
     });
   }
 

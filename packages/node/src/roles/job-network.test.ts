@@ -18,7 +18,7 @@ import {
 } from "@skynet/network";
 import { decode, type Hex } from "@skynet/protocol";
 import { openBlockStore } from "@skynet/storage";
-import { openSecrets, sealSecrets, type ChannelMessage, type JobNetwork } from "@skynet/swarm";
+import { openSecrets, sealSecrets, SwarmError, type ChannelMessage, type JobNetwork } from "@skynet/swarm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BlockAccess } from "./block-access.ts";
 import { JobCircle } from "./job-circle.ts";
@@ -49,11 +49,16 @@ interface Member {
   readonly wire: Uint8Array[];
   /** Updates that it accepted. */
   readonly updates: Hex[];
+  /** What it warned of. */
+  readonly warnings: Record<string, unknown>[];
 }
 
 async function member(n: number): Promise<Member> {
   const identity = createIdentity(new Uint8Array(32).fill(n));
-  const host = await createHost({ identity, relays: relay.multiaddrs() });
+  const warnings: Record<string, unknown>[] = [];
+  const none = () => undefined;
+  const log = { debug: none, info: none, warn: (fields: Record<string, unknown>) => void warnings.push(fields) };
+  const host = await createHost({ identity, relays: relay.multiaddrs(), log });
   const store = await openBlockStore(path.join(folder, String(n)));
   const access = new BlockAccess();
   const heard: ChannelMessage[] = [];
@@ -75,7 +80,7 @@ async function member(n: number): Promise<Member> {
   host.tap((bytes) => wire.push(bytes));
   await host.connected({ signal: AbortSignal.timeout(10_000) });
   const blocks = jobBlocks({ blocks: store, access }, jobId);
-  return { host, network, circle, access, delivery, blocks, heard, wire, updates };
+  return { host, network, circle, access, delivery, blocks, heard, wire, updates, warnings };
 }
 
 /** Says something to members. @returns those that confirmed it */
@@ -148,6 +153,38 @@ describe("while everybody is a member", () => {
     for (const who of others) expect(bodies(who)).toEqual(["to all"]);
     await expect.poll(() => outsider.wire.length).toBeGreaterThan(0);
     expect(bodies(outsider)).toEqual([]);
+  });
+
+  it("what a member refuses is not counted as heard, and the sender's log says who and why", async () => {
+    bob.network.onMessage(async () => {
+      throw new SwarmError("BadMessage", "not a message of this version");
+    });
+    expect(await say(alice, [bob, carol], "attest", "refused by one")).toEqual([address(carol)]);
+    expect(alice.warnings).toContainEqual({
+      to: address(bob),
+      kind: "attest",
+      code: "Rejected",
+      reason: expect.stringContaining("not a message of this version") as string,
+    });
+    bob.network.onMessage(async (message) => void bob.heard.push(message));
+  });
+
+  it("what goes wrong on a member's own disk is in its log, and is not told to the sender of an update", async () => {
+    alice.network.onUpdate(
+      () => true,
+      async () => {
+        throw new Error("EACCES: permission denied, open '/home/alice/jobs/7'");
+      },
+    );
+    const sent = bob.network.sendUpdate(address(alice), 0, new Uint8Array(9), { deadlineMs: Date.now() + 4000 });
+    const error = await sent.then(String, String);
+    expect(error).toContain("this node failed to check it");
+    expect(error).not.toContain("/home");
+    expect(alice.warnings.some((fields) => String(fields.error).includes("EACCES"))).toBe(true);
+    alice.network.onUpdate(
+      () => true,
+      async (from) => void alice.updates.push(from),
+    );
   });
 
   it("blocks go to members of the job that they belong to, streams of updates to members only", async () => {

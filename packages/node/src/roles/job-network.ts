@@ -1,6 +1,6 @@
 import { fetchBlock, NetworkError, receiveUpdates, sendUpdate, type Host } from "@skynet/network";
 import { BLINDER_BYTES } from "@skynet/proof";
-import type { Hex } from "@skynet/protocol";
+import { SkyNetError, type Hex } from "@skynet/protocol";
 import {
   SwarmError,
   type Address,
@@ -66,11 +66,12 @@ export async function createJobNetwork(
     onUpdate: async (header, from, bytes) => {
       try {
         // It may have lost its seat while it was sending.
-        if (!circle.has(from)) throw new Error("no member of the job");
+        if (!circle.has(from)) throw new SwarmError("NotAssigned", "no member of the job");
         await onUpdate(from, header.round, bytes);
         return { ok: true };
       } catch (error) {
-        return { ok: false, reason: (error as Error).message };
+        host.log.warn({ from, round: header.round, error: String(error) }, "an update was refused");
+        return { ok: false, reason: refusalOf(error) };
       }
     },
   });
@@ -85,7 +86,13 @@ export async function createJobNetwork(
     send: async (to, kind, body, options) => {
       const timeoutMs = Math.max(1, options.deadlineMs - host.clock());
       const outcomes = await channel.sendToAll(to, kind, body, { timeoutMs, signal: options.signal });
-      return outcomes.flatMap((outcome) => ("receipt" in outcome ? [outcome.to] : []));
+      return outcomes.flatMap((outcome) => {
+        if ("receipt" in outcome) return [outcome.to];
+        const { code, message } = outcome.error as Error & { code?: string };
+        // Whoever waits for the message is told by the next announcement; withdrawn ones are no failure.
+        if (!options.signal.aborted) host.log.warn({ to: outcome.to, kind, code, reason: message }, "not delivered");
+        return [];
+      });
     },
     onMessage: (handler) => {
       onMessage = handler;
@@ -106,6 +113,12 @@ export async function createJobNetwork(
     },
     traffic: () => host.traffic(),
   };
+}
+
+/** What the sender may know: texts of other errors can name files and addresses of this node. */
+function refusalOf(error: unknown): string {
+  if (error instanceof SwarmError) return error.message;
+  return error instanceof SkyNetError ? error.code : "this node failed to check it";
 }
 
 /** A node's block store as a job sees it: what the job puts there, its members may fetch. */
