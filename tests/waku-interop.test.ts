@@ -1,4 +1,8 @@
+import fs from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
 import { createHost, createIdentity, type Host, type RelayMessage } from "@skynet/network";
+import { openSqliteMessageStore } from "@skynet/network/node";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { sealEnvelope } from "../packages/network/src/messages/envelope.ts";
 import { type BundleServer, serveBundle } from "./support/bundle-server.ts";
@@ -14,8 +18,9 @@ const identityOf = (n: number) => createIdentity(new Uint8Array(32).fill(n));
 const signal = () => AbortSignal.timeout(20_000);
 
 const missing = await installWakuClient();
-if (missing !== undefined) console.warn(`skipped: ${missing}`);
+if (missing !== undefined) console.warn(`SKIPPED, nothing is proven with the official Waku client: ${missing}`);
 const chromium = findChromium();
+if (chromium === undefined) console.warn("SKIPPED, the official Waku client is not tried in a page: no Chromium");
 
 const clients: WakuClient[] = [];
 afterEach(async () => void (await Promise.all(clients.splice(0).map((client) => client.stop()))));
@@ -43,9 +48,12 @@ describe.skipIf(missing !== undefined)("stock js-waku light nodes", () => {
   let relay: RelayProcess;
   let other: RelayProcess;
   let host: Host;
+  let folder: string;
+  const historyOf = (number: number) => path.join(folder, `${number}.sqlite`);
   beforeAll(async () => {
-    relay = await startRelayProcess(99);
-    other = await startRelayProcess(98, [relay.tcp]);
+    folder = await fs.mkdtemp(path.join(os.tmpdir(), "skynet-interop-"));
+    relay = await startRelayProcess(99, [], historyOf(99));
+    other = await startRelayProcess(98, [relay.tcp], historyOf(98));
     host = await createHost({ identity: identityOf(1), relays: [relay.tcp], relayCount: 1 });
     await host.connected({ signal: signal() });
     // The relays know each other.
@@ -54,6 +62,7 @@ describe.skipIf(missing !== undefined)("stock js-waku light nodes", () => {
   afterAll(async () => {
     await host?.stop();
     await Promise.all([relay?.kill(), other?.kill()]);
+    await fs.rm(folder, { recursive: true, force: true });
   });
 
   const place = (contentTopic: string) => ({ relays: [relay.ws], clusterId: CLUSTER, contentTopic });
@@ -78,6 +87,19 @@ describe.skipIf(missing !== undefined)("stock js-waku light nodes", () => {
     expect(await bob.call("query", { pageSize: 2 })).toEqual([["one", "two"], ["three"]]);
     expect(await bob.call("query", { pageSize: 2, forward: false })).toEqual([["two", "three"], ["one"]]);
     expect(await bob.call("metadata")).toEqual({ clusterId: CLUSTER, shards: [0] });
+    await expectOnDisk(contentTopic);
+  }
+
+  /** What was queried is in the files of both relays; the ephemeral message is in none. */
+  async function expectOnDisk(contentTopic: string): Promise<void> {
+    for (const number of [99, 98]) {
+      const store = openSqliteMessageStore(historyOf(number));
+      const place = { pubsubTopic: `/waku/2/rs/${CLUSTER}/0`, contentTopics: [contentTopic], hashes: [] };
+      const query = { ...place, forward: true, limit: 10, maxBytes: 2 ** 20 };
+      const kept = async () => (await store.query(query)).messages.length;
+      await expect.poll(kept, { timeout: 10_000 }).toBe(3);
+      store.close();
+    }
   }
 
   async function findOthers(start: Start): Promise<void> {

@@ -13,9 +13,18 @@ export interface RelayProcess {
   kill(): Promise<void>;
 }
 
-/** @param number identity of the relay @param relays multiaddrs of others that it stays connected to */
-export async function startRelayProcess(number: number, relays: readonly string[] = []): Promise<RelayProcess> {
-  const child = fork(script, [String(number), ...relays], { execArgv: [], env: { ...process.env, WS: "1" } });
+/**
+ * @param number identity of the relay
+ * @param relays multiaddrs of others that it stays connected to
+ * @param history SQLite file of what it keeps; default: in memory
+ */
+export async function startRelayProcess(
+  number: number,
+  relays: readonly string[] = [],
+  history?: string,
+): Promise<RelayProcess> {
+  const env = { ...process.env, WS: "1", ...(history === undefined ? {} : { HISTORY: history }) };
+  const child = fork(script, [String(number), ...relays], { execArgv: [], env });
   const [{ multiaddrs }] = (await once(child, "message")) as [{ multiaddrs: string[] }];
   const ended = once(child, "exit");
   return {
