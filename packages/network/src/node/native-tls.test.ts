@@ -59,3 +59,32 @@ test("a node with another key than expected is not talked to, and neither is one
   await expect(a.dial(c.getMultiaddrs())).rejects.toThrow();
   expect(a.getConnections()).toEqual([]);
 });
+
+type PrivateKey = TLSComponents["privateKey"];
+
+/** The key of node 2 in a certificate of node 3, which cannot sign with it. */
+const [victim, thief] = [identityOf(2).libp2pKey, identityOf(3).libp2pKey];
+const claim = (sign: PrivateKey["sign"]): PrivateKey =>
+  ({ type: "secp256k1", publicKey: victim.publicKey, sign }) as PrivateKey;
+const forger =
+  (privateKey: PrivateKey): Encrypter =>
+  (components) =>
+    nativeTls()(Object.create(components, { privateKey: { value: privateKey } }) as TLSComponents);
+
+test.each([
+  ["signed by another key", claim((data, options) => thief.sign(data, options))],
+  ["signed for another certificate", claim((data, options) => victim.sign(data.subarray(1), options))],
+])("a certificate whose libp2p extension is %s is refused by both sides", async (_name, privateKey) => {
+  const [honest, forging] = await Promise.all([start(1, nativeTls()), start(3, forger(privateKey))]);
+  const met: string[] = [];
+  honest.addEventListener("connection:open", ({ detail }) => void met.push(detail.remotePeer.toString()));
+  const [place] = forging.getMultiaddrs()[0]!.toString().split("/p2p/");
+  const pretended = multiaddr(`${place}/p2p/${identityOf(2).peerId.toString()}`);
+  await expect(honest.dial(pretended)).rejects.toThrow("Could not verify signature");
+
+  // In TLS 1.3 the client has done its part before the server looks at the certificate.
+  await forging.dial(honest.getMultiaddrs()).catch(() => undefined);
+  await expect.poll(() => forging.getConnections()).toEqual([]);
+  expect(honest.getConnections()).toEqual([]);
+  expect(met).toEqual([]);
+});
