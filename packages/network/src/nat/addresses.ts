@@ -1,4 +1,4 @@
-import type { Multiaddr } from "@multiformats/multiaddr";
+import { multiaddr, type Multiaddr } from "@multiformats/multiaddr";
 import { Circuit, QUIC_V1, TCP, WebRTC, WebSockets, WebSocketsSecure } from "@multiformats/multiaddr-matcher";
 import { mappedV4 } from "../limits/address.ts";
 
@@ -49,8 +49,8 @@ const KINDS = [TCP, QUIC_V1, WebSockets, WebSocketsSecure];
 
 /** Place of the transport of the first hop in the order of preference. */
 export function kindOf(address: Multiaddr): number {
-  const [first] = address.toString().split("/p2p/");
-  const found = KINDS.findIndex((kind) => kind.matches(address) && first !== undefined);
+  const [first = ""] = address.toString().split("/p2p/");
+  const found = KINDS.findIndex((kind) => kind.exactMatch(multiaddr(first)));
   return found === -1 ? KINDS.length : found;
 }
 

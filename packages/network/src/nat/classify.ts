@@ -6,6 +6,7 @@ export type NatKind =
   | "endpoint-independent" // the same outside port for everybody: WebRTC gets through
   | "symmetric" // another outside port for every destination: only relays get through
   | "udp-blocked" // no server answered
+  | "unclear" // a NAT, but only one server answered: nothing to compare
   | "unknown"; // no server to ask
 
 /** One question to one server, all from one socket. */
@@ -25,9 +26,12 @@ export function classifyNat(
   localPort: number,
 ): NatKind {
   if (observations.length === 0) return "unknown";
-  const answers = observations.flatMap(({ mapped }) => mapped ?? []);
+  const answered = observations.filter(({ mapped }) => mapped !== undefined);
+  const answers = answered.flatMap(({ mapped }) => mapped ?? []);
   const [first] = answers;
   if (first === undefined) return "udp-blocked";
   if (answers.some(({ host, port }) => host !== first.host || port !== first.port)) return "symmetric";
-  return local.includes(first.host) && first.port === localPort ? "none" : "endpoint-independent";
+  if (local.includes(first.host) && first.port === localPort) return "none";
+  const servers = new Set(answered.map(({ server }) => `${server.host} ${server.port}`));
+  return servers.size < 2 ? "unclear" : "endpoint-independent";
 }

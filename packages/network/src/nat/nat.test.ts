@@ -64,6 +64,18 @@ test("a STUN server tells the asker its address, over IPv4 and IPv6, and a flood
   await expect(taken).rejects.toMatchObject({ code: "PortInUse" });
 });
 
+test("a STUN server with a port of its own answers on the next one too, so that a firewall can let both in", async () => {
+  // Two ports in a row that are free: others take ports meanwhile.
+  const start = async (): Promise<StunServer> => {
+    const free = await startStunServer({ host: "127.0.0.1", port: 0 });
+    await free.stop();
+    return startStunServer({ host: "127.0.0.1", port: free.port }).catch(start);
+  };
+  const server = await start();
+  expect(server.alternatePort).toBe(server.port + 1);
+  await server.stop();
+});
+
 test("what is no STUN request gets no answer", async () => {
   const { default: dgram } = await import("node:dgram");
   const other = await startStunServer({ host: "127.0.0.1", port: 0 });
@@ -161,6 +173,8 @@ test("a presence names the best of each way, and loopback only where there is no
     "/ip4/192.168.1.4/tcp/1",
     "/ip4/203.0.114.9/tcp/1",
     "/ip4/203.0.114.9/udp/1/quic-v1",
+    "/ip4/203.0.114.9/tcp/2/ws",
+    "/dns4/a.example.org/tcp/3/tls/ws",
     ...RELAYS.flatMap((relayId) =>
       ["/ip4/127.0.0.1/tcp/5", "/ip4/45.9.0.1/udp/5/quic-v1", "/ip4/45.9.0.1/tcp/5"].flatMap((hop) =>
         ["", "/webrtc"].map((end) => `${hop}/p2p/${relayId}/p2p-circuit${end}`),
@@ -171,9 +185,9 @@ test("a presence names the best of each way, and loopback only where there is no
   const relayed = RELAYS.slice(0, 2).flatMap((relayId) =>
     ["/webrtc", ""].map((end) => `/ip4/45.9.0.1/tcp/5/p2p/${relayId}/p2p-circuit${end}`),
   );
-  const best = [texts[2], texts[3], texts[1]];
-  expect(chosen.slice(0, 3)).toEqual(best);
-  expect(chosen.slice(3, 7)).toEqual(relayed.map((text) => `${text}/p2p/${ID}`));
+  const best = [texts[2], texts[3], texts[4], texts[5]];
+  expect(chosen.slice(0, 4)).toEqual(best);
+  expect(chosen.slice(4, 8)).toEqual(relayed.map((text) => `${text}/p2p/${ID}`));
   expect(chosen.length).toBeLessThanOrEqual(8);
   expect(chosenOf(texts[0]!)).toEqual([texts[0]]);
 });
@@ -216,7 +230,11 @@ test("the kind of NAT follows from what several servers saw of one socket", () =
     [seen("203.0.113.1:5000", "203.0.113.1:5001"), "symmetric"],
     [seen("203.0.113.1:5000", "203.0.113.2:5000"), "symmetric"],
     [seen("192.168.1.5:4000", "192.168.1.5:4000"), "none"],
-    [seen("192.168.1.5:4001"), "endpoint-independent"],
+    [seen("203.0.113.1:5000"), "unclear"],
+    [seen("203.0.113.1:5000", undefined), "unclear"],
+    [[...seen("203.0.113.1:5000"), ...seen("203.0.113.1:5000")], "unclear"],
+    [seen("192.168.1.5:4000"), "none"],
+    [seen("192.168.1.5:4001", "192.168.1.5:4001"), "endpoint-independent"],
   ] as const;
   for (const [observations, kind] of cases) expect(classifyNat(observations, local, 4000)).toBe(kind);
 });

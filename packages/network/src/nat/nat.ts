@@ -15,7 +15,7 @@ import { multiaddr } from "@multiformats/multiaddr";
 export interface StunOptions {
   /** Default: the host of the first listen address. */
   readonly host?: string;
-  /** UDP port; 0 for a free one. The usual one is 3478. */
+  /** UDP port, the next one is served too; 0 for free ones. The usual one is 3478. */
   readonly port: number;
 }
 

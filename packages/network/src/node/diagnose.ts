@@ -1,7 +1,7 @@
 import os from "node:os";
 import { lookup } from "node:dns/promises";
 import { multiaddr } from "@multiformats/multiaddr";
-import { reasonOf } from "../errors.ts";
+import { NetworkError, reasonOf } from "../errors.ts";
 import type { Host } from "../host/host.ts";
 import { hostOf, type Path } from "../nat/addresses.ts";
 import { classifyNat, type NatKind, type Observation } from "../nat/classify.ts";
@@ -9,6 +9,7 @@ import { probe, type ProbeResult } from "../nat/probe.ts";
 import { askInfo } from "../nat/reach-client.ts";
 import type { UdpAddress } from "../nat/stun-message.ts";
 import type { Hex } from "@skynet/protocol";
+import { untilAborted } from "../timing/until-aborted.ts";
 import { findGateway } from "./upnp/gateway.ts";
 import { openStunProbe } from "./stun/stun-client.ts";
 
@@ -16,6 +17,8 @@ import { openStunProbe } from "./stun/stun-client.ts";
 export interface RelayDiagnosis {
   readonly multiaddr: string;
   readonly answers: boolean;
+  /** A node answers at the address, be it a relay or not. */
+  readonly connects: boolean;
   readonly latencyMs?: number;
   readonly stun?: boolean;
   readonly circuits?: boolean;
@@ -48,7 +51,10 @@ const ROUTER_MS = 3000;
 const PATH_MS = 20_000;
 const PATHS: readonly Path[] = ["direct", "webrtc", "relayed"];
 
-/** Asks each relay what it offers, and all STUN servers among them where they see us. */
+/**
+ * Asks each relay what it offers, and all STUN servers among them where they see us.
+ * @param host was told of these relays
+ */
 export async function diagnoseRelays(
   host: Host,
   multiaddrs: readonly string[],
@@ -73,18 +79,41 @@ async function askRelay(
   signal: AbortSignal,
 ): Promise<{ relay: RelayDiagnosis; stunServers: UdpAddress[] }> {
   const limits = AbortSignal.any([signal, AbortSignal.timeout(RELAY_MS)]);
+  let connects = false;
   try {
-    const connection = await host.dial(text, { signal: limits });
+    const connection = await host.dial(await withPeerId(host, text, limits), { signal: limits });
+    connects = true;
     const startedMs = performance.now();
     const { stunPorts, circuits } = await askInfo(connection, limits);
     const latencyMs = performance.now() - startedMs;
     const name = hostOf(multiaddr(text));
     const { address } = await lookup(name ?? "localhost");
-    const relay = { multiaddr: text, answers: true, latencyMs, stun: stunPorts.length > 0, circuits };
+    const relay = { multiaddr: text, answers: true, connects, latencyMs, stun: stunPorts.length > 0, circuits };
     return { relay, stunServers: stunPorts.map((port) => ({ host: address, port })) };
   } catch (error) {
     signal.throwIfAborted();
-    return { relay: { multiaddr: text, answers: false, reason: reasonOf(error) }, stunServers: [] };
+    return { relay: { multiaddr: text, answers: false, connects, reason: reasonOf(error) }, stunServers: [] };
+  }
+}
+
+/**
+ * The address with the PeerId that the relay has shown, if the user has not named it.
+ * @throws NetworkError `Unreachable`
+ */
+async function withPeerId(host: Host, text: string, signal: AbortSignal): Promise<string> {
+  if (multiaddr(text).getComponents().at(-1)?.name === "p2p") return text;
+  for (;;) {
+    const changed = Promise.withResolvers<unknown>();
+    const end = host.onReachability(changed.resolve);
+    try {
+      const relay = host.relays().find(({ multiaddrs }) => multiaddrs.includes(text));
+      if (relay?.peer !== undefined) return `${text}/p2p/${relay.peer}`;
+      if (relay !== undefined && relay.failures > 0)
+        throw new NetworkError("Unreachable", relay.reason ?? "it cannot be dialled");
+      await untilAborted(changed.promise, signal);
+    } finally {
+      end();
+    }
   }
 }
 

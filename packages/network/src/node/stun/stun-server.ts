@@ -8,7 +8,7 @@ import { createPeerLimiter, createTokenBucket, type Rate } from "../../timing/to
 export interface StunServerOptions {
   /** Address to serve on; `0.0.0.0` and `::` serve IPv6 too where the machine has it. */
   readonly host: string;
-  /** UDP port; 0 for a free one. */
+  /** UDP port, served together with the next one; 0 for two free ones. */
   readonly port: number;
   /** Requests of one address (20 a second, 60 at once). */
   readonly perSource?: Rate;
@@ -68,7 +68,8 @@ export async function startStunServer(options: StunServerOptions): Promise<StunS
   };
   try {
     const bound = await open(port);
-    return { port: bound, alternatePort: await open(0), answered: () => answered, stop };
+    const alternate = port === 0 ? 0 : port < 65_535 ? port + 1 : port - 1;
+    return { port: bound, alternatePort: await open(alternate), answered: () => answered, stop };
   } catch (error) {
     await stop();
     throw error;

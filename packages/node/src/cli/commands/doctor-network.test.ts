@@ -41,3 +41,14 @@ test("a relay and a peer that do not answer are named, with what to do", async (
   expect(stdout).toMatch(/does not answer: .*\n.*check the address/);
   expect(stdout).toContain("no relay here serves STUN");
 });
+
+test("a relay is asked by an address without its PeerId, as other commands take it; another node there is named", async () => {
+  const [bare] = relay.multiaddrs()[0]!.split("/p2p/");
+  const { stdout } = await doctor("--relay", bare!, "--json");
+  const found = JSON.parse(stdout.trim().split("\n").at(-1)!) as unknown;
+  expect(found).toMatchObject({ ok: true, relays: [{ multiaddr: bare, answers: true, stun: true }] });
+  const other = peer.multiaddrs().find((text) => !text.includes("p2p-circuit"))!;
+  expect((await doctor("--relay", other)).stdout).toMatch(/does not answer: .*\n.*no relay of this network/);
+  const closed = (await doctor("--relay", "/ip4/127.0.0.1/tcp/9")).stdout;
+  expect(closed).toMatch(/does not answer: .*\n.*does a firewall stand between/);
+});

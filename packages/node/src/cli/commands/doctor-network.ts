@@ -42,6 +42,10 @@ const KINDS = {
     "a firewall that blocks UDP",
     "QUIC and WebRTC cannot work; allow outgoing UDP, or live with relays over TCP",
   ],
+  unclear: [
+    "a NAT, but which kind cannot be told: only one STUN server answered",
+    "give another --relay; the relay's operator may have to let in its second STUN port (3479/udp)",
+  ],
   unknown: ["unknown: no relay here serves STUN", "give another --relay, or ask the operator to serve STUN"],
 } as const;
 
@@ -80,7 +84,7 @@ async function diagnose(ui: Ui, options: NetworkOptions): Promise<unknown> {
       hint: "give --relay MULTIADDR, or start a local network: npx skynet devnet",
     });
   const identity = createIdentity(crypto.getRandomValues(new Uint8Array(32)));
-  const host = await createHost({ identity, listen: [options.listen], relays, role: "doctor" });
+  const host = await createHost({ identity, listen: [options.listen], relays, role: "doctor", upnp: false });
   const signal = AbortSignal.timeout(180_000);
   try {
     const found = await diagnoseRelays(host, relays, signal);
@@ -107,12 +111,17 @@ function showRouter(ui: Ui, { found, externalIp, reason }: RouterDiagnosis): voi
 }
 
 function showRelays(ui: Ui, relays: readonly RelayDiagnosis[]): void {
-  for (const { multiaddr, answers, latencyMs, stun, circuits, reason } of relays) {
+  for (const { multiaddr, answers, connects, latencyMs, stun, circuits, reason } of relays) {
     const offers = [stun ? "STUN" : "no STUN", circuits ? "circuits" : "no circuits"].join(", ");
     const text = answers ? `answers in ${(latencyMs ?? 0).toFixed(0)} ms; ${offers}` : `does not answer: ${reason}`;
     ui.line(`${answers ? pc.green("✔") : pc.red("✘")} Relay   ${multiaddr}`);
     ui.line(`          ${text}`);
-    if (!answers) ui.line("          check the address; is the relay running, and does a firewall stand between?");
+    if (answers) continue;
+    ui.line(
+      connects
+        ? "          a node is there, but no relay of this network: check the address, or update the relay"
+        : "          check the address; is the relay running, and does a firewall stand between?",
+    );
   }
 }
 

@@ -90,7 +90,7 @@ circuits:
   perNode: 256
 
 # UDP port of STUN, with which nodes behind NATs find a direct way to each other, or off. Default: 3478 on the host of the
-# first listen address; a free port if all are of the loopback interface.
+# first listen address; a free port if all are of the loopback interface. The next port is served too (3479).
 # stun: 3478
 
 # Longest time that a stop (SIGTERM, SIGINT) waits for what is going on.
