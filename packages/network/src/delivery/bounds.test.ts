@@ -74,3 +74,30 @@ test("senders beyond the limit are not heard until another one was silent for an
   intake.take(null, senderOf(MAX_SENDERS), question, new Uint8Array());
   expect(drops.snapshot()).toEqual({ rateLimited: 1 });
 });
+
+test("strangers outside jobs neither keep members of a job out nor make their numbers be forgotten", async () => {
+  const timers = new VirtualTimers();
+  const drops = createDrops();
+  const handled: number[] = [];
+  const intake = new Intake({
+    identity: self,
+    store: createMemoryStore(),
+    timers,
+    log: silent,
+    drops,
+    handlerOf: (job) => (job === null ? undefined : ({ seq }) => void handled.push(seq)),
+    acknowledge: () => undefined,
+  });
+  const content = encodeContent("m", 1);
+  intake.take("0x0a", senderOf(1), target(1), content);
+  for (let n = 0; n < MAX_SENDERS; n++) intake.take(null, senderOf(n), target(0), new Uint8Array());
+  intake.take("0x0a", senderOf(2), target(1), content);
+  expect(drops.snapshot()).toEqual({});
+  timers.after(3_600_001, () => undefined);
+  await timers.runUntil(() => false, 3_600_002);
+  for (let n = 0; n < 10; n++) intake.take(null, senderOf(MAX_SENDERS + n), target(0), new Uint8Array());
+  intake.take("0x0a", senderOf(1), target(1), content);
+  await timers.runUntil(() => false, 1000);
+  expect(handled, "what was recorded is not handled again").toEqual([1, 1]);
+  expect(drops.snapshot()).toEqual({});
+});

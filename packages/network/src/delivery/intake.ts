@@ -45,7 +45,10 @@ export interface IntakeCounters {
   acks: number;
 }
 
-/** Senders to remember at once; a new one makes room only when another was silent for an hour. */
+/**
+ * Senders outside jobs to remember at once; a new one makes room only when another was silent for an hour. Those of
+ * jobs are members, so the chain limits them; strangers never take their place.
+ */
 export const MAX_SENDERS = 4096;
 /** Bytes of all senders that wait for gaps to close. */
 const MAX_ALL_HELD_BYTES = 64 * 1024 * 1024;
@@ -71,6 +74,7 @@ export class Intake {
   #cancelAcks: (() => void) | undefined;
   #order: number;
   #heldBytes = 0;
+  #strangers = 0;
 
   constructor(options: IntakeOptions) {
     this.#o = options;
@@ -83,6 +87,7 @@ export class Intake {
       const stream = new Incoming(stored.job, stored.from);
       stream.restore(stored);
       this.#streams.set(keyOf(stored.job, stored.from), stream);
+      if (stored.job === null) this.#strangers++;
     }
   }
 
@@ -152,7 +157,10 @@ export class Intake {
     const key = keyOf(job, from);
     const nowMs = this.#o.timers.nowMs();
     const known = this.#streams.get(key);
-    if (known === undefined && this.#streams.size >= MAX_SENDERS && !this.#forgetOne(nowMs)) return undefined;
+    if (known === undefined && job === null) {
+      if (this.#strangers >= MAX_SENDERS && !this.#forgetOne(nowMs)) return undefined;
+      this.#strangers++;
+    }
     const stream = known ?? new Incoming(job, from);
     stream.lastMs = nowMs;
     // The longest silent one stays first.
@@ -163,9 +171,11 @@ export class Intake {
 
   #forgetOne(nowMs: number): boolean {
     for (const [key, stream] of this.#streams) {
+      if (stream.job !== null) continue;
       if (nowMs - stream.lastMs < FORGET_MS) return false;
       if (!stream.isIdle()) continue;
       this.#streams.delete(key);
+      this.#strangers--;
       this.#due.delete(stream);
       this.#o.store.removeIncomingStream(stream.job, stream.from).catch((error: unknown) => {
         this.#o.log.warn({ error: reasonOf(error) }, "a silent sender could not be forgotten");
