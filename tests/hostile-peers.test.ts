@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   attackNames,
+  harmOf,
+  LEAST_RATE_RATIO,
   outcomeOf,
   startSiege,
   type Siege,
@@ -41,9 +43,10 @@ const groups = [
   ["circuits without end", "messages of others again", "forged senders"],
 ];
 
+/** Attackers and relay share this machine here: how the rate of honest messages holds is what the fuzzer measures. */
 function expectUnharmed({ sent, delivered, relay }: SiegeResult): void {
   expect(sent).toBeGreaterThan(20);
-  expect(delivered / sent).toBeGreaterThanOrEqual(0.8);
+  expect(delivered / sent).toBeGreaterThanOrEqual(LEAST_RATE_RATIO);
   expect(relay.failures).toEqual([]);
   expect(relay.peakBytes).toBeLessThan(siege.boundBytes);
 }
@@ -71,4 +74,14 @@ describe("a relay under attack carries honest messages, within its memory, and d
     await expect.poll(async () => (await siege.report()).peers, { timeout: 30_000 }).toBe(2);
     expect(await siege.servesNewcomers()).toBe(true);
   });
+});
+
+it("a run of the fuzzer fails when honest messages are slowed down or lost, or an attacker may stay", () => {
+  const held = { rateRatio: 0.8, delivered: 1, refused: true };
+  expect(harmOf(held, "banned")).toBe(false);
+  expect(harmOf({ ...held, rateRatio: 0.1 }, "banned")).toBe(true);
+  expect(harmOf({ ...held, rateRatio: NaN }, "contained")).toBe(true);
+  expect(harmOf({ ...held, delivered: 0.79 }, "contained")).toBe(true);
+  expect(harmOf({ ...held, refused: false }, "banned")).toBe(true);
+  expect(harmOf({ ...held, refused: false }, "contained")).toBe(false);
 });

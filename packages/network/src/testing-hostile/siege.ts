@@ -32,7 +32,7 @@ export interface SiegeResult {
   /** Honest messages sent while it lasted, and how many of them arrived. */
   readonly sent: number;
   readonly delivered: number;
-  /** Delivered messages per second. */
+  /** Messages that arrived while it lasted, per second of it: what arrives afterwards does not count. */
   readonly rate: number;
   /** Whether the relay still took the author of each attack afterwards. */
   readonly welcome: Readonly<Record<string, boolean>>;
@@ -150,7 +150,10 @@ export async function startSiege(options: SiegeOptions = {}): Promise<Siege> {
 
 let exchanges = 0;
 
-/** One sends at a fixed pace until `over`; counts what the other got, with time for the last ones. */
+/**
+ * One sends by the clock until `over`, whatever becomes of the messages: who falls behind catches up. Counts what the
+ * other got until then, and in all, with time for the last ones.
+ */
 async function exchange(from: Host, to: Host, over: Promise<unknown>): Promise<Exchange> {
   const topic = `siege-${exchanges++}`;
   const arrived: unknown[] = [];
@@ -159,25 +162,45 @@ async function exchange(from: Host, to: Host, over: Promise<unknown>): Promise<E
   void over.then(() => ended.abort());
   const startedMs = Date.now();
   let sent = 0;
-  for (; !ended.signal.aborted; sent++) {
-    await from.publish(topic, { kind: "honest", job: null, body: sent });
+  while (!ended.signal.aborted) {
+    for (const due = (Date.now() - startedMs) / PACE_MS; sent <= due; sent++)
+      await from.publish(topic, { kind: "honest", job: null, body: sent });
     await sleep(PACE_MS);
   }
+  const rate = (1000 * arrived.length) / (Date.now() - startedMs);
   for (const lateMs = Date.now() + LATE_MS; arrived.length < sent && Date.now() < lateMs;) await sleep(50);
   end();
-  return { sent, delivered: arrived.length, rate: (1000 * arrived.length) / (Date.now() - startedMs) };
+  return { sent, delivered: arrived.length, rate };
 }
+
+/** The part of their rate that honest messages must keep under any attack. */
+export const LEAST_RATE_RATIO = 0.8;
+
+/** The worst of some runs of an attack. */
+export interface AttackResult {
+  /** Rate of honest messages to the rate before the attack. */
+  readonly rateRatio: number;
+  /** Part of the honest messages that arrived. */
+  readonly delivered: number;
+  /** Whether the author was refused in the end, each time. */
+  readonly refused: boolean;
+}
+
+/** Whether an attack did what it must not. */
+export const harmOf = ({ rateRatio, delivered, refused }: AttackResult, outcome: Outcome): boolean =>
+  !(rateRatio >= LEAST_RATE_RATIO && delivered >= LEAST_RATE_RATIO) || (outcome === "banned" && !refused);
 
 /**
  * All attacks one at a time, `count` times over, against a relay with the limits that relays have.
  * @returns for each attack the worst ratio of the rate of honest messages to the rate before it, the part of them that
  *   arrived, whether its author was refused in the end, and the relay's memory
- * @throws Error when the relay fails or takes more memory than stated
+ * @throws Error when the relay fails or takes more memory than stated; in the end also when honest messages kept less
+ *   than 80 % of their rate, or when an author was not refused that must be
  */
 export async function besiege({ count, onProgress }: { count: number; onProgress?: (done: number) => void }) {
   const names = attackNames();
   const siege = await startSiege({ attackMs: 40_000 });
-  const results: Record<string, { rateRatio: number; delivered: number; refused: boolean }> = {};
+  const results: Record<string, AttackResult> = {};
   try {
     for (let round = 0; round < count; round++)
       for (const name of names) {
@@ -186,10 +209,15 @@ export async function besiege({ count, onProgress }: { count: number; onProgress
         if (relay.failures.length > 0 || relay.peakBytes > siege.boundBytes)
           throw new Error(`${name}: ${relay.peakBytes} bytes, ${relay.failures.join("\n")}`);
         const rateRatio = Math.min(results[name]?.rateRatio ?? Infinity, Number((rate / calm.rate).toFixed(2)));
-        results[name] = { rateRatio, delivered: Number((delivered / sent).toFixed(3)), refused: !welcome[name] };
+        const refused = !welcome[name] && results[name]?.refused !== false;
+        const part = Math.min(results[name]?.delivered ?? 1, Number((delivered / sent).toFixed(3)));
+        results[name] = { rateRatio, delivered: part, refused };
         onProgress?.(round);
       }
     const { peakBytes } = await siege.report();
+    const harmed = names.filter((name) => harmOf(results[name]!, outcomeOf(name)));
+    if (harmed.length > 0)
+      throw new Error(`not held: ${JSON.stringify(Object.fromEntries(harmed.map((name) => [name, results[name]])))}`);
     const mib = (bytes: number) => Math.round(bytes / 2 ** 20);
     return { results, peakMiB: mib(peakBytes), boundMiB: mib(siege.boundBytes) };
   } finally {
