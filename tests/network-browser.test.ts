@@ -1,14 +1,18 @@
 import path from "node:path";
 import {
   BLOCK_PROTOCOL,
+  createDelivery,
   createGroupKey,
   createHost,
   createIdentity,
+  createMemoryStore,
   fetchBlock,
   type Host,
+  hostChannel,
   MAX_BLOCK_BYTES,
   receiveUpdates,
   serveBlocks,
+  verifyDeliveryReceipt,
 } from "@skynet/network";
 import { cidOf, type Hex } from "@skynet/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -84,6 +88,24 @@ describe.skipIf(chromium === undefined)("the network in a tab (needs Chromium)",
     });
     expect(await call("sendUpdate", { to: from, bytes: 1_200_000 })).toEqual({ job: "0x0a", round: 1 });
     expect(updates).toEqual([1_200_000]);
+  });
+
+  it("delivers messages for signed receipts, both ways", async () => {
+    const delivery = await createDelivery({
+      channel: hostChannel(host),
+      identity: host.identity,
+      store: createMemoryStore(),
+    });
+    const heard: unknown[] = [];
+    delivery.listen(({ body, from }) => void heard.push([from, body]));
+    const { address: to } = host.identity;
+    expect(await call("deliver", { to, body: "confirm this" })).toBe(to);
+    expect(heard).toEqual([[address, "confirm this"]]);
+    const { publicKey } = createIdentity(new Uint8Array(32).fill(2));
+    const receipt = await delivery.send(address, "tab", "and this", { publicKey, timeoutMs: 20_000 });
+    expect(verifyDeliveryReceipt(receipt)).toMatchObject({ receiver: address, job: null });
+    await call("received", { body: "and this" });
+    await delivery.stop();
   });
 
   it("exchanges blocks both ways over WebRTC with a node that nobody can dial, though the tab has no address", async () => {

@@ -1,5 +1,17 @@
 // The network package in a page: bundled for network-browser.test.ts, which calls `node`.
-import { createHost, createIdentity, fetchBlock, sendUpdate, serveBlocks, type Host } from "@skynet/network";
+import {
+  createDelivery,
+  createHost,
+  createIdentity,
+  createMemoryStore,
+  fetchBlock,
+  hostChannel,
+  publicKeyFrom,
+  sendUpdate,
+  serveBlocks,
+  verifyDeliveryReceipt,
+  type Host,
+} from "@skynet/network";
 
 const started = Promise.withResolvers<Host>();
 const received: unknown[] = [];
@@ -83,6 +95,17 @@ const calls = {
     const options = { deadlineMs: Date.now() + 20_000 };
     const { receipt } = await sendUpdate(await started.promise, to, id, content, options);
     return { job: receipt.job, round: receipt.round };
+  },
+  /** Delivers a message, and from now on takes what is delivered to this tab. @returns who signed the receipt */
+  async deliver({ to, body }: { to: `0x${string}`; body: unknown }) {
+    const host = await started.promise;
+    const options = { channel: hostChannel(host), identity: host.identity, publicKeyOf: publicKeyFrom(host) };
+    const delivery = await createDelivery({ ...options, store: createMemoryStore() });
+    delivery.listen((message) => {
+      received.push(message.body);
+      arrived();
+    });
+    return verifyDeliveryReceipt(await delivery.send(to, "tab", body, { timeoutMs: 20_000 })).receiver;
   },
   async reconnected({ without }: { without: `0x${string}` }) {
     const host = await started.promise;
