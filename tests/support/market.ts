@@ -56,7 +56,7 @@ export async function startTestMarket(): Promise<TestMarket> {
       const privateKey = new Uint8Array(randomBytes(32));
       const keystore = path.join(home, "wallet.json");
       const passphraseFile = path.join(home, "passphrase");
-      await fs.writeFile(passphraseFile, "market test\n");
+      await fs.writeFile(passphraseFile, "market test\n", { mode: 0o600 });
       const address = await createKeystore(keystore, privateKey, "market test", 1024);
       // one after the other: all money comes from one account, whose nonces would collide
       if (funded) await (funding = funding.then(() => fundAccount(network.rpcUrl, address)));
