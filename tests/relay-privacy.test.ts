@@ -7,6 +7,8 @@ import { decode, type Hex } from "@skynet/protocol";
 import { decryptBlock } from "@skynet/storage";
 import { openSecrets } from "@skynet/swarm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { circuit } from "../packages/network/src/transports/circuit.ts";
+import { tcp } from "../packages/network/src/transports/tcp.ts";
 import { startTestNetwork, type TestNetwork } from "./support/network.ts";
 import { createSecretWindows, type SecretWindows } from "./support/secret-windows.ts";
 import { writeTinyJob } from "./support/tiny-job.ts";
@@ -32,7 +34,8 @@ async function filesOf(folder: string, pattern = /./): Promise<{ name: string; b
   );
 }
 
-const workerFolders = () => [1, 2, 3].map((n) => path.join(network.folder, "net", `worker-${n}`));
+const workers = [1, 2];
+const workerFolders = () => workers.map((n) => path.join(network.folder, "net", `worker-${n}`));
 
 /** Keeps the weights of every round: a worker overwrites them in the next. */
 async function keepStates(): Promise<void> {
@@ -44,7 +47,9 @@ async function keepStates(): Promise<void> {
 async function sendThroughCircuit(): Promise<void> {
   const join = async (n: number) => {
     const identity = createIdentity(new Uint8Array(32).fill(n));
-    const host = await createHost({ identity, listen: [], relays: [network.relay], reservations: 1 });
+    // Without WebRTC, by which they would soon meet without the relay.
+    const transports = [tcp(), circuit()];
+    const host = await createHost({ identity, transports, listen: [], relays: [network.relay], reservations: 1 });
     await host.connected({ signal: AbortSignal.timeout(30_000) });
     return host;
   };
@@ -71,8 +76,10 @@ beforeAll(async () => {
   captured = path.join(await fs.mkdtemp(path.join(os.tmpdir(), "skynet-capture-")), "relay");
   process.env.SKYNET_TEST_CAPTURE = captured;
   process.env.NODE_OPTIONS = `--import=${new URL(`file://${capture}`).href}`;
-  network = await startTestNetwork(3);
-  const requester = network.train(await writeTinyJob(path.join(network.folder, "job")));
+  network = await startTestNetwork(workers.length);
+  const requester = network.train(
+    await writeTinyJob(path.join(network.folder, "job"), { workers: workers.length, rounds: 1 }),
+  );
   process.env = before;
   ({ jobId } = (await requester.event("posted")) as { jobId: Hex });
   let keeping = Promise.resolve();
@@ -94,7 +101,7 @@ afterAll(async () => {
 async function identities(): Promise<{ name: string; identity: Identity }[]> {
   const wallets = path.join(network.folder, "net", "wallets");
   return Promise.all(
-    ["requester", "worker-1", "worker-2", "worker-3"].map(async (name) => {
+    ["requester", ...workers.map((n) => `worker-${n}`)].map(async (name) => {
       const passphrase = (await fs.readFile(path.join(wallets, `${name}.passphrase`), "utf8")).trim();
       return { name, identity: createIdentity(await openKeystore(path.join(wallets, `${name}.json`), passphrase)) };
     }),
@@ -165,8 +172,9 @@ describe("what a relay sees of a job", () => {
         "update",
         "images",
       ])
-        expect(counts[name], name).toBeGreaterThan(10);
-      expect(counts.weights).toBeGreaterThan(1000);
+        expect(counts[name], name).toBeGreaterThan(0);
+      for (const name of ["weights", "update", "batch with labels", "images"])
+        expect(counts[name], name).toBeGreaterThan(100);
       const seen = [...(await filesOf(captured)), ...(await filesOf(path.join(network.folder, "net", "relay")))];
       expect(seen.reduce((sum, { bytes }) => sum + bytes.length, 0)).toBeGreaterThan(500_000);
       const found = new Set(seen.flatMap(({ bytes }) => [...secrets.findIn(bytes)]));
@@ -192,7 +200,9 @@ describe("what a relay sees of a job", () => {
       "worker",
     ])
       expect(shows(text), text).toBe(true);
-    const circuit = seen.reduce((most, { bytes }) => Math.max(most, bytes.length), 0);
-    expect(circuit).toBeGreaterThan(relayed.length);
+    // A stream that asks for a circuit: whatever follows is what the relay carries.
+    const begin = Buffer.from("\x13/multistream/1.0.0\n\x20/libp2p/circuit/relay/0.2.0/hop\n", "latin1");
+    const circuits = seen.filter(({ bytes }) => begin.equals(bytes.subarray(0, begin.length)));
+    expect(Math.max(...circuits.map(({ bytes }) => bytes.length))).toBeGreaterThan(relayed.length);
   });
 });
