@@ -98,6 +98,14 @@ test("any number of made-up peers takes the memory of four thousand", () => {
   expect(scores.snapshot()).toHaveLength(4096);
 });
 
+test("any number of made-up peers with small offences does not make a refused one welcome", () => {
+  const { scores, offend } = setUp();
+  offend("mallory", "protocol", 2);
+  for (let i = 0; i < 5000; i++) offend(`peer${i}`, "stalled", 1);
+  expect(scores.banned("mallory")).toBe(true);
+  expect(scores.snapshot()).toHaveLength(4096);
+});
+
 test("docs/security.md states the limits and the bounds of memory that follow from them", async () => {
   const docs = await fs.readFile(new URL("../../../../docs/security.md", import.meta.url), "utf8");
   const bound = (relayService: boolean) => Math.round(memoryBound(limitsOf(relayService)) / 2 ** 20);

@@ -68,10 +68,15 @@ interface ScoreOptions {
   readonly onBan: (peerId: string, offence: Offence) => void;
 }
 
-/** Keeps a map at its size by forgetting what was set first. */
-function remember<V>(map: Map<string, V>, key: string, value: V): void {
+/** Keeps a map at its size by forgetting what was set first, what must be kept last of all. */
+function remember<V>(
+  map: Map<string, V>,
+  key: string,
+  value: V,
+  mustKeep: (key: string) => boolean = () => false,
+): void {
   map.delete(key);
-  if (map.size >= MOST) map.delete(map.keys().next().value!);
+  if (map.size >= MOST) map.delete(map.keys().find((other) => !mustKeep(other)) ?? map.keys().next().value!);
   map.set(key, value);
 }
 
@@ -101,7 +106,7 @@ export function createPeerScores({ limits, clock, onBan }: ScoreOptions): PeerSc
       entry.points = decayed(entry) + POINTS[offence];
       entry.atMs = clock();
       entry.offences[offence] = (entry.offences[offence] ?? 0) + 1;
-      remember(entries, peerId, entry);
+      remember(entries, peerId, entry, isBanned);
       if (entry.points >= limits.banAt) ban(peerId, entry, offence, address);
     },
     banned: isBanned,
