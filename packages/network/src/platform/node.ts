@@ -18,13 +18,18 @@ async function optional(name: string, load: () => Promise<NetworkTransport>, log
   }
 }
 
+async function loadWebRtc(): Promise<NetworkTransport> {
+  await import("../node/hold-candidates.ts");
+  return (await import("../transports/webrtc/webrtc.ts")).webRtc();
+}
+
 /** Ways to reach other nodes, the preferred one first. */
 export async function transports(log: Log): Promise<NetworkTransport[]> {
   return [
     tcp(),
     ...(await optional("quic", async () => (await import("../transports/quic/quic.ts")).quic(), log)),
     webSockets(),
-    ...(await optional("webrtc", async () => (await import("../transports/webrtc/webrtc.ts")).webRtc(), log)),
+    ...(await optional("webrtc", loadWebRtc, log)),
     circuit(),
   ];
 }

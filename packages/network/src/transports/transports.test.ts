@@ -1,3 +1,4 @@
+import "../node/hold-candidates.ts";
 import { createHost, type Host } from "../host/host.ts";
 import { identityOf, until } from "../testing.ts";
 import { circuit } from "./circuit.ts";
