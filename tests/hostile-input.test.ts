@@ -3,12 +3,16 @@ import os from "node:os";
 import path from "node:path";
 import { spawnSync } from "node:child_process";
 import { gunzipSync } from "node:zlib";
+import { createChain, startAnvil } from "@skynet/contracts";
+import { fundAccount, keystoreAddress } from "@skynet/node";
 import { ModelBuilder } from "@skynet/onnx";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { skynet } from "./support/cli.ts";
 import { startTestNetwork, type TestNetwork } from "./support/network.ts";
 import { writeSmallJob } from "./support/small-job.ts";
 
+/** First account of anvil's public test mnemonic. */
+const DEVELOPMENT_KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 let network: TestNetwork;
 let job = "";
 beforeAll(async () => {
@@ -95,22 +99,19 @@ describe("input that cannot be used is refused before anything is escrowed", () 
     expect(stderr).toMatch(/the passphrase does not open/);
   });
 
-  it("a relay that is not there", { timeout: 40_000 }, async () => {
-    const relay = "/ip4/127.0.0.1/tcp/1/p2p/16Uiu2HAm85oBdh1GRShG5ruamGYmPYLzijmfikJ5EK127ZtfFXwT";
-    const data = path.join(network.folder, "data");
-    const { code, stderr } = await skynet([
-      "train",
-      job,
-      "--rpc",
-      network.rpcUrl,
-      "--relay",
-      relay,
-      ...wallet(),
-      "--data",
-      data,
-    ]);
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/no relay answers at/);
+  it("a relay that is not there, on a chain that names no other", { timeout: 60_000 }, async () => {
+    const anvil = await startAnvil({ dataDir: path.join(network.folder, "other-chain"), blockTimeSeconds: 0 });
+    try {
+      await (await createChain({ rpcUrl: anvil.rpcUrl, privateKey: DEVELOPMENT_KEY })).deploy();
+      await fundAccount(anvil.rpcUrl, await keystoreAddress(network.requester.keystore));
+      const relay = "/ip4/127.0.0.1/tcp/1/p2p/16Uiu2HAm85oBdh1GRShG5ruamGYmPYLzijmfikJ5EK127ZtfFXwT";
+      const there = ["--rpc", anvil.rpcUrl, "--relay", relay, "--data", path.join(network.folder, "data")];
+      const { code, stderr } = await skynet(["train", job, ...there, ...wallet()]);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/no relay answers/);
+    } finally {
+      await anvil.stop();
+    }
   });
 });
 
