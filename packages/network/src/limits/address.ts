@@ -29,6 +29,13 @@ export function mappedV4(ip: string): string | undefined {
   return [24, 16, 8, 0].map((shift) => (bits >>> shift) & 255).join(".");
 }
 
+/** The group of an IP address in text: whoever has one address of a /64 in IPv6 has all of them. */
+export function groupOfIp(ip: string): AddressGroup {
+  const v4 = ip.includes(":") ? mappedV4(ip) : ip;
+  if (v4 !== undefined) return { key: v4, loopback: v4.startsWith("127.") };
+  return { key: `${prefix64(ip)}::/64`, loopback: ip === "::1" };
+}
+
 /**
  * The group that a remote address belongs to. Undefined where it says nothing about the peer: inside one process,
  * and through a relay, whose own address it is.
@@ -37,10 +44,7 @@ export function addressGroup(address: Multiaddr): AddressGroup | undefined {
   const components = address.getComponents();
   if (components.some(({ name }) => name === "p2p-circuit")) return undefined;
   const ip = components.find(({ name }) => name === "ip4" || name === "ip6");
-  if (ip?.value === undefined) return undefined;
-  const v4 = ip.name === "ip4" ? ip.value : mappedV4(ip.value);
-  if (v4 !== undefined) return { key: v4, loopback: v4.startsWith("127.") };
-  return { key: `${prefix64(ip.value)}::/64`, loopback: ip.value === "::1" };
+  return ip?.value === undefined ? undefined : groupOfIp(ip.value);
 }
 
 /** The group that is held responsible for what comes from an address; undefined where that would be others' group. */

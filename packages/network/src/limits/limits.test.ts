@@ -1,7 +1,7 @@
 import fs from "node:fs/promises";
 import { multiaddr } from "@multiformats/multiaddr";
 import { expect, test } from "vitest";
-import { addressGroup } from "./address.ts";
+import { addressGroup, groupOfIp } from "./address.ts";
 import { limitsOf, memoryBound } from "./limits.ts";
 import { createPeerScores, type Offence } from "./scores.ts";
 import { createTokenBucket } from "../timing/token-bucket.ts";
@@ -29,6 +29,9 @@ test("an address counts for itself, an IPv6 address for its /64, and a relayed o
     undefined,
   );
   expect(key("/memory/here")).toBe(undefined);
+  expect(groupOfIp("2001:db8::1").key).toBe(groupOfIp("2001:db8:0:0:ffff::2").key);
+  expect(groupOfIp("2001:db8:0:1::1").key).not.toBe(groupOfIp("2001:db8::1").key);
+  expect(groupOfIp("::ffff:192.0.2.7").key).toBe("192.0.2.7");
   expect(addressGroup(multiaddr("/ip4/127.8.9.1/tcp/1"))).toEqual({ key: "127.8.9.1", loopback: true });
   expect(addressGroup(multiaddr("/ip6/::1/tcp/1"))).toMatchObject({ loopback: true });
 });

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { isIPv6, type AddressInfo } from "node:net";
 import { NetworkError, reasonOf } from "../../errors.ts";
 import { bindingError, bindingSuccess, parseBindingRequest } from "../../nat/stun-message.ts";
+import { groupOfIp } from "../../limits/address.ts";
 import { createPeerLimiter, createTokenBucket, type Rate } from "../../timing/token-bucket.ts";
 
 export interface StunServerOptions {
@@ -10,7 +11,7 @@ export interface StunServerOptions {
   readonly host: string;
   /** UDP port, served together with the next one; 0 for two free ones. */
   readonly port: number;
-  /** Requests of one address (20 a second, 60 at once). */
+  /** Requests of one address, or /64 in IPv6 (20 a second, 60 at once). */
   readonly perSource?: Rate;
   /** Requests of all together (5000 a second). */
   readonly ofAll?: Rate;
@@ -43,7 +44,7 @@ export async function startStunServer(options: StunServerOptions): Promise<StunS
   const serve = (socket: dgram.Socket) =>
     socket.on("message", (bytes, from) => {
       const request = bytes.length <= MAX_REQUEST_BYTES ? parseBindingRequest(bytes) : undefined;
-      if (request === undefined || !mayAsk(from.address) || !all.take()) return;
+      if (request === undefined || !mayAsk(groupOfIp(from.address).key) || !all.take()) return;
       answered += 1;
       const { transactionId, unknown } = request;
       const answer =
