@@ -139,6 +139,20 @@ test("a port in use, a bad address and a bad relay are clear errors", async () =
   await expect(createHost({ identity: identityOf(1), listen: ["/ip4/192.0.2.1/tcp/0"] })).rejects.toMatchObject(bad);
 });
 
+test("a node of which a part cannot start leaves its port to the next one", async () => {
+  const first = await createHost({ identity: identityOf(1) });
+  const listen = first.multiaddrs().map((address) => address.replace(/\/p2p\/.*/, ""));
+  await first.stop();
+  const services = {
+    get store(): never {
+      throw new Error("a broken store");
+    },
+  };
+  const broken = createHost({ identity: identityOf(1), listen, relayService: true, services });
+  await expect(broken).rejects.toThrow("a broken store");
+  await (await createHost({ identity: identityOf(1), listen })).stop();
+});
+
 test("a signal stops a node, and a stopped node says so", async () => {
   const controller = new AbortController();
   const node = await network.node(1, { signal: controller.signal });

@@ -183,8 +183,19 @@ export interface Host {
   stop(): Promise<void>;
 }
 
-/** Starts a node. @throws NetworkError `PortInUse`, `BadOption` */
+/** Starts a node. When a part of it cannot start, nothing of it stays. @throws NetworkError `PortInUse`, `BadOption` */
 export async function createHost(options: HostOptions): Promise<Host> {
+  let stopStarted: (() => Promise<void>) | undefined;
+  try {
+    return await startHost(options, (stop) => (stopStarted = stop));
+  } catch (error) {
+    await stopStarted?.();
+    throw error;
+  }
+}
+
+/** @param onStarted gets what stops the parts that run before the host is complete */
+async function startHost(options: HostOptions, onStarted: (stop: () => Promise<void>) => void): Promise<Host> {
   const { identity, listen = ["/ip4/127.0.0.1/tcp/0"], relays = [], relayService = false, log = silent } = options;
   const { clusterId = CLUSTER_ID, shard = 0, clock = Date.now, random = Math.random } = options;
   checkMultiaddrs([...listen, ...(options.announce ?? []), ...relays]);
@@ -220,6 +231,10 @@ export async function createHost(options: HostOptions): Promise<Host> {
     fault,
   };
   const { node, pubsub } = await (light ? startLight : startFull)(nodeOptions, { drops, log, clock, signal });
+  onStarted(async () => {
+    stopping.abort(new NetworkError("Stopped", "the node could not start"));
+    await node.stop();
+  });
   const listeners = new Set<(bytes: Uint8Array) => void>([inbox.receive]);
   const hear = (bytes: Uint8Array) => listeners.forEach((listener) => listener(bytes));
   pubsub.onMessage(hear);
@@ -252,9 +267,6 @@ export async function createHost(options: HostOptions): Promise<Host> {
     log,
     signal,
     onChange: () => announcing.soon(),
-  }).catch(async (error: unknown) => {
-    await node.stop();
-    throw error;
   });
   nat = nodeNat;
   const send: Pubsub["publish"] = (bytes) => {
