@@ -61,7 +61,7 @@ function enter(line: Line, slot: number, nowMs: number): void {
   queue.push(second, secondMs);
 }
 
-function collect(sender: number, nowMs: number): void {
+function collect(sender: number): void {
   for (let i = 0; i < BURST; i++) {
     const slot = queue.claim();
     const length = readPacket(lines[sender]!.fd, slot < 0 ? scratch : queue.packets[slot]!);
@@ -76,7 +76,8 @@ function collect(sender: number, nowMs: number): void {
     lengths[slot] = length;
     receivers[slot] = receiver;
     arriving[slot] = 0;
-    enter(up[sender]!, slot, nowMs);
+    // The time after the packet was read: one taken before it could be earlier than the packet, on a busy machine.
+    enter(up[sender]!, slot, performance.now());
   }
 }
 
@@ -97,7 +98,6 @@ function deliverUntil(nowMs: number): void {
 const poller = new Poller(lines.map(({ fd }) => fd));
 while (Atomics.load(stop, 0) === 0) {
   poller.wait(Math.min(Math.max(queue.nextMs - performance.now(), 0), IDLE_MS));
-  const nowMs = performance.now();
-  for (let i = 0; i < lines.length; i++) if (poller.ready(i)) collect(i, nowMs);
-  deliverUntil(nowMs);
+  for (let i = 0; i < lines.length; i++) if (poller.ready(i)) collect(i);
+  deliverUntil(performance.now());
 }
