@@ -56,7 +56,8 @@ export { NetworkError, type NetworkErrorCode } from "./errors.ts";
 export type { FramedStream } from "./host/framed-stream.ts";
 export { createGroupKey, unwrapKey, wrapKey, type RandomBytes } from "./identity/group-key.ts";
 export { checkMultiaddrs } from "./host/check-multiaddrs.ts";
-export { createHost, type Host, type HostOptions, type PublishOptions } from "./host/host.ts";
+export { createHost } from "./host/host.ts";
+export type { Host, HostOptions, PublishOptions } from "./host/types.ts";
 export {
   addressFromPeerId,
   addressFromPublicKey,

@@ -1,5 +1,6 @@
 // Set-up shared by the tests of this package; not part of its public face.
-import { createHost, type Host, type HostOptions } from "./host/host.ts";
+import { createHost } from "./host/host.ts";
+import type { Host, HostOptions } from "./host/types.ts";
 import { createIdentity } from "./identity/identity.ts";
 
 export const identityOf = (n: number) => createIdentity(new Uint8Array(32).fill(n));

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { BLOCK_PROTOCOL } from "./block-messages.ts";
 import { fetchBlock, serveBlocks } from "./blocks.ts";
 import type { TransferProgress } from "./transfer.ts";
-import type { Host } from "../host/host.ts";
+import type { Host } from "../host/types.ts";
 import { startNetwork, type TestNetwork } from "../testing.ts";
 
 let network: TestNetwork;

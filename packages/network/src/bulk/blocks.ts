@@ -1,5 +1,5 @@
 import type { Hex } from "@skynet/protocol";
-import type { Host } from "../host/host.ts";
+import type { Host } from "../host/types.ts";
 import type { BlockProvider } from "./block-server.ts";
 import type { TransferOptions } from "./transfer.ts";
 import type { BlockRef } from "./transfer-task.ts";

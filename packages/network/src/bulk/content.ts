@@ -2,7 +2,7 @@
 import { cidOfDigest, concatBytes, decode, encode, sha256 } from "@skynet/protocol";
 import { z } from "zod";
 import { NetworkError } from "../errors.ts";
-import type { Host } from "../host/host.ts";
+import type { Host } from "../host/types.ts";
 import { fetchBlocks } from "./blocks.ts";
 import { MAX_BLOCK_BYTES } from "./block-messages.ts";
 import type { TransferOptions } from "./transfer.ts";

@@ -4,7 +4,7 @@ import { deadlineSignal } from "../timing/delay.ts";
 import { untilAborted } from "../timing/until-aborted.ts";
 import { NetworkError, reasonOf } from "../errors.ts";
 import type { FramedStream } from "../host/framed-stream.ts";
-import type { Host } from "../host/host.ts";
+import type { Host } from "../host/types.ts";
 import { signReceipt, type UpdateId } from "./receipt.ts";
 import { fetchBlocks } from "./blocks.ts";
 import { encodeAnswer, MAX_CONTROL_BYTES, parseOffer, UPDATE_PROTOCOL, type Answer } from "./update-messages.ts";

@@ -2,7 +2,7 @@ import { concatBytes, sha256, toHex, type Hex } from "@skynet/protocol";
 import { backoffMs, deadlineSignal, delay } from "../timing/delay.ts";
 import { NetworkError, reasonOf } from "../errors.ts";
 import { frame, type FramedStream } from "../host/framed-stream.ts";
-import type { Host } from "../host/host.ts";
+import type { Host } from "../host/types.ts";
 import { checkReceipt, updateIdSchema, type Receipt, type UpdateId } from "./receipt.ts";
 import { readWithin } from "./receive-updates.ts";
 import {

@@ -5,7 +5,7 @@ import { StreamMessageEvent, type Stream } from "@libp2p/interface";
 import { cidOf, equalBytes, type Hex } from "@skynet/protocol";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { frame } from "../host/framed-stream.ts";
-import type { Host } from "../host/host.ts";
+import type { Host } from "../host/types.ts";
 import { createRandom } from "../mutate.ts";
 import { openPartialFiles } from "../node/partial-files.ts";
 import { startNetwork, type TestNetwork } from "../testing.ts";

@@ -1,6 +1,6 @@
 import { cidOf, encode, sha256, toHex, type Hex } from "@skynet/protocol";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { Host } from "../host/host.ts";
+import type { Host } from "../host/types.ts";
 import { signReceipt, verifyReceipt } from "./receipt.ts";
 import { receiveUpdates, type ReceiveUpdatesOptions, type UpdateHeader } from "./receive-updates.ts";
 import { sendUpdate } from "./send-update.ts";

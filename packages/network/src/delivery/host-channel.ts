@@ -1,5 +1,5 @@
 import type { Hex } from "@skynet/protocol";
-import type { Host } from "../host/host.ts";
+import type { Host } from "../host/types.ts";
 import { publicKeyFromPeerId } from "../identity/identity.ts";
 import { NetworkError } from "../errors.ts";
 import type { MessageChannel } from "./channel.ts";

@@ -2,7 +2,8 @@ import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createHost, type Host, type HostOptions } from "../host/host.ts";
+import { createHost } from "../host/host.ts";
+import type { Host, HostOptions } from "../host/types.ts";
 import type { RelayMessage } from "../messages/inbox.ts";
 import { identityOf, until } from "../testing.ts";
 

@@ -2,7 +2,7 @@ import type { Hex } from "@skynet/protocol";
 import { deadlineSignal } from "../timing/delay.ts";
 import { NetworkError } from "../errors.ts";
 import { frame } from "./framed-stream.ts";
-import type { Host } from "./host.ts";
+import type { Host } from "./types.ts";
 import { readWithin } from "../bulk/receive-updates.ts";
 import { untilAborted } from "../timing/until-aborted.ts";
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { frame, type FramedStream } from "./framed-stream.ts";
-import type { Host } from "./host.ts";
+import type { Host } from "./types.ts";
 import { startNetwork, type TestNetwork } from "../testing.ts";
 
 const MIB = 1024 * 1024;

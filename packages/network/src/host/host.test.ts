@@ -1,7 +1,8 @@
 import { multiaddr } from "@multiformats/multiaddr";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createDrops } from "./drops.ts";
-import { createHost, type Host } from "./host.ts";
+import { createHost } from "./host.ts";
+import type { Host } from "./types.ts";
 import { createGroupKey } from "../identity/group-key.ts";
 import type { RelayMessage } from "../messages/inbox.ts";
 import { createNode } from "./libp2p-node.ts";

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { RelaySource } from "../discovery/relay-source.ts";
-import { createHost, type Host } from "../host/host.ts";
+import { createHost } from "../host/host.ts";
+import type { Host } from "../host/types.ts";
 import { identityOf } from "../testing.ts";
 import { createFairShare } from "./fair-share.ts";
 

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { createHost, type Host } from "../host/host.ts";
+import { createHost } from "../host/host.ts";
+import type { Host } from "../host/types.ts";
 import { identityOf } from "../testing.ts";
 import { attacks } from "../testing-hostile/attacks.ts";
 import type { Limits } from "./limits.ts";

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import net, { type AddressInfo } from "node:net";
 import { multiaddr } from "@multiformats/multiaddr";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import type { Host } from "../host/host.ts";
+import type { Host } from "../host/types.ts";
 import { createHost } from "../host/host.ts";
 import { openStunProbe } from "../node/stun/stun-client.ts";
 import { startStunServer, type StunServer } from "../node/stun/stun-server.ts";

@@ -2,7 +2,7 @@ import os from "node:os";
 import { lookup } from "node:dns/promises";
 import { multiaddr } from "@multiformats/multiaddr";
 import { NetworkError, reasonOf } from "../errors.ts";
-import type { Host } from "../host/host.ts";
+import type { Host } from "../host/types.ts";
 import { hostOf, type Path } from "../nat/addresses.ts";
 import { classifyNat, type NatKind, type Observation } from "../nat/classify.ts";
 import { probe, type ProbeResult } from "../nat/probe.ts";

@@ -2,7 +2,7 @@
 import type { Hex } from "@skynet/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { frame, type FramedStream } from "../host/framed-stream.ts";
-import type { Host } from "../host/host.ts";
+import type { Host } from "../host/types.ts";
 import { identityOf, until } from "../testing.ts";
 
 const MIB = 1024 * 1024;

@@ -1,5 +1,6 @@
 import "../node/hold-candidates.ts";
-import { createHost, type Host } from "../host/host.ts";
+import { createHost } from "../host/host.ts";
+import type { Host } from "../host/types.ts";
 import { identityOf, until } from "../testing.ts";
 import { circuit } from "./circuit.ts";
 import { testTransport, type Pair } from "./compliance.ts";

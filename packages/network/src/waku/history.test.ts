@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { createHost, type Host } from "../host/host.ts";
+import { createHost } from "../host/host.ts";
+import type { Host } from "../host/types.ts";
 import type { RelayMessage } from "../messages/inbox.ts";
 import { delay } from "../timing/delay.ts";
 import { identityOf, startNetwork, until, type TestNetwork } from "../testing.ts";

@@ -1,7 +1,8 @@
 import { cidOf } from "@skynet/protocol";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { fetchBlock, serveBlocks } from "../bulk/blocks.ts";
-import { createHost, type Host, type HostOptions } from "../host/host.ts";
+import { createHost } from "../host/host.ts";
+import type { Host, HostOptions } from "../host/types.ts";
 import { createGroupKey } from "../identity/group-key.ts";
 import type { RelayMessage } from "../messages/inbox.ts";
 import { identityOf, until } from "../testing.ts";

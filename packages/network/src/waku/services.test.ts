@@ -1,7 +1,8 @@
 import { proto_lightpush, proto_message, proto_metadata, proto_peer_exchange } from "@waku/proto";
 import { toHex } from "@skynet/protocol";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { createHost, type Host, type HostOptions } from "../host/host.ts";
+import { createHost } from "../host/host.ts";
+import type { Host, HostOptions } from "../host/types.ts";
 import { wakuMessageHash } from "../messages/waku-message.ts";
 import { identityOf, until } from "../testing.ts";
 import { LIGHT_PUSH_V2_PROTOCOL, METADATA_PROTOCOL, PEER_EXCHANGE_PROTOCOL } from "./protocols.ts";
