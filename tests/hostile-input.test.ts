@@ -99,20 +99,24 @@ describe("input that cannot be used is refused before anything is escrowed", () 
     expect(stderr).toMatch(/the passphrase does not open/);
   });
 
-  it("a relay that is not there, when neither the chain nor the book on disk names another", { timeout: 60_000 }, async () => {
-    const anvil = await startAnvil({ dataDir: path.join(network.folder, "other-chain"), blockTimeSeconds: 0 });
-    try {
-      await (await createChain({ rpcUrl: anvil.rpcUrl, privateKey: DEVELOPMENT_KEY })).deploy();
-      await fundAccount(anvil.rpcUrl, await keystoreAddress(network.requester.keystore));
-      const relay = "/ip4/127.0.0.1/tcp/1/p2p/16Uiu2HAm85oBdh1GRShG5ruamGYmPYLzijmfikJ5EK127ZtfFXwT";
-      const there = ["--rpc", anvil.rpcUrl, "--relay", relay, "--data", path.join(network.folder, "empty")];
-      const { code, stderr } = await skynet(["train", job, ...there, ...wallet()]);
-      expect(code).toBe(1);
-      expect(stderr).toMatch(/no relay answers/);
-    } finally {
-      await anvil.stop();
-    }
-  });
+  it(
+    "a relay that is not there, when neither the chain nor the book on disk names another",
+    { timeout: 60_000 },
+    async () => {
+      const anvil = await startAnvil({ dataDir: path.join(network.folder, "other-chain"), blockTimeSeconds: 0 });
+      try {
+        await (await createChain({ rpcUrl: anvil.rpcUrl, privateKey: DEVELOPMENT_KEY })).deploy();
+        await fundAccount(anvil.rpcUrl, await keystoreAddress(network.requester.keystore));
+        const relay = "/ip4/127.0.0.1/tcp/1/p2p/16Uiu2HAm85oBdh1GRShG5ruamGYmPYLzijmfikJ5EK127ZtfFXwT";
+        const there = ["--rpc", anvil.rpcUrl, "--relay", relay, "--data", path.join(network.folder, "empty")];
+        const { code, stderr } = await skynet(["train", job, ...there, ...wallet()]);
+        expect(code).toBe(1);
+        expect(stderr).toMatch(/no relay answers/);
+      } finally {
+        await anvil.stop();
+      }
+    },
+  );
 });
 
 /** A user namespace in which this user may mount a file system of 300 kB. */
