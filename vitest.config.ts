@@ -1,5 +1,7 @@
 import os from "node:os";
 import { defineConfig } from "vitest/config";
+// Tests run the built command and kernels: those of the sources as they are now.
+import "./scripts/setup.mjs";
 
 export default defineConfig({
   test: {

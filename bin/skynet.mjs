@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Launcher: runs the TypeScript command under Node 24, also when the system's Node is older or nothing is set up yet.
+// Launcher: runs the command under Node 24, also when the system's Node is older or nothing is set up yet.
 import { spawn, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
@@ -20,7 +20,7 @@ const localNode = path.join(
 const setup = spawnSync(process.execPath, [path.join(root, "scripts", "setup.mjs")], { stdio: "inherit" });
 if (setup.status !== 0) process.exit(setup.status ?? 1);
 
-const main = path.join(root, "packages", "node", "src", "cli", "main.ts");
+const main = path.join(root, "packages", "node", "build", "main.js");
 if (Number(process.versions.node.split(".")[0]) >= 24) {
   await import(main);
 } else {

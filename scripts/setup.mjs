@@ -193,6 +193,13 @@ const builds = [
     ],
     product: "packages/contracts/generated",
   },
+  {
+    name: "command",
+    label: "The skynet command",
+    script: "packages/node/build.ts",
+    sources: ["packages", "package-lock.json"],
+    product: "packages/node/build/main.js",
+  },
 ];
 
 async function setUpBuilds(node, env) {

@@ -7,7 +7,7 @@ import { createChain, startAnvil } from "@skynet/contracts";
 import { fundAccount, keystoreAddress } from "@skynet/node";
 import { ModelBuilder } from "@skynet/onnx";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { skynet } from "./support/cli.ts";
+import { COMMAND, skynet } from "./support/cli.ts";
 import { startTestNetwork, type TestNetwork } from "./support/network.ts";
 import { writeSmallJob } from "./support/small-job.ts";
 
@@ -125,8 +125,7 @@ const canMount = spawnSync("unshare", ["-rm", "true"]).status === 0;
 describe("a full disk", () => {
   it.runIf(canMount)("is a clear error, and nothing is posted", { timeout: 60_000 }, async () => {
     const folder = await fs.mkdtemp(path.join(os.tmpdir(), "skynet-full-"));
-    const main = path.join(import.meta.dirname, "..", "packages", "node", "src", "cli", "main.ts");
-    const command = [process.execPath, main, "train", job, ...connection(), "--data", path.join(folder, "data")];
+    const command = [process.execPath, COMMAND, "train", job, ...connection(), "--data", path.join(folder, "data")];
     const script = `mount -t tmpfs -o size=300k tmpfs ${folder} && exec ${command.join(" ")}`;
     const { status, stderr } = spawnSync("unshare", ["-rm", "sh", "-c", script], { encoding: "utf8" });
     expect(stderr).toMatch(/error: (the disk is full|no space left)/);

@@ -6,10 +6,10 @@ import path from "node:path";
 import process from "node:process";
 import { expect, it } from "vitest";
 import { openLab, whyNoLab, type Lab } from "./netlab/lab.ts";
+import { COMMAND } from "./support/cli.ts";
 import { createWallet, startLabRelay } from "./support/lab-relay.ts";
 
 const missing = whyNoLab();
-const MAIN = path.join(import.meta.dirname, "..", "packages", "node", "src", "cli", "main.ts");
 /** Says "ready", then "asked" for each search for a router. */
 const HEAR_SEARCHES = `
   const socket = require("node:dgram").createSocket({ type: "udp4", reuseAddr: true });
@@ -32,7 +32,7 @@ async function hearSearches(lab: Lab, machine: string) {
 
 async function doctor(lab: Lab, machine: string, args: readonly string[]) {
   const listen = `/ip4/${lab.address(machine)}/tcp/0`;
-  const command = [process.execPath, MAIN, "doctor", "network", "--json", "--listen", listen, ...args];
+  const command = [process.execPath, COMMAND, "doctor", "network", "--json", "--listen", listen, ...args];
   const child = lab.spawn(machine, command, { stdio: ["ignore", "pipe", "inherit"] });
   let output = "";
   child.stdout!.on("data", (bytes: Buffer) => (output += bytes.toString()));

@@ -58,7 +58,7 @@ it("the example's relay starts, is healthy, lives through SIGHUP, stops on SIGTE
   await fs.writeFile(path.join(folder, "passphrase"), "word\n", { mode: 0o600 });
   await createKeystore(path.join(folder, "relay.json"), randomBytes(32), "word", 1024);
   const [entry, ...command] = [...(await instruction("ENTRYPOINT")), ...(await instruction("CMD"))].slice(1);
-  expect(path.join(root, path.relative("/opt/skynet", entry!))).toBe(path.join(root, "packages/node/src/cli/main.ts"));
+  expect(path.join(root, path.relative("/opt/skynet", entry!))).toBe(path.join(root, "packages/node/build/main.js"));
   expect(command).toEqual(["relay", "--config", "/etc/skynet-relay/relay.yaml"]);
   const args = ["--config", path.join(folder, "relay.yaml"), "--passphrase-file", path.join(folder, "passphrase")];
 

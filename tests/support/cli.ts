@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import path from "node:path";
 
-const main = path.join(import.meta.dirname, "..", "..", "packages", "node", "src", "cli", "main.ts");
+/** The bundled command. */
+export const COMMAND = path.join(import.meta.dirname, "..", "..", "packages", "node", "build", "main.js");
 
 export interface CliResult {
   readonly code: number | null;
@@ -15,7 +16,7 @@ export function skynet(
   options: { env?: Record<string, string>; cwd?: string; input?: string } = {},
 ) {
   return new Promise<CliResult>((resolve) => {
-    const child = spawn(process.execPath, [main, ...args], {
+    const child = spawn(process.execPath, [COMMAND, ...args], {
       cwd: options.cwd,
       env: { PATH: process.env.PATH, ...options.env },
       stdio: ["pipe", "pipe", "pipe"],

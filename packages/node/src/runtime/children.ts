@@ -14,7 +14,8 @@ export interface SkyNetChild {
   stop(): Promise<void>;
 }
 
-const main = path.join(import.meta.dirname, "..", "cli", "main.ts");
+/** The bundled command, which `npm run setup` makes. */
+export const COMMAND = path.join(import.meta.dirname, "..", "..", "build", "main.js");
 const STOP_AFTER_MS = 8000;
 
 export interface ChildOptions {
@@ -26,7 +27,7 @@ export interface ChildOptions {
 
 /** Starts `skynet ARGS --json` under this Node. The child ends when this process does (its IPC channel closes). */
 export function startChild(args: readonly string[], options: ChildOptions = {}): SkyNetChild {
-  const [program, ...rest] = [...(options.through ?? []), process.execPath, main, ...args, "--json"] as [string];
+  const [program, ...rest] = [...(options.through ?? []), process.execPath, COMMAND, ...args, "--json"] as [string];
   const child = spawn(program, rest, {
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     cwd: options.cwd,

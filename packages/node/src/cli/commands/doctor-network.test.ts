@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 import { createHost, createIdentity, type Host } from "@skynet/network";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
-const main = path.join(import.meta.dirname, "..", "main.ts");
+const main = path.join(import.meta.dirname, "..", "..", "..", "build", "main.js");
 const identity = (n: number) => createIdentity(new Uint8Array(32).fill(n));
 let relay: Host;
 let peer: Host;

@@ -1,0 +1,69 @@
+// Bundles the `skynet` command: one file per command instead of two thousand modules, so that a process starts in a third
+// of the time and takes less than half of the memory. Run by `npm run setup`; sources stay runnable as they are.
+import { build, type Plugin } from "esbuild";
+import fs from "node:fs/promises";
+import path from "node:path";
+import process from "node:process";
+
+const root = path.join(import.meta.dirname, "..", "..");
+const target = path.join(import.meta.dirname, "build");
+
+/** Threads are programs of their own: where their file is in the sources, and its name in the bundle. */
+const threads: Readonly<Record<string, string>> = {
+  "packages/node/src/trainer/thread.ts": "trainer-thread",
+  "packages/proof/src/vectors/thread.ts": "proof-thread",
+};
+
+/** Packages with native code, or with files that they look for beside their own. */
+const external = ["@chainsafe/libp2p-quic", "esbuild", "koffi", "node-datachannel", "onnxruntime-node", "solc"];
+
+/** Our own modules name files by where they are themselves; in the bundle that is said relative to the bundle. */
+const ownPlaces: Plugin = {
+  name: "own-places",
+  setup({ onLoad }) {
+    onLoad({ filter: /[\\/]packages[\\/][a-z]+[\\/]src[\\/].*\.ts$/ }, async ({ path: file }) => {
+      const source = await fs.readFile(file, "utf8");
+      if (!source.includes("import.meta")) return undefined;
+      const fromTarget = (name: string) =>
+        `new URL("${path.relative(target, name).replaceAll(path.sep, "/")}", BUNDLE_URL)`;
+      const contents = source
+        .replaceAll(/new URL\("(?:\.\/)?thread\.ts", import\.meta\.url\)/g, () => {
+          const thread = path.relative(root, path.join(path.dirname(file), "thread.ts")).replaceAll(path.sep, "/");
+          if (threads[thread] === undefined) throw new Error(`packages/node/build.ts does not list ${thread}`);
+          return `new URL("${threads[thread]}.js", BUNDLE_URL)`;
+        })
+        .replaceAll("import.meta.dirname", `ownFolder(${fromTarget(path.dirname(file))})`)
+        .replaceAll("import.meta.url", `${fromTarget(file)}.href`)
+        .replaceAll("BUNDLE_URL", "import.meta.url");
+      return { contents, loader: "ts" };
+    });
+  },
+};
+
+const { warnings, metafile } = await build({
+  absWorkingDir: root,
+  entryPoints: {
+    main: "packages/node/src/cli/main.ts",
+    ...Object.fromEntries(Object.entries(threads).map(([file, name]) => [name, file])),
+  },
+  outdir: target,
+  bundle: true,
+  splitting: true,
+  platform: "node",
+  format: "esm",
+  target: "node24",
+  sourcemap: "linked",
+  sourcesContent: false,
+  metafile: true,
+  external,
+  plugins: [ownPlaces],
+  // What CommonJS packages ask Node for, and the folders of our modules.
+  banner: {
+    js: 'import { createRequire as requireFrom } from "node:module"; import { fileURLToPath as ownFolder } from "node:url"; const require = requireFrom(import.meta.url);',
+  },
+  logLevel: "error",
+});
+if (warnings.length > 0) process.exitCode = 1;
+// What an earlier bundle left goes only now, so that there is a whole one at any time.
+const made = new Set(Object.keys(metafile.outputs).map((file) => path.basename(file)));
+for (const name of await fs.readdir(target)) if (!made.has(name)) await fs.rm(path.join(target, name));
