@@ -57,185 +57,222 @@ interface Request extends PromiseWithResolvers<number | undefined> {
   stopped: boolean;
   id: number;
   sentMs: number;
-  /** Bytes that the limit has counted for it. */
+  /** Bytes that the limit has counted for it; what comes beyond is counted when it is here. */
   charged: number;
   /** Nothing else was under way when it was sent. */
   alone: boolean;
 }
 
 const OPEN_TIMEOUT_MS = 15_000;
+/** How often we look whether the peer is silent for too long. */
+const SILENCE_CHECK_MS = 50;
 /** What an answer of unknown length is taken to have before the first one. */
 const USUAL_BYTES = 16 * 1024;
 
-export function createBlockLink(options: BlockLinkOptions): BlockLink {
-  const { peer, clock } = options;
-  const window = createInFlightWindow();
-  const waiting: Request[] = [];
-  const sent: Request[] = [];
-  let stream: FramedStream | undefined;
-  let underWay = 0;
-  let lastId = 0;
-  let sending = false;
-  let heardMs = 0;
-  /** What answers of unknown length had of late. */
-  let usualBytes = USUAL_BYTES;
+export const createBlockLink = (options: BlockLinkOptions): BlockLink => new StreamLink(options);
 
-  const send = async (open: FramedStream, request: Request): Promise<void> => {
-    const { cid, from, length } = request.part;
-    lastId = (lastId + 1) >>> 0;
-    request.id = lastId;
-    request.alone = sent.length === 0;
-    request.sentMs = clock();
-    if (request.alone) heardMs = request.sentMs;
-    sent.push(request);
-    underWay += length;
-    await open.write(encodeBlockRequest({ t: "get", id: request.id, cid, from, length }));
-  };
-  /** Sends what the window allows; one call at a time does the work. */
-  const pump = async (): Promise<void> => {
-    if (sending) return;
-    sending = true;
+class StreamLink implements BlockLink {
+  readonly window = createInFlightWindow();
+  readonly #o: BlockLinkOptions;
+  readonly #waiting: Request[] = [];
+  /** Answers come in the order of the requests. */
+  readonly #sent: Request[] = [];
+  #stream: FramedStream | undefined;
+  #underWay = 0;
+  #lastId = 0;
+  #sending = false;
+  #heardMs = 0;
+  /** What answers of unknown length had of late. */
+  #usualBytes = USUAL_BYTES;
+
+  constructor(options: BlockLinkOptions) {
+    this.#o = options;
+  }
+
+  get backlogBytes(): number {
+    return this.#underWay + lengthOf(this.#waiting);
+  }
+
+  async get(part: Part, { signal, silenceMs }: { signal: AbortSignal; silenceMs: number }) {
+    if (signal.aborted) return undefined;
+    const settled = Promise.withResolvers<number | undefined>();
+    const request: Request = {
+      ...settled,
+      part,
+      silenceMs,
+      stopped: false,
+      id: 0,
+      sentMs: 0,
+      charged: 0,
+      alone: false,
+    };
+    const stop = () => this.#stop(request);
+    signal.addEventListener("abort", stop, { once: true });
+    this.#waiting.push(request);
+    void this.#pump();
     try {
-      while (waiting.length > 0 && sent.length < MAX_WAITING_REQUESTS) {
-        const [next] = waiting as [Request];
-        const { length, open: unknown } = next.part;
-        if (sent.length > 0 && underWay + length > window.bytes) return;
-        stream ??= await open();
-        if (waiting.length === 0) return;
-        // What comes beyond is counted when it is here, and the next one waits for it.
-        next.charged = unknown ? Math.min(length, usualBytes) : length;
-        const turn = options.down.take(next.charged, options.signal);
+      return await request.promise;
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
+  #stop(request: Request): void {
+    request.stopped = true;
+    const at = this.#waiting.indexOf(request);
+    if (at >= 0) this.#waiting.splice(at, 1);
+    else if (this.#stream !== undefined && this.#sent.includes(request))
+      this.#stream.write(encodeBlockRequest({ t: "stop", id: request.id })).catch(() => undefined);
+    request.resolve(undefined);
+  }
+
+  /** Sends what the window allows; one call at a time does the work. */
+  async #pump(): Promise<void> {
+    if (this.#sending) return;
+    this.#sending = true;
+    try {
+      while (this.#waiting.length > 0 && this.#sent.length < MAX_WAITING_REQUESTS) {
+        const [next] = this.#waiting as [Request];
+        if (this.#sent.length > 0 && this.#underWay + next.part.length > this.window.bytes) return;
+        this.#stream ??= await this.#open();
+        if (this.#waiting.length === 0) return;
+        const turn = this.#charge(next);
         if (turn !== undefined) await turn;
         // Both may have gone while we waited.
-        if (stream !== undefined && waiting[0] === next) await send(stream, waiting.shift()!);
-        else options.down.settle(-next.charged);
+        if (this.#stream !== undefined && this.#waiting[0] === next)
+          await this.#send(this.#stream, this.#waiting.shift()!);
+        else this.#o.down.settle(-next.charged);
       }
     } catch (error) {
-      fail(error);
+      this.#fail(error);
     } finally {
-      sending = false;
+      this.#sending = false;
     }
-  };
-  const fail = (error: unknown): void => {
-    const failure =
-      error instanceof NetworkError
-        ? error
-        : new NetworkError("Unreachable", `the stream to ${peer} failed`, { cause: error });
-    stream?.abort(failure);
-    stream = undefined;
-    underWay = 0;
-    window.idle();
-    for (const request of [...sent.splice(0), ...waiting.splice(0)]) request.reject(failure);
-  };
-  const open = async (): Promise<FramedStream> => {
+  }
+
+  async #open(): Promise<FramedStream> {
+    const { peer, openStream, signal } = this.#o;
     const unreachable = () => new NetworkError("Unreachable", `${peer} does not answer`);
-    const deadline = deadlineSignal(OPEN_TIMEOUT_MS, unreachable, options.signal);
+    const deadline = deadlineSignal(OPEN_TIMEOUT_MS, unreachable, signal);
     try {
-      const opened = frame(await options.openStream(peer, BLOCK_PROTOCOL, { signal: deadline.signal }));
-      void readAnswers(opened);
+      const opened = frame(await openStream(peer, BLOCK_PROTOCOL, { signal: deadline.signal }));
+      void this.#readAnswers(opened);
       return opened;
     } finally {
       deadline.clear();
     }
-  };
-  const readAnswers = async (open: FramedStream): Promise<void> => {
-    const silence = setInterval(() => {
-      const oldest = sent[0];
-      if (oldest !== undefined && clock() - heardMs > oldest.silenceMs) {
-        const stalled = new NetworkError("Stalled", `${peer} sent nothing for ${oldest.silenceMs / 1000} s`);
-        if (stream === open) fail(stalled);
-      }
-    }, 50);
+  }
+
+  /** Waits until the limit allows a request's answer. */
+  #charge(request: Request): Promise<void> | void {
+    const { length, open: unknown } = request.part;
+    request.charged = unknown ? Math.min(length, this.#usualBytes) : length;
+    return this.#o.down.take(request.charged, this.#o.signal);
+  }
+
+  #settle({ part: { open: unknown }, charged, stopped }: Request, bytes: number): void {
+    this.#o.down.settle(bytes - charged);
+    if (unknown && !stopped) this.#usualBytes = 0.7 * this.#usualBytes + 0.3 * bytes;
+  }
+
+  async #send(stream: FramedStream, request: Request): Promise<void> {
+    this.#lastId = (this.#lastId + 1) >>> 0;
+    request.id = this.#lastId;
+    request.alone = this.#sent.length === 0;
+    request.sentMs = this.#o.clock();
+    if (request.alone) this.#heardMs = request.sentMs;
+    this.#sent.push(request);
+    this.#underWay += request.part.length;
+    await stream.write(encodeBlockRequest(messageOf(request)));
+  }
+
+  #fail(error: unknown): void {
+    const failure =
+      error instanceof NetworkError
+        ? error
+        : new NetworkError("Unreachable", `the stream to ${this.#o.peer} failed`, { cause: error });
+    this.#stream?.abort(failure);
+    this.#stream = undefined;
+    this.#underWay = 0;
+    this.window.idle();
+    for (const request of [...this.#sent.splice(0), ...this.#waiting.splice(0)]) request.reject(failure);
+  }
+
+  async #readAnswers(stream: FramedStream): Promise<void> {
+    const silence = setInterval(() => this.#failIfSilent(stream), SILENCE_CHECK_MS);
     try {
-      while (await readAnswer(open));
-      if (stream === open) fail(new NetworkError("Unreachable", `${peer} closed the stream`));
+      while (await this.#readAnswer(stream));
+      if (this.#stream === stream) this.#fail(new NetworkError("Unreachable", `${this.#o.peer} closed the stream`));
     } catch (error) {
-      if (stream === open) fail(error);
-      else open.abort(error as Error);
+      if (this.#stream === stream) this.#fail(error);
+      else stream.abort(error as Error);
     } finally {
       clearInterval(silence);
     }
-  };
-  const readAnswer = async (open: FramedStream): Promise<boolean> => {
-    const length = await open.readLength(MAX_PART_BYTES + ANSWER_HEAD_BYTES);
+  }
+
+  #failIfSilent(stream: FramedStream): void {
+    const [oldest] = this.#sent;
+    if (oldest === undefined || this.#o.clock() - this.#heardMs <= oldest.silenceMs) return;
+    const seconds = oldest.silenceMs / 1000;
+    const stalled = new NetworkError("Stalled", `${this.#o.peer} sent nothing for ${seconds} s`);
+    if (this.#stream === stream) this.#fail(stalled);
+  }
+
+  /** @returns false when there will be no other answer */
+  async #readAnswer(stream: FramedStream): Promise<boolean> {
+    const length = await stream.readLength(MAX_PART_BYTES + ANSWER_HEAD_BYTES);
     if (length === undefined) return false;
-    const request = sent[0];
-    if (request === undefined || stream !== open) throw new NetworkError("Malformed", "an answer without a request");
+    const [request] = this.#sent;
+    if (request === undefined || this.#stream !== stream)
+      throw new NetworkError("Malformed", "an answer without a request");
+    const size = await this.#readBody(stream, request, length);
+    this.#settle(request, Math.max(0, length - ANSWER_HEAD_BYTES));
+    // It may have failed meanwhile, with what had come already left to read.
+    if (this.#stream !== stream) return false;
+    this.#sent.shift();
+    request.resolve(request.stopped ? undefined : size);
+    if (this.#sent.length === 0) this.window.idle();
+    this.#underWay = lengthOf(this.#sent);
+    void this.#pump();
+    return true;
+  }
+
+  /** Reads an answer after its length. @returns the size of the block, if the peer gave it */
+  async #readBody(stream: FramedStream, request: Request, length: number): Promise<number | undefined> {
     const head = new Uint8Array(ANSWER_HEAD_BYTES);
-    await open.readInto(head);
-    hear();
-    if (request.alone) window.answeredIn(heardMs - request.sentMs);
+    await stream.readInto(head);
+    this.#hear();
+    if (request.alone) this.window.answeredIn(this.#heardMs - request.sentMs);
+    const partBytes = length - head.length;
     let size: number | undefined;
     try {
-      const answer = parseAnswerHead(head, asked(request), length - head.length, peer);
+      const answer = parseAnswerHead(head, messageOf(request), partBytes, this.#o.peer);
       size = answer.status === BLOCK_STATUS.stopped ? undefined : answer.size;
-      if (length > head.length) await readPart(open, request, answer.size, length - head.length);
+      if (partBytes > 0) await this.#readPart(stream, request, answer.size, partBytes);
     } catch (error) {
       if (!(error instanceof NetworkError) || !["Refused", "NotFound"].includes(error.code)) throw error;
       request.reject(error);
     }
-    settle(request, Math.max(0, length - head.length));
-    // It may have failed meanwhile, with what had come already left to read.
-    if (stream !== open) return false;
-    sent.shift();
-    request.resolve(request.stopped ? undefined : size);
-    if (sent.length === 0) window.idle();
-    underWay = sent.reduce((sum, { part }) => sum + part.length, 0);
-    void pump();
-    return true;
-  };
-  const settle = ({ part: { open: unknown }, charged, stopped }: Request, bytes: number) => {
-    options.down.settle(bytes - charged);
-    if (unknown && !stopped) usualBytes = 0.7 * usualBytes + 0.3 * bytes;
-  };
-  const asked = ({ id, part: { cid, from, length } }: Request): PartRequest => ({ t: "get", id, cid, from, length });
-  const hear = () => {
-    heardMs = clock();
-  };
-  const readPart = async (open: FramedStream, request: Request, size: number, count: number): Promise<void> => {
+    return size;
+  }
+
+  async #readPart(stream: FramedStream, request: Request, size: number, count: number): Promise<void> {
     const target = (request.stopped ? undefined : request.part.target(size)) ?? new Uint8Array(count);
-    await open.readInto(target.subarray(0, count), (bytes) => {
-      hear();
-      underWay -= bytes;
-      window.arrived(bytes, heardMs);
+    await stream.readInto(target.subarray(0, count), (bytes) => {
+      this.#hear();
+      this.#underWay -= bytes;
+      this.window.arrived(bytes, this.#heardMs);
       if (!request.stopped) request.part.onBytes(bytes);
-      void pump();
+      void this.#pump();
     });
-  };
-  return {
-    window,
-    get backlogBytes() {
-      return underWay + waiting.reduce((sum, { part }) => sum + part.length, 0);
-    },
-    async get(part, { signal, silenceMs }) {
-      if (signal.aborted) return undefined;
-      const settled = Promise.withResolvers<number | undefined>();
-      const request: Request = {
-        ...settled,
-        part,
-        silenceMs,
-        stopped: false,
-        id: 0,
-        sentMs: 0,
-        charged: 0,
-        alone: false,
-      };
-      const stop = () => {
-        request.stopped = true;
-        const at = waiting.indexOf(request);
-        if (at >= 0) waiting.splice(at, 1);
-        else if (stream !== undefined && sent.includes(request))
-          stream.write(encodeBlockRequest({ t: "stop", id: request.id })).catch(() => undefined);
-        request.resolve(undefined);
-      };
-      signal.addEventListener("abort", stop, { once: true });
-      waiting.push(request);
-      void pump();
-      try {
-        return await request.promise;
-      } finally {
-        signal.removeEventListener("abort", stop);
-      }
-    },
-  };
+  }
+
+  #hear(): void {
+    this.#heardMs = this.#o.clock();
+  }
 }
+
+const messageOf = ({ id, part: { cid, from, length } }: Request): PartRequest => ({ t: "get", id, cid, from, length });
+
+const lengthOf = (requests: readonly Request[]): number => requests.reduce((sum, { part }) => sum + part.length, 0);
