@@ -86,6 +86,7 @@ export class Courier implements Delivery {
       timers,
       log,
       drops,
+      maxSenders: options.maxSenders,
       handlerOf: (job) => this.#lines.get(job)?.handler,
       acknowledge: (job, to, acks) => this.#acknowledge(job, to, acks),
     });

@@ -22,6 +22,8 @@ export interface DeliveryOptions {
   readonly random?: RandomNumber;
   readonly randomBytes?: RandomBytes;
   readonly retry?: RetryTimes;
+  /** Senders outside jobs to remember at once (4,096). */
+  readonly maxSenders?: number;
   readonly log?: Log;
   readonly drops?: Pick<Drops, "count">;
 }
@@ -79,8 +81,9 @@ export interface DeliveryCounters extends OutboxCounters, IntakeCounters {
 export interface Delivery {
   /**
    * Delivers a message, sealed to the recipient, and waits for its receipt. Repeated until then, also after a restart.
-   * @throws NetworkError `NotDelivered` after the time, `Rejected` when the recipient's handler refuses it, `Stopped`
-   *   (it stays on disk), `TooLarge`, `BadOption`, `QueueFull`, `Unreachable` without a public key; the signal's reason
+   * @throws NetworkError `NotDelivered` after the time, `Forgotten` when the recipient has forgotten us and may have
+   *   handled it, `Rejected` when its handler refuses it, `Stopped` (it stays on disk), `TooLarge`,
+   *   `BadOption`, `QueueFull`, `Unreachable` without a public key; the signal's reason
    */
   send(to: Hex, kind: string, body: unknown, options?: SendSealedOptions): Promise<DeliveryReceipt>;
   /** Handles messages outside jobs. @returns function that ends it */

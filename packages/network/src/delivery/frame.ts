@@ -15,6 +15,10 @@ export const MAX_ACKS = 8;
 const MAX_REASON = 200;
 /** Sessions are times; the last one that `Date` knows. Numbers near 2^53 cannot be counted on from. */
 export const MAX_SESSION = 8_640_000_000_000_000;
+/** How far clocks may differ: a later session than this from now is nothing that an honest node has ever said. */
+export const CLOCK_SKEW_MS = 86_400_000;
+/** A sender that was silent for so long may be forgotten; what it still wants to say may have been handled. */
+export const FORGET_MS = 3_600_000;
 
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, "not bytes");
 const sized = (length: number) => bytes.refine((value) => value.length === length, `not ${length} bytes`);

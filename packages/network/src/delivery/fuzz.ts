@@ -26,7 +26,7 @@ export function deliveryTargets(): { valid: Uint8Array; process: (bytes: Uint8Ar
   const frame = { to: [{ to: me.address, session, seq: 1, base: 1 }], content, acks: [ack] };
   const receipt = openConfirmation(stream, got, signature, peer.address)(0);
   const sealed = sealTo(content, me.publicKey, "fuzz");
-  const message = { job, content, hash: got[0]!.hash, deadlineMs: 1, keptMs: 0, copies: 1 };
+  const message = { job, content, hash: got[0]!.hash, deadlineMs: 1, acceptedMs: 0, keptMs: 0, copies: 1 };
   const pending = {
     message,
     seq: 1,
@@ -36,6 +36,7 @@ export function deliveryTargets(): { valid: Uint8Array; process: (bytes: Uint8Ar
     dueMs: 0,
     held: false,
     settling: false,
+    doubtful: false,
   };
   return [
     { valid: content, process: async (bytes) => parseContent(bytes).kind === "" },

@@ -17,7 +17,9 @@ export interface Held {
 export class Incoming {
   readonly job: string | null;
   readonly from: Hex;
-  session = -1;
+  session: number;
+  /** Latest session of which a message was given to the handler. */
+  lastHandled = -1;
   upTo = 0;
   base = 1;
   lastMs = 0;
@@ -28,13 +30,15 @@ export class Incoming {
   /** Results that the sender may not know. */
   #handled: Handled[] = [];
 
-  constructor(job: string | null, from: Hex) {
+  /** `floor`: messages of earlier sessions may have been handled by who has forgotten it, so they are outdated. */
+  constructor(job: string | null, from: Hex, floor = 0) {
     this.job = job;
     this.from = from;
+    this.session = floor;
   }
 
   restore({ session, upTo, base, atMs, handled }: IncomingStream & { readonly handled: readonly Handled[] }): void {
-    Object.assign(this, { session, upTo, base, lastMs: atMs });
+    Object.assign(this, { session, upTo, base, lastMs: atMs, lastHandled: session });
     this.#handled = [...handled];
   }
 

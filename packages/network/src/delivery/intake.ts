@@ -4,9 +4,18 @@ import { NetworkError, reasonOf } from "../errors.ts";
 import type { Log } from "../host/log.ts";
 import type { Identity } from "../identity/identity.ts";
 import type { Timers } from "./channel.ts";
-import { ackBytes, MAX_ACKS, parseContent, reasonText, type Ack, type Target } from "./frame.ts";
+import {
+  ackBytes,
+  CLOCK_SKEW_MS,
+  FORGET_MS,
+  MAX_ACKS,
+  parseContent,
+  reasonText,
+  type Ack,
+  type Target,
+} from "./frame.ts";
 import { Incoming } from "./incoming-stream.ts";
-import type { DeliveryStore, Handled, StoredDelivery } from "./store.ts";
+import { laneOf, type DeliveryStore, type Handled, type Lane, type StoredDelivery } from "./store.ts";
 
 /** A message as its handler gets it: in the order of its sender, each once. */
 export interface DeliveredMessage {
@@ -32,6 +41,8 @@ export interface IntakeOptions {
   readonly timers: Timers;
   readonly log: Log;
   readonly drops?: Pick<Drops, "count"> | undefined;
+  /** Senders outside jobs to remember (4,096). */
+  readonly maxSenders?: number | undefined;
   /** Handler of a job, or of messages outside jobs; none while the channel is closed. */
   readonly handlerOf: (job: string | null) => DeliveryHandler | undefined;
   /** Puts acknowledgements on the wire. */
@@ -52,7 +63,6 @@ export interface IntakeCounters {
 export const MAX_SENDERS = 4096;
 /** Bytes of all senders that wait for gaps to close. */
 const MAX_ALL_HELD_BYTES = 64 * 1024 * 1024;
-const FORGET_MS = 3_600_000;
 /** Acknowledgements wait this long for more to confirm, milliseconds. */
 const ACK_DELAY_MS = 25;
 const ACK_FRAME_BYTES = 32 * 1024;
@@ -72,6 +82,8 @@ export class Intake {
   readonly #running = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
   #cancelAcks: (() => void) | undefined;
+  /** What is left of senders that were forgotten: nothing of an earlier session is handled. */
+  readonly #floors: Record<Lane, number> = { jobs: 0, strangers: 0 };
   #order: number;
   #heldBytes = 0;
   #strangers = 0;
@@ -82,7 +94,8 @@ export class Intake {
     this.#order = options.timers.nowMs();
   }
 
-  resume({ incomingStreams }: StoredDelivery): void {
+  resume({ incomingStreams, floors }: StoredDelivery): void {
+    Object.assign(this.#floors, floors);
     for (const stored of incomingStreams.toSorted((a, b) => a.atMs - b.atMs)) {
       const stream = new Incoming(stored.job, stored.from);
       stream.restore(stored);
@@ -94,6 +107,7 @@ export class Intake {
   /** A frame that names this node. */
   take(job: string | null, from: Hex, target: Target, content: Uint8Array): void {
     if (this.#stopping.signal.aborted) return;
+    if (target.session > this.#o.timers.nowMs() + CLOCK_SKEW_MS) return this.#refuseClock(job, from, target);
     const stream = this.#streamOf(job, from);
     if (stream === undefined) return this.#o.drops?.count("rateLimited");
     const before = stream.upTo;
@@ -158,10 +172,10 @@ export class Intake {
     const nowMs = this.#o.timers.nowMs();
     const known = this.#streams.get(key);
     if (known === undefined && job === null) {
-      if (this.#strangers >= MAX_SENDERS && !this.#forgetOne(nowMs)) return undefined;
+      if (this.#strangers >= (this.#o.maxSenders ?? MAX_SENDERS) && !this.#forgetOne(nowMs)) return undefined;
       this.#strangers++;
     }
-    const stream = known ?? new Incoming(job, from);
+    const stream = known ?? new Incoming(job, from, this.#floors[laneOf(job)]);
     stream.lastMs = nowMs;
     // The longest silent one stays first.
     this.#streams.delete(key);
@@ -177,7 +191,9 @@ export class Intake {
       this.#streams.delete(key);
       this.#strangers--;
       this.#due.delete(stream);
-      this.#o.store.removeIncomingStream(stream.job, stream.from).catch((error: unknown) => {
+      // The sessions of strangers are all below it, so an old message of this one is known by its session alone.
+      this.#floors.strangers = Math.max(this.#floors.strangers, stream.lastHandled + 1);
+      this.#o.store.removeIncomingStream(null, stream.from, this.#floors.strangers).catch((error: unknown) => {
         this.#o.log.warn({ error: reasonOf(error) }, "a silent sender could not be forgotten");
       });
       return true;
@@ -226,6 +242,7 @@ export class Intake {
     for (let attempt = 0; ; attempt++) {
       const handler = this.#o.handlerOf(job);
       if (handler === undefined || this.#stopping.signal.aborted) return "later";
+      stream.lastHandled = Math.max(stream.lastHandled, session);
       try {
         await handler({ job, from, seq, ...parseContent(content) });
         return { refused: null };
@@ -264,6 +281,15 @@ export class Intake {
     await promise;
     cancel();
     signal.removeEventListener("abort", end);
+  }
+
+  /** Such a session would raise the floor for all others. The sender is told at once why it is not heard. */
+  #refuseClock(job: string | null, to: Hex, { session, seq }: Target): void {
+    this.#o.drops?.count("clockAhead");
+    if (seq === 0) return;
+    const refused = [{ seq, reason: "numbered from a time more than a day from now: set the clock and send it again" }];
+    const nothing = { upTo: 0, held: new Uint8Array(), got: [], signature: new Uint8Array() };
+    this.#o.acknowledge(job, to, [{ to, session, order: ++this.#order, ...nothing, refused }]);
   }
 
   /** Keeps count of the bytes that are held for all senders. */

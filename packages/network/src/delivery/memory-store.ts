@@ -1,12 +1,14 @@
 import type { Hex } from "@skynet/protocol";
-import type {
-  DeliveryStore,
-  Handled,
-  IncomingStream,
-  OutgoingRecord,
-  OutgoingStream,
-  StoredDelivery,
-  StoredReceipt,
+import {
+  laneOf,
+  type DeliveryStore,
+  type Handled,
+  type IncomingStream,
+  type Lane,
+  type OutgoingRecord,
+  type OutgoingStream,
+  type StoredDelivery,
+  type StoredReceipt,
 } from "./store.ts";
 
 const keyOf = (job: string | null, peer: Hex): string => `${job ?? ""} ${peer}`;
@@ -16,13 +18,20 @@ export function createMemoryStore(): DeliveryStore {
   const outgoingStreams = new Map<string, OutgoingStream>();
   const incoming = new Map<string, IncomingStream & { handled: readonly Handled[] }>();
   const heard = new Map<string, number>();
+  const floors: Record<Lane, number> = { jobs: 0, strangers: 0 };
   let outgoing: OutgoingRecord[] = [];
   let receipts: StoredReceipt[] = [];
 
+  const forget = (job: string | null, from: Hex, floor: number) => {
+    const lane = laneOf(job);
+    floors[lane] = Math.max(floors[lane], floor);
+    incoming.delete(keyOf(job, from));
+  };
   const load = async (): Promise<StoredDelivery> => ({
     outgoingStreams: [...outgoingStreams.values()],
     outgoing: [...outgoing],
     incomingStreams: [...incoming.values()],
+    floors: { ...floors },
     heard: new Map(heard),
   });
   return {
@@ -49,8 +58,8 @@ export function createMemoryStore(): DeliveryStore {
       const before = known?.session === stream.session ? known.handled : [];
       incoming.set(key, { ...stream, handled: [...before, result].filter(({ seq }) => seq >= stream.base) });
     },
-    async removeIncomingStream(job, from) {
-      incoming.delete(keyOf(job, from));
+    async removeIncomingStream(job, from, floor) {
+      forget(job, from, floor);
     },
     async setHeard(topic, atMs) {
       heard.set(topic, atMs);
@@ -64,7 +73,7 @@ export function createMemoryStore(): DeliveryStore {
     },
     async prune({ beforeMs, maxReceipts }) {
       receipts = receipts.filter(({ atMs }) => atMs >= beforeMs).slice(-maxReceipts);
-      for (const [key, { atMs }] of incoming) if (atMs < beforeMs) incoming.delete(key);
+      for (const { job, from, session, atMs } of incoming.values()) if (atMs < beforeMs) forget(job, from, session + 1);
       for (const [key, { job, to, atMs }] of outgoingStreams)
         if (atMs < beforeMs && !outgoing.some((it) => it.job === job && it.recipients.some((each) => each.to === to)))
           outgoingStreams.delete(key);

@@ -3,8 +3,17 @@ import { NetworkError, reasonOf } from "../errors.ts";
 import type { Log } from "../host/log.ts";
 import type { RandomNumber } from "../timing/delay.ts";
 import type { Timers } from "./channel.ts";
-import { hashOf, type Ack, type Target } from "./frame.ts";
-import { Outgoing, type Outcome, type OutgoingMessage, type Pending, type RetryTimes } from "./outgoing-stream.ts";
+import { CLOCK_SKEW_MS, type Ack, type Target } from "./frame.ts";
+import {
+  messageOf,
+  Outgoing,
+  pendingOf,
+  type Outcome,
+  type OutgoingMessage,
+  type Pending,
+  type RetryTimes,
+} from "./outgoing-stream.ts";
+import { forgotten, late, stopped } from "./given-up.ts";
 import type { DeliveryStore, Settlement, StoredDelivery } from "./store.ts";
 
 /** Unsettled messages and bytes for one recipient; more are refused. */
@@ -20,8 +29,6 @@ const BUNDLE_MS = 60;
 const SHORTEST_TURN_MS = 10;
 /** Timers of most platforms cannot wait for weeks. */
 const LONGEST_WAIT_MS = 3_600_000;
-/** How far clocks may differ: a later session than this from now is nothing that this node has ever said. */
-const CLOCK_SKEW_MS = 86_400_000;
 /** Pause after the disk refused to write. */
 const DISK_RETRY_MS = 1000;
 
@@ -79,8 +86,9 @@ export class Outbox {
   resume({ outgoingStreams, outgoing }: StoredDelivery): void {
     for (const stream of outgoingStreams)
       this.#streams.set(keyOf(stream.job, stream.to), new Outgoing(stream, this.#o.retry, this.#o.random));
-    for (const { job, content, deadlineMs, recipients } of outgoing) {
-      const message = { job, content, hash: hashOf(content), deadlineMs, keptMs: 0, copies: 0 };
+    for (const record of outgoing) {
+      const { job, recipients } = record;
+      const message = messageOf(record);
       for (const { to, seq } of recipients) {
         const done = (outcome: Outcome) => {
           if ("error" in outcome)
@@ -110,7 +118,8 @@ export class Outbox {
     const { store, timers } = this.#o;
     const { deadlineMs, signal } = options;
     const streams = recipients.map((recipient) => this.#roomFor(job, recipient, content.length));
-    const message = { job, content, hash: hashOf(content), deadlineMs, keptMs: 0, copies: 0 };
+    const record = { job, content, deadlineMs, acceptedMs: timers.nowMs() };
+    const message = messageOf(record);
     const outcomes: Promise<Outcome>[] = [];
     const added = streams.map((stream) => {
       const { promise, resolve } = Promise.withResolvers<Outcome>();
@@ -123,7 +132,7 @@ export class Outbox {
     try {
       const numbered = added.map(({ stream, pending }) => ({ to: stream.to, seq: pending.seq }));
       await store.addOutgoing(
-        { job, content, deadlineMs, recipients: numbered },
+        { ...record, recipients: numbered },
         streams.map((stream) => stream.state(timers.nowMs())),
       );
     } catch (cause) {
@@ -210,7 +219,10 @@ export class Outbox {
 
   #roomFor(job: string | null, { to, publicKey }: Recipient, bytes: number): Outgoing {
     const key = keyOf(job, to);
-    const stream = this.#streams.get(key) ?? this.#begun(job, to);
+    const known = this.#streams.get(key);
+    // Numbered when the clock was far ahead: nobody hears such a session.
+    const wrong = known?.pending.size === 0 && known.session > this.#o.timers.nowMs() + CLOCK_SKEW_MS;
+    const stream = known === undefined || wrong ? this.#begun(job, to) : known;
     if (stream.pending.size >= MAX_QUEUED || stream.bytes + bytes > MAX_QUEUED_BYTES)
       throw new NetworkError("QueueFull", `${stream.pending.size} messages wait for ${to}`, {
         hint: "send the next ones when some of them are delivered",
@@ -241,6 +253,8 @@ export class Outbox {
       "the recipient knows a later session: going on there",
     );
     stream.renew(session, nowMs);
+    // What is given up must leave the disk before the new session is there.
+    this.#expire(stream, nowMs);
     this.#wakeAt(nowMs);
     await this.#o.store.saveOutgoingStream(stream.state(nowMs));
   }
@@ -318,12 +332,8 @@ export class Outbox {
   #expire(stream: Outgoing, nowMs: number): void {
     const gone = this.#o.hasLeft(stream.job, stream.to);
     for (const pending of stream.pending.values()) {
-      if (pending.message.deadlineMs > nowMs && !gone) continue;
-      const why = gone ? "is no longer a member of the job" : "did not confirm the message before its deadline";
-      const error = new NetworkError("NotDelivered", `${stream.to} ${why}`, {
-        hint: "it may be offline, or share no relay with this node; it may still have got the message",
-      });
-      void this.#giveUp(stream, pending, error);
+      if (pending.doubtful) void this.#giveUp(stream, pending, forgotten(stream.to));
+      else if (gone || pending.message.deadlineMs <= nowMs) void this.#giveUp(stream, pending, late(stream.to, gone));
     }
   }
 
@@ -371,8 +381,6 @@ export class Outbox {
 
 const keyOf = (job: string | null, to: Hex): string => `${job ?? ""} ${to}`;
 
-const stopped = () => new NetworkError("Stopped", "the node was stopped before the message was confirmed");
-
 const targetOf = (stream: Outgoing, seq: number): Target => ({
   to: stream.to,
   session: stream.session,
@@ -382,10 +390,6 @@ const targetOf = (stream: Outgoing, seq: number): Target => ({
 
 const firstDeadline = ({ pending }: Outgoing): number =>
   Math.min(Number.POSITIVE_INFINITY, ...[...pending.values()].map(({ message }) => message.deadlineMs));
-
-function pendingOf(message: OutgoingMessage, seq: number, done: (outcome: Outcome) => void): Pending {
-  return { message, seq, done, attempts: 0, sentMs: 0, dueMs: 0, held: false, settling: false };
-}
 
 /** The callers are told; the messages stay as they are. */
 function detach(stream: Outgoing): void {

@@ -1,9 +1,9 @@
 import { equalBytes, type Hex } from "@skynet/protocol";
 import { backoffMs, type RandomNumber } from "../timing/delay.ts";
 import { NetworkError } from "../errors.ts";
-import { highestHeld, isHeld, WINDOW, type Ack } from "./frame.ts";
+import { FORGET_MS, hashOf, highestHeld, isHeld, WINDOW, type Ack } from "./frame.ts";
 import { openConfirmation, type DeliveryReceipt } from "./receipt.ts";
-import type { OutgoingStream } from "./store.ts";
+import type { OutgoingRecord, OutgoingStream } from "./store.ts";
 
 /** A message that was accepted and is not settled for every recipient. */
 export interface OutgoingMessage {
@@ -11,6 +11,7 @@ export interface OutgoingMessage {
   readonly content: Uint8Array;
   readonly hash: Uint8Array;
   readonly deadlineMs: number;
+  readonly acceptedMs: number;
   /** When relays were last asked to keep a copy. */
   keptMs: number;
   copies: number;
@@ -30,7 +31,28 @@ export interface Pending {
   held: boolean;
   /** The outcome is being written to the disk. */
   settling: boolean;
+  /** The recipient may have handled it, and has forgotten that: sent again it might be handled twice. */
+  doubtful: boolean;
 }
+
+export const messageOf = (record: Omit<OutgoingRecord, "recipients">): OutgoingMessage => ({
+  ...record,
+  hash: hashOf(record.content),
+  keptMs: 0,
+  copies: 0,
+});
+
+export const pendingOf = (message: OutgoingMessage, seq: number, done: Pending["done"]): Pending => ({
+  message,
+  seq,
+  done,
+  attempts: 0,
+  sentMs: 0,
+  dueMs: 0,
+  held: false,
+  settling: false,
+  doubtful: false,
+});
 
 export interface RetryTimes {
   /** Pause before the first repetition, milliseconds (500). It doubles, with jitter, up to `mostMs`. */
@@ -176,10 +198,15 @@ export class Outgoing {
     else this.probeMs = waiting ? nowMs + 2 * this.#backoff(this.#probes++) : Number.POSITIVE_INFINITY;
   }
 
-  /** The recipient knows a later session of this node, which has lost its disk: it begins a session after that. */
+  /**
+   * The recipient takes later sessions only: this node has lost its disk, or the recipient has forgotten it. It begins a
+   * session after that. Whoever forgets has not heard us for an hour, so what is younger was not handled before; half
+   * of that leaves room for clocks and for messages on their way.
+   */
   renew(session: number, nowMs: number): void {
     this.session = session;
     for (const pending of this.pending.values()) {
+      pending.doubtful ||= pending.message.acceptedMs <= nowMs - FORGET_MS / 2;
       pending.held = false;
       pending.dueMs = nowMs;
     }

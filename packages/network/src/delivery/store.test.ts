@@ -1,6 +1,7 @@
 import fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import type { Hex } from "@skynet/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { silent } from "../host/log.ts";
@@ -61,9 +62,14 @@ describe.each(["memory", "sqlite"])("the %s store", (kind) => {
       { to: bob.address, seq: 1 },
       { to: carol.address, seq: 1 },
     ];
-    const record = { job: "0x0a", content: hash(1), deadlineMs: 1000, recipients };
+    const record = { job: "0x0a", content: hash(1), deadlineMs: 1000, acceptedMs: 3, recipients };
     await store.addOutgoing(record, [stream(bob.address, 2), stream(carol.address, 2)]);
-    const alone = { job: null, content: hash(2), deadlineMs: 2000, recipients: [{ to: bob.address, seq: 7 }] };
+    const alone = {
+      ...record,
+      job: null,
+      content: hash(2),
+      recipients: [{ to: bob.address, seq: 7 }],
+    };
     const sealed = { ...stream(bob.address, 8), job: null, publicKey: bob.compressedPublicKey };
     await store.addOutgoing(alone, [sealed]);
     await store.settle([{ job: "0x0a", to: bob.address, seq: 1, receipt: receiptOf(1) }], 50);
@@ -87,7 +93,7 @@ describe.each(["memory", "sqlite"])("the %s store", (kind) => {
     expect((await reopen().load()).incomingStreams[0]).toMatchObject({ ...state(1, 3, 2), from });
     await reopen().addHandled(state(2, 1, 1), { seq: 1, hash: hash(4), refused: null });
     expect(await handled()).toEqual([[1]]);
-    await reopen().removeIncomingStream(null, from);
+    await reopen().removeIncomingStream(null, from, 3);
     expect(await handled()).toEqual([]);
   });
 
@@ -105,8 +111,27 @@ describe.each(["memory", "sqlite"])("the %s store", (kind) => {
     expect(await seqs()).toEqual([4, 3]);
   });
 
+  test("remembers of forgotten senders the number above their sessions: jobs and strangers apart, the highest", async () => {
+    const state = (job: string | null, session: number, atMs: number) => {
+      const from = identityOf(session).address;
+      return store.addHandled({ job, from, session, upTo: 1, base: 1, atMs }, { seq: 1, hash: hash(1), refused: null });
+    };
+    expect((await store.load()).floors).toEqual({ jobs: 0, strangers: 0 });
+    for (const session of [10, 30, 20]) await state(null, session, 5);
+    for (const session of [40, 50]) await state("0x0a", session, 5);
+    await state("0x0a", 60, 15);
+    await store.removeIncomingStream(null, identityOf(10).address, 11);
+    expect((await reopen().load()).floors).toEqual({ jobs: 0, strangers: 11 });
+    await reopen().prune({ beforeMs: 10, maxReceipts: 10 });
+    await reopen().removeIncomingStream(null, identityOf(9).address, 10);
+    const { floors, incomingStreams } = await reopen().load();
+    expect(floors).toEqual({ jobs: 51, strangers: 31 });
+    expect(incomingStreams.map(({ session }) => session)).toEqual([60]);
+  });
+
   test("forgets streams that were silent for long, but not while a message waits", async () => {
-    const record = { job: "0x0a", content: hash(1), deadlineMs: 1e9, recipients: [{ to: bob.address, seq: 1 }] };
+    const recipients = [{ to: bob.address, seq: 1 }];
+    const record = { job: "0x0a", content: hash(1), deadlineMs: 1e9, acceptedMs: 3, recipients };
     await store.addOutgoing(record, [stream(bob.address, 2), stream(carol.address, 9)]);
     const incoming = { job: null, from: alice.address, session: 1, upTo: 1, base: 1, atMs: 5 };
     await store.addHandled(incoming, { seq: 1, hash: hash(1), refused: null });
@@ -120,13 +145,32 @@ describe.each(["memory", "sqlite"])("the %s store", (kind) => {
   });
 });
 
+test("a file of the layout before is brought up to date; its messages count as old", async () => {
+  const file = path.join(folder, "old.sqlite");
+  openSqliteDeliveryStore(file).close();
+  const old = new DatabaseSync(file);
+  old.exec("DROP TABLE floors; ALTER TABLE messages DROP COLUMN accepted_ms; PRAGMA user_version = 1;");
+  old.exec("INSERT INTO messages (job, content, deadline_ms) VALUES ('0x0a', x'01', 9);");
+  old.close();
+  for (const _ of [1, 2]) {
+    const store = openSqliteDeliveryStore(file);
+    const { outgoing, floors } = await store.load();
+    expect(outgoing).toEqual([
+      { job: "0x0a", content: Uint8Array.of(1), deadlineMs: 9, acceptedMs: 0, recipients: [] },
+    ]);
+    expect(floors).toEqual({ jobs: 0, strangers: 0 });
+    store.close();
+  }
+});
+
 test("damaged entries are passed over with a warning, and the others are read", async () => {
   const file = path.join(folder, "damaged.sqlite");
   const warnings: unknown[] = [];
   const log = { ...silent, warn: (fields: Record<string, unknown>) => void warnings.push(fields.what) };
   const store = openSqliteDeliveryStore(file, { log });
   // What a hostile acknowledgement once led to.
-  await store.addOutgoing({ job: "0x0a", content: hash(1), deadlineMs: 9, recipients: [{ to: bob.address, seq: 1 }] }, [
+  const recipients = [{ to: bob.address, seq: 1 }];
+  await store.addOutgoing({ job: "0x0a", content: hash(1), deadlineMs: 9, acceptedMs: 3, recipients }, [
     { ...stream(bob.address, 2), session: 2 ** 53 },
     stream(carol.address, 2),
   ]);

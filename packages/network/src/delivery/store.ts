@@ -20,6 +20,8 @@ export interface OutgoingRecord {
   readonly content: Uint8Array;
   /** When the sender gives up, milliseconds since the epoch. */
   readonly deadlineMs: number;
+  /** When it was accepted, milliseconds since the epoch. */
+  readonly acceptedMs: number;
   readonly recipients: readonly { readonly to: Hex; readonly seq: number }[];
 }
 
@@ -65,6 +67,17 @@ export interface ReceiptFilter {
   readonly limit?: number | undefined;
 }
 
+/** Whose positions are forgotten together: strangers come and go, members of jobs stay for months. */
+export type Lane = "jobs" | "strangers";
+
+/**
+ * What remains of forgotten incoming streams, one number for each lane: no message of one that was handled has a session
+ * of this number or above.
+ */
+export type Floors = Readonly<Record<Lane, number>>;
+
+export const laneOf = (job: string | null): Lane => (job === null ? "strangers" : "jobs");
+
 export interface PruneOptions {
   /** Receipts and streams that were not touched since are removed, milliseconds since the epoch. */
   readonly beforeMs: number;
@@ -76,6 +89,7 @@ export interface StoredDelivery {
   readonly outgoingStreams: readonly OutgoingStream[];
   readonly outgoing: readonly OutgoingRecord[];
   readonly incomingStreams: readonly (IncomingStream & { readonly handled: readonly Handled[] })[];
+  readonly floors: Floors;
   /** When something was last heard on a topic, milliseconds since the epoch. */
   readonly heard: ReadonlyMap<string, number>;
 }
@@ -89,8 +103,10 @@ export interface DeliveryStore {
   settle(settlements: readonly Settlement[], atMs: number): Promise<void>;
   /** Keeps a result and the stream; results below the stream's base, or of another session, are forgotten. */
   addHandled(stream: IncomingStream, handled: Handled): Promise<void>;
-  removeIncomingStream(job: string | null, from: Hex): Promise<void>;
+  /** Forgets a stream and raises the floor of its lane to `floor`, if that is higher. */
+  removeIncomingStream(job: string | null, from: Hex, floor: number): Promise<void>;
   setHeard(topic: string, atMs: number): Promise<void>;
   receipts(filter?: ReceiptFilter): Promise<StoredReceipt[]>;
+  /** Removes what is old; floors rise above the sessions of incoming streams that are removed. */
   prune(options: PruneOptions): Promise<void>;
 }

@@ -3,7 +3,7 @@ import type { Hex } from "@skynet/protocol";
 import { createDrops } from "../host/drops.ts";
 import { createIdentity, type Identity } from "../identity/identity.ts";
 import type { RandomNumber } from "../timing/delay.ts";
-import { createDelivery, type Delivery, type JobChannel, type JoinOptions } from "./delivery.ts";
+import { createDelivery, type Delivery, type DeliveryOptions, type JobChannel, type JoinOptions } from "./delivery.ts";
 import type { DeliveredMessage } from "./intake.ts";
 import { createMemoryStore } from "./memory-store.ts";
 import type { DeliveryStore } from "./store.ts";
@@ -26,6 +26,7 @@ function mortal(store: DeliveryStore): { store: DeliveryStore; die: () => void }
 export interface PeerOptions {
   readonly handler?: (message: DeliveredMessage, peer: Peer) => void | Promise<void>;
   readonly join?: Partial<JoinOptions>;
+  readonly delivery?: Pick<DeliveryOptions, "maxSenders" | "retry">;
 }
 
 /** One node with a job's channel open. */
@@ -68,6 +69,7 @@ export class Peer {
       timers,
       random,
       drops: this.drops,
+      ...this.#options.delivery,
     });
     const handler = async (message: DeliveredMessage) => {
       if (!alive) return;

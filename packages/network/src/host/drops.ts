@@ -4,6 +4,7 @@ export type DropReason =
   | "undecodable"
   | "badSignature"
   | "replayed"
+  | "clockAhead" // numbered from a time far in the future
   | "unknownSender"
   | "notForUs" // no group key that we have opens it
   | "unencrypted" // plain text where a group key is required

@@ -4,23 +4,27 @@ import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import type { Hex } from "@skynet/protocol";
 import { MAX_SESSION } from "../delivery/frame.ts";
 import { verifyDeliveryReceipt } from "../delivery/receipt.ts";
-import type {
-  DeliveryStore,
-  Handled,
-  IncomingStream,
-  OutgoingRecord,
-  OutgoingStream,
-  PruneOptions,
-  ReceiptFilter,
-  Settlement,
-  StoredDelivery,
-  StoredReceipt,
+import {
+  laneOf,
+  type DeliveryStore,
+  type Handled,
+  type IncomingStream,
+  type Lane,
+  type OutgoingRecord,
+  type OutgoingStream,
+  type PruneOptions,
+  type ReceiptFilter,
+  type Settlement,
+  type StoredDelivery,
+  type StoredReceipt,
 } from "../delivery/store.ts";
 import { NetworkError, reasonOf } from "../errors.ts";
 import { silent, type Log } from "../host/log.ts";
 
 /** The file's layout; a file with another number is refused. */
-const VERSION = 1;
+const VERSION = 2;
+
+const FLOORS = "CREATE TABLE floors (lane TEXT PRIMARY KEY, session INTEGER NOT NULL) STRICT;";
 
 // A job is "" for messages outside jobs, so that it can be part of a key.
 const SCHEMA = `
@@ -30,7 +34,8 @@ const SCHEMA = `
     PRIMARY KEY (job, peer)
   ) STRICT;
   CREATE TABLE messages (
-    id INTEGER PRIMARY KEY, job TEXT NOT NULL, content BLOB NOT NULL, deadline_ms INTEGER NOT NULL
+    id INTEGER PRIMARY KEY, job TEXT NOT NULL, content BLOB NOT NULL, deadline_ms INTEGER NOT NULL,
+    accepted_ms INTEGER NOT NULL DEFAULT 0
   ) STRICT;
   CREATE TABLE outbox (
     job TEXT NOT NULL, peer TEXT NOT NULL, seq INTEGER NOT NULL, message INTEGER NOT NULL REFERENCES messages (id),
@@ -52,6 +57,13 @@ const SCHEMA = `
   ) STRICT;
   CREATE INDEX receipts_job ON receipts (job, receiver);
   CREATE TABLE heard (topic TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT;
+  ${FLOORS}
+  PRAGMA user_version = ${VERSION};`;
+
+/** From the layout before: messages of unknown age count as old. */
+const FROM_1 = `
+  ALTER TABLE messages ADD COLUMN accepted_ms INTEGER NOT NULL DEFAULT 0;
+  ${FLOORS}
   PRAGMA user_version = ${VERSION};`;
 
 export interface SqliteDeliveryStore extends DeliveryStore {
@@ -86,8 +98,9 @@ export function openSqliteDeliveryStore(file: string, { log = silent }: { log?: 
     saveOutgoingStream: async (stream) => saveStream(stream),
     settle: async (settlements, atMs) => atomically(() => settle(rows, settlements, atMs)),
     addHandled: async (stream, handled) => atomically(() => addHandled(rows, stream, handled)),
-    removeIncomingStream: async (job, from) =>
+    removeIncomingStream: async (job, from, floor) =>
       atomically(() => {
+        raiseFloor(rows, laneOf(job), floor);
         run("DELETE FROM incoming_streams WHERE job = ? AND peer = ?", job ?? "", from);
         run("DELETE FROM handled WHERE job = ? AND peer = ?", job ?? "", from);
       }),
@@ -147,6 +160,7 @@ function openFile(file: string): DatabaseSync {
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;");
     const { user_version: version } = database.prepare("PRAGMA user_version").get() as { user_version: number };
     if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT;`);
+    else if (version === 1) database.exec(`BEGIN; ${FROM_1} COMMIT;`);
     else if (version !== VERSION) throw new Error(`its layout has number ${version}, this program knows ${VERSION}`);
     return database;
   } catch (cause) {
@@ -220,6 +234,7 @@ function load({ all }: Rows, log: Log): StoredDelivery {
       job: jobOf(row),
       content: row.content as Uint8Array,
       deadlineMs: numberOf(row.deadline_ms),
+      acceptedMs: numberOf(row.accepted_ms),
       recipients: recipientsOf(row),
     })),
     incomingStreams: read("incoming_streams", "SELECT * FROM incoming_streams", (row) => ({
@@ -231,14 +246,25 @@ function load({ all }: Rows, log: Log): StoredDelivery {
       atMs: numberOf(row.at_ms),
       handled: handledOf(row),
     })),
+    floors: {
+      jobs: 0,
+      strangers: 0,
+      ...Object.fromEntries(read("floors", "SELECT * FROM floors", (row) => [String(row.lane), numberOf(row.session)])),
+    },
     heard: new Map(
       read("heard", "SELECT * FROM heard", (row): [string, number] => [String(row.topic), numberOf(row.at_ms)]),
     ),
   };
 }
 
-function addMessage({ run, all }: Rows, { job, content, deadlineMs, recipients }: OutgoingRecord): void {
-  run("INSERT INTO messages (job, content, deadline_ms) VALUES (?, ?, ?)", job ?? "", content, deadlineMs);
+function addMessage({ run, all }: Rows, { job, content, deadlineMs, acceptedMs, recipients }: OutgoingRecord): void {
+  run(
+    "INSERT INTO messages (job, content, deadline_ms, accepted_ms) VALUES (?, ?, ?, ?)",
+    job ?? "",
+    content,
+    deadlineMs,
+    acceptedMs,
+  );
   const id = numberOf(all("SELECT last_insert_rowid() AS id")[0]!.id);
   for (const { to, seq } of recipients) run("INSERT INTO outbox VALUES (?, ?, ?, ?)", job ?? "", to, seq, id);
 }
@@ -278,7 +304,16 @@ function receipts({ all }: Rows, { job, receiver, limit = 1000 }: ReceiptFilter,
   }));
 }
 
-function prune({ run }: Rows, { beforeMs, maxReceipts }: PruneOptions): void {
+function raiseFloor({ run }: Rows, lane: Lane, session: number): void {
+  run(
+    "INSERT INTO floors VALUES (?, ?) ON CONFLICT (lane) DO UPDATE SET session = max(session, excluded.session)",
+    lane,
+    session,
+  );
+}
+
+function prune(rows: Rows, { beforeMs, maxReceipts }: PruneOptions): void {
+  const { run, all } = rows;
   run("DELETE FROM receipts WHERE at_ms < ?", beforeMs);
   run("DELETE FROM receipts WHERE id <= (SELECT max(id) FROM receipts) - ?", maxReceipts);
   run(
@@ -286,6 +321,8 @@ function prune({ run }: Rows, { beforeMs, maxReceipts }: PruneOptions): void {
       (SELECT 1 FROM outbox WHERE outbox.job = outgoing_streams.job AND outbox.peer = outgoing_streams.peer)`,
     beforeMs,
   );
+  const old = all("SELECT job, max(session) AS last FROM incoming_streams WHERE at_ms < ? GROUP BY job", beforeMs);
+  for (const row of old) raiseFloor(rows, laneOf(jobOf(row)), Number(row.last) + 1);
   run("DELETE FROM incoming_streams WHERE at_ms < ?", beforeMs);
   run(
     `DELETE FROM handled WHERE NOT EXISTS
