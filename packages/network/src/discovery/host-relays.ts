@@ -4,8 +4,9 @@ import type { Pubsub } from "../host/pubsub.ts";
 import type { Log } from "../host/log.ts";
 import type { createDirectory } from "./directory.ts";
 import type { PeerBook } from "./peer-book.ts";
+import { exchangedRelays } from "./exchanged-relays.ts";
 import { startRelayPool, type Reachability, type RelayPool } from "./relay-pool.ts";
-import { exchangedRelays, fixedRelays, type RelaySource } from "./relay-source.ts";
+import { fixedRelays, presentRelays, type RelaySource } from "./relay-source.ts";
 
 export interface HostRelaysOptions {
   /** Multiaddrs of relays to stay connected to; dialled again whenever the connection is lost. */
@@ -23,6 +24,8 @@ interface Modules {
   readonly node: BaseNode;
   readonly pubsub: Pubsub;
   readonly directory: ReturnType<typeof createDirectory>;
+  readonly clusterId: number;
+  readonly shard: number;
   readonly clock: () => number;
   readonly random: RandomNumber;
   readonly log: Log;
@@ -57,7 +60,13 @@ export function startHostRelays(options: HostRelaysOptions, modules: Modules): H
   const pool = startRelayPool({
     ...modules,
     relayService,
-    sources: [fixedRelays("flag", relays), ...relaySources, ...book, exchangedRelays(directory)],
+    sources: [
+      fixedRelays("flag", relays),
+      ...relaySources,
+      ...book,
+      presentRelays(directory),
+      exchangedRelays(modules),
+    ],
     count: options.relayCount ?? (relayService ? RELAYS_OF_A_RELAY : RELAYS_OF_A_NODE),
     onChange: (reachability) => {
       if (peerBook && !signal.aborted) soon ??= setTimeout(() => void save(), SAVE_SOON_MS);

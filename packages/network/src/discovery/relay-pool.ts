@@ -9,7 +9,7 @@ import type { Log } from "../host/log.ts";
 import { Candidates, isPinned, type Candidate } from "./candidates.ts";
 import { parseRelayAddress, SCOPES, type Scope } from "./relay-address.ts";
 import { relaysTopic, roundTrip, untilDead } from "./relay-health.ts";
-import type { RelaySource, SourceName } from "./relay-source.ts";
+import { isOpen, type RelaySource, type SourceName } from "./relay-source.ts";
 
 /** What a node knows about a relay. */
 export interface RelayStatus {
@@ -160,7 +160,8 @@ class Pool implements RelayPool {
     const late = () => new NetworkError("Stalled", `${source.name} gave no relays in ${SOURCE_TIMEOUT_MS / 1000} s`);
     const deadline = deadlineSignal(SOURCE_TIMEOUT_MS, late, signal);
     try {
-      const relays = await source.relays(deadline.signal);
+      const live = this.#candidates.live().flatMap(({ peer }) => peer ?? []);
+      const relays = await source.relays(deadline.signal, live);
       this.#candidates.update(source.name, relays, source.scope ?? this.#scopeFor(source));
     } catch (error) {
       if (!signal.aborted) log.warn({ source: source.name, error: reasonOf(error) }, "a source of relays failed");
@@ -176,7 +177,7 @@ class Pool implements RelayPool {
    * count, without any its own addresses.
    */
   #scopeFor({ name }: RelaySource): Scope {
-    if (name !== "exchange") return "loopback";
+    if (!isOpen(name)) return "loopback";
     const used = this.#candidates.live().flatMap(({ addresses }) => addresses);
     const own = this.#options.node.getMultiaddrs().flatMap((address) => parseRelayAddress(address.toString()) ?? []);
     const known = new Set((used.length > 0 ? used : own).map(({ scope }) => scope));
@@ -201,6 +202,7 @@ class Pool implements RelayPool {
       delete candidate.reason;
       log.info({ relay, sources: [...candidate.sources], latencyMs: candidate.latencyMs }, "connected to a relay");
       this.#changed();
+      this.refresh(); // It may know others.
       const onAnswer = (latencyMs: number) => this.#answered(candidate, latencyMs);
       reason = await untilDead({ node, pubsub, connection, signal, onAnswer });
     } catch (error) {

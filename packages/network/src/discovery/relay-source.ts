@@ -2,7 +2,7 @@ import type { DirectoryEntry } from "./directory.ts";
 import type { Scope } from "./relay-address.ts";
 
 /** Where relays are known from. Trusted ones first: the pool tries them in this order. */
-export const SOURCE_RANKS = ["flag", "bootstrap", "book", "registry", "exchange"] as const;
+export const SOURCE_RANKS = ["flag", "bootstrap", "book", "registry", "presence", "exchange"] as const;
 export type SourceName = (typeof SOURCE_RANKS)[number];
 
 /** Whether the user named a relay, by a flag or by whose list it is on: others may name anybody. */
@@ -17,9 +17,16 @@ export interface RelaySource {
    * machine or its own network. Default: every address.
    */
   readonly scope?: Scope;
-  /** Multiaddrs of relays that end in a PeerId. Called at start, each minute, and more often while relays are short. */
-  relays(signal: AbortSignal): Promise<readonly string[]> | readonly string[];
+  /**
+   * Multiaddrs of relays that end in a PeerId. Called at start, each minute, when another relay comes into use, and more
+   * often while relays are short.
+   * @param live PeerIds of the relays in use; none by default
+   */
+  relays(signal: AbortSignal, live?: readonly string[]): Promise<readonly string[]> | readonly string[];
 }
+
+/** Whether anybody may name relays through a source, at no cost. */
+export const isOpen = (name: SourceName): boolean => name === "presence" || name === "exchange";
 
 /** A source that always says the same. */
 export const fixedRelays = (name: SourceName, relays: readonly string[]): RelaySource => ({
@@ -30,10 +37,10 @@ export const fixedRelays = (name: SourceName, relays: readonly string[]): RelayS
 /** Whether a presence says that its node is a relay; a relay that also pays gas says so after its role. */
 export const isRelayRole = (role: string): boolean => /^relay\b/.test(role);
 
-/** Relays that other nodes and relays have told of: everybody hears the presence of a relay through the one it knows. */
-export function exchangedRelays(directory: { entries(): readonly DirectoryEntry[] }): RelaySource {
+/** Relays that say so themselves: everybody hears the presence of a relay through the one it knows. */
+export function presentRelays(directory: { entries(): readonly DirectoryEntry[] }): RelaySource {
   return {
-    name: "exchange",
+    name: "presence",
     relays: () =>
       directory
         .entries()

@@ -3,6 +3,7 @@ import { proto_peer_exchange } from "@waku/proto";
 import type { BaseNode } from "../host/libp2p-node.ts";
 import { NetworkError, reasonOf } from "../errors.ts";
 import type { Identity } from "../identity/identity.ts";
+import { chooseAnnounced } from "../nat/announced.ts";
 import type { RandomNumber } from "../timing/delay.ts";
 import { PEER_EXCHANGE_PROTOCOL } from "./protocols.ts";
 import { decodeRecord, encodeRecord, type RelayRecord } from "./relay-record.ts";
@@ -41,7 +42,7 @@ export async function servePeerExchange(context: ServiceContext, options: PeerEx
   const records = createRelayRecords({ self, clusterId, shard, clock, random });
 
   const ownRecord = () => {
-    const multiaddrs = node.getMultiaddrs().map(String);
+    const multiaddrs = chooseAnnounced(node.getMultiaddrs()).map(String);
     const seq = Math.floor(clock() / 1000);
     return encodeRecord(identity, { seq, multiaddrs, clusterId, shards: [shard] });
   };
@@ -88,6 +89,20 @@ async function askRecords(node: BaseNode, peer: PeerId, count: number, signal: A
 }
 
 /**
+ * Asks a relay for relays.
+ * @returns the valid ones of its records, at most `count`, of any cluster
+ * @throws NetworkError `Unreachable`, `Stalled`, `Malformed`
+ */
+export async function askRelays(
+  node: BaseNode,
+  peer: PeerId,
+  count: number,
+  signal: AbortSignal,
+): Promise<RelayRecord[]> {
+  return (await askRecords(node, peer, count, signal)).flatMap((bytes) => recordOf(bytes) ?? []);
+}
+
+/**
  * Asks all connected relays for relays; those that fail or lie are left out.
  * @param count most records of each relay
  * @returns the newest record of each relay, of any cluster
@@ -97,10 +112,8 @@ export async function findRelays(node: BaseNode, count: number, signal: AbortSig
   const peers = await servicePeers(node, PEER_EXCHANGE_PROTOCOL);
   await Promise.all(
     peers.map(async (peer) => {
-      const answer = await askRecords(node, peer, count, signal).catch(() => []);
-      for (const bytes of answer) {
-        const record = recordOf(bytes);
-        if (record && record.seq >= (found.get(record.peerId)?.seq ?? 0)) found.set(record.peerId, record);
+      for (const record of await askRelays(node, peer, count, signal).catch(() => [])) {
+        if (record.seq >= (found.get(record.peerId)?.seq ?? 0)) found.set(record.peerId, record);
       }
     }),
   );

@@ -43,14 +43,18 @@ export interface TestClient {
 }
 
 /** Connects to a relay, without being one of its neighbours. */
-export async function startClient(n: number, relayAddress: string): Promise<TestClient> {
+export async function startClient(
+  n: number,
+  relayAddress: string,
+  listen: readonly string[] = [],
+): Promise<TestClient> {
   const drops = createDrops();
   const signal = new AbortController().signal;
   const node = await createNode({
     identity: identityOf(n),
     transports: [tcp(), webSockets()],
     transportContext: { stunServers: () => [], reservations: 0 },
-    listen: [],
+    listen,
     pubsubTopic: "/waku/2/rs/1/1",
     relayService: false,
     meter: createTrafficMeter(drops),

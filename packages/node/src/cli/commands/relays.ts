@@ -10,6 +10,7 @@ import {
   readRelayList,
   signRelayList,
   type Host,
+  type RelaySource,
   type RelayStatus,
 } from "@skynet/network";
 import { loadList } from "@skynet/network/node";
@@ -85,9 +86,9 @@ async function probe(options: ListOptions): Promise<RelayStatus[]> {
   const sources = [...relaySources, peerBook.relays()].map((source) => {
     waiting += 1;
     let answered = () => void (waiting -= 1);
-    const relays = async (signal: AbortSignal) => {
+    const relays: RelaySource["relays"] = async (signal, live) => {
       try {
-        return await source.relays(signal);
+        return await source.relays(signal, live);
       } finally {
         answered();
         answered = () => undefined;
