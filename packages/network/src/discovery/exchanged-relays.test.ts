@@ -1,8 +1,9 @@
 import { lpStream } from "@libp2p/utils";
 import { proto_peer_exchange } from "@waku/proto";
 import { afterAll, expect, test } from "vitest";
-import { createHost, type Host, type HostOptions } from "../host/host.ts";
+import { createHost } from "../host/host.ts";
 import { silent } from "../host/log.ts";
+import type { Host, HostOptions } from "../host/types.ts";
 import { identityOf, until } from "../testing.ts";
 import { PEER_EXCHANGE_PROTOCOL } from "../waku/protocols.ts";
 import { encodeRecord } from "../waku/relay-record.ts";
