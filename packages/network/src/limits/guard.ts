@@ -10,10 +10,11 @@ import { liableGroup } from "./address.ts";
 import { createGate } from "./gate.ts";
 import { guardGossip } from "./gossip.ts";
 import type { Limits } from "./limits.ts";
+import { guardMuxer } from "./muxer.ts";
 import { offenceOf } from "./offences.ts";
-import { createPeerScores, type Offence, type PeerScore } from "./scores.ts";
+import { createPeerScores, type Offence, type PeerScore, type PeerScores } from "./scores.ts";
 import { startSweeping } from "./sweep.ts";
-import { watchFrames, type WatchedConnection } from "./watch-frames.ts";
+import type { WatchedConnection } from "./watch-frames.ts";
 
 /** The parts of a node that the guard needs; they exist only after the node was created. */
 type GuardedNode = Libp2p;
@@ -74,42 +75,10 @@ export function createGuard({ limits, drops, log, clock, signal, ...options }: G
     clock,
     connectionsWith: (peer) => node?.getConnections(peer).length ?? 0,
   });
-  const watch = (connection: Connection) => {
-    const openedMs = clock();
-    const peerId = connection.remotePeer.toString();
-    connection.addEventListener(
-      "close",
-      ({ error, local }) => {
-        const offence = local === true ? offenceOf(error) : undefined;
-        const group = liableGroup(connection.remoteAddr, limits);
-        if (offence !== undefined && !signal.aborted) scores.offend(peerId, offence, group);
-        scores.behaved(peerId, clock() - openedMs);
-      },
-      { once: true },
-    );
-  };
   return {
     limits,
     gater,
-    muxer(factory) {
-      const create = factory.createStreamMuxer.bind(factory);
-      factory.createStreamMuxer = (connection) => {
-        let muxer: ReturnType<typeof create> | undefined;
-        const watchedConnection = watchFrames(connection, { limits, clock, muxer: () => muxer });
-        watched.add(watchedConnection);
-        connection.addEventListener("close", () => watched.delete(watchedConnection), { once: true });
-        const created = create(connection);
-        muxer = created;
-        // A multiplexer that gives up leaves the connection open, without any use.
-        const abort = created.abort.bind(created);
-        created.abort = (error) => {
-          abort(error);
-          connection.abort(error);
-        };
-        return created;
-      };
-      return factory;
-    },
+    muxer: (factory) => guardMuxer(factory, { limits, clock, watched }),
     gossip(pubsub) {
       const trusts = (peer: PeerId) => options.trusts?.(peer.toString()) === true;
       // Any number of identities of one address are one: identities are free.
@@ -123,12 +92,32 @@ export function createGuard({ limits, drops, log, clock, signal, ...options }: G
     },
     attach(attached) {
       node = attached;
-      node.addEventListener("connection:open", ({ detail }) => watch(detail));
+      node.addEventListener("connection:open", ({ detail }) => judgeAtClose(detail, { limits, scores, clock, signal }));
       startSweeping({ node, watched, limits, clock, offend, signal });
     },
     offend,
     scores: scores.snapshot,
   };
+}
+
+interface JudgeOptions extends Pick<GuardOptions, "limits" | "clock" | "signal"> {
+  readonly scores: PeerScores;
+}
+
+/** Holds against a peer that we had to end its connection, and counts for it how long it behaved. */
+function judgeAtClose(connection: Connection, { limits, scores, clock, signal }: JudgeOptions): void {
+  const openedMs = clock();
+  const peerId = connection.remotePeer.toString();
+  connection.addEventListener(
+    "close",
+    ({ error, local }) => {
+      const offence = local === true ? offenceOf(error) : undefined;
+      const group = liableGroup(connection.remoteAddr, limits);
+      if (offence !== undefined && !signal.aborted) scores.offend(peerId, offence, group);
+      scores.behaved(peerId, clock() - openedMs);
+    },
+    { once: true },
+  );
 }
 
 /** The connected peer with this address. */
