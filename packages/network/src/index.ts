@@ -82,7 +82,7 @@ export {
 export { sendUpdate, type DeliveredUpdate, type SendUpdateOptions, type UpdateProgress } from "./bulk/send-update.ts";
 export type { StreamHandler } from "./host/serve.ts";
 export type { TlsCertificate } from "./host/certificates.ts";
-export type { CircuitFigures, ConnectionInfo, ConnectionKind } from "./host/connections.ts";
+export type { ConnectionInfo, ConnectionKind } from "./host/connections.ts";
 export type { MetricSample } from "./host/libp2p-metrics.ts";
 export type { ByteCount, StreamCount, Traffic } from "./host/traffic.ts";
 export { CHUNK_BYTES, UPDATE_PROTOCOL } from "./bulk/update-messages.ts";
@@ -101,6 +101,6 @@ export type { RelayRecord } from "./waku/relay-record.ts";
 export type { ServiceRates, ServiceSize, ServicesOptions } from "./waku/services.ts";
 export type { Rate } from "./timing/token-bucket.ts";
 export { CLUSTER_ID, MAX_MESSAGE_BYTES } from "./messages/waku-message.ts";
-export { DEFAULT_CIRCUIT_LIMITS, type CircuitLimits } from "./nat/circuit-service.ts";
+export { DEFAULT_CIRCUIT_LIMITS, type CircuitFigures, type CircuitLimits } from "./nat/circuit-service.ts";
 export { listenAddresses, type NetworkTransport, type TransportName } from "./transports/transport.ts";
 export type { StunOptions } from "./nat/nat.ts";

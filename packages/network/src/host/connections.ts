@@ -1,6 +1,6 @@
 import type { Connection } from "@libp2p/interface";
 import type { Hex } from "@skynet/protocol";
-import type { CircuitRelayService } from "@libp2p/circuit-relay-v2";
+import type { CircuitFigures } from "../nat/circuit-service.ts";
 import { remoteAddress } from "./connect.ts";
 import type { BaseNode } from "./libp2p-node.ts";
 
@@ -24,23 +24,10 @@ export function connectionInfo(connection: Connection): ConnectionInfo {
   return { peer: remoteAddress(connection), kind: kindOf(remote), direction, remote, streams };
 }
 
-/** What a relay lends at this moment. */
-export interface CircuitFigures {
-  /** Nodes that may be reached through it. */
-  readonly reservations: number;
-  /** Connections between two nodes that it carries. */
-  readonly circuits: number;
-}
-
-const STOP_PROTOCOL = "/libp2p/circuit/relay/0.2.0/stop";
-
 /** Undefined on nodes that are no relay. */
 export function circuitFigures(node: BaseNode): CircuitFigures | undefined {
-  const { circuits } = node.services as { circuits?: Partial<CircuitRelayService> };
-  if (circuits?.reservations === undefined) return undefined;
-  const streams = node.getConnections().flatMap((connection) => connection.streams);
-  const open = streams.filter(({ protocol, direction }) => protocol === STOP_PROTOCOL && direction === "outbound");
-  return { reservations: circuits.reservations.size, circuits: open.length };
+  const { circuits } = node.services as { circuits?: { readonly figures?: () => CircuitFigures } };
+  return circuits?.figures?.();
 }
 
 function kindOf(remote: string): ConnectionKind {

@@ -93,6 +93,8 @@ test("garbage and oversized messages of a malicious node stop at the relay, whic
     relayService: false,
     meter: createTrafficMeter(drops),
     guard,
+    clock: Date.now,
+    signal: AbortSignal.timeout(60_000),
     fault: () => undefined,
   };
   const mallory = await createNode({ identity: identityOf(66), ...options });

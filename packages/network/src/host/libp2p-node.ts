@@ -10,6 +10,7 @@ import { createLibp2p } from "libp2p";
 import { NetworkError, reasonOf } from "../errors.ts";
 import { announceOwnAddresses } from "./own-addresses.ts";
 import type { Identity } from "../identity/identity.ts";
+import { liableGroup } from "../limits/address.ts";
 import type { Guard } from "../limits/guard.ts";
 import { MAX_WINDOW_BYTES } from "../limits/watch-frames.ts";
 import { circuitService, type CircuitLimits } from "../nat/circuit-service.ts";
@@ -58,6 +59,8 @@ export interface NodeOptions {
   readonly relayService: boolean;
   readonly meter: TrafficMeter;
   readonly guard: Guard;
+  readonly clock: () => number;
+  readonly signal: AbortSignal;
   /** What is wrong with the form of a relayed message, so that it may not be forwarded. */
   readonly fault: (bytes: Uint8Array) => "oversized" | "undecodable" | undefined;
 }
@@ -107,6 +110,12 @@ function connectionOptions({ limits }: Guard) {
   };
 }
 
+const circuitModules = ({ clock, signal, guard: { limits } }: NodeOptions) => ({
+  clock,
+  signal,
+  liable: (address: Multiaddr) => liableGroup(address, limits),
+});
+
 /** What nodes have in common. */
 function baseOptions(options: NodeOptions) {
   const { guard } = options;
@@ -142,7 +151,7 @@ function baseOptions(options: NodeOptions) {
       dialler: ({ transportManager }: DiallerComponents) => ({
         dial: (address: Multiaddr, dialOptions: Required<AbortOptions>) => transportManager.dial(address, dialOptions),
       }),
-      ...(options.circuits ? { circuits: circuitService(options.circuits) } : {}),
+      ...(options.circuits ? { circuits: circuitService(options.circuits, circuitModules(options)) } : {}),
       certificates,
     },
   };

@@ -16,6 +16,8 @@ export interface FairShare {
    * @throws the signal's reason
    */
   turn(who: string, cost: Amount, weight?: number): Promise<void>;
+  /** Takes a turn if nobody waits for one. @returns whether it did */
+  take(who: string, cost: Amount): boolean;
 }
 
 interface FairShareOptions {
@@ -50,6 +52,21 @@ export function createFairShare({ perSecond, burstSeconds, clock, signal }: Fair
   let unpaused = 0; // Messages since the last pause.
   let serving = false;
 
+  const debtMs = () => Math.max(messages.spend(0), bytes.spend(0));
+  /** @returns where the part of `who` starts */
+  const enter = (who: string, cost: Amount, weight: number): number => {
+    const seconds = Math.max(cost.messages / perSecond.messages, cost.bytes / perSecond.bytes) / weight;
+    const start = Math.max(served, finishes.get(who) ?? 0);
+    finishes.set(who, start + seconds);
+    return start;
+  };
+  const pay = (cost: Amount, start: number) => {
+    messages.spend(cost.messages);
+    bytes.spend(cost.bytes);
+    unpaused += cost.messages;
+    served = Math.max(served, start);
+    for (const [who, other] of finishes) if (other <= served) finishes.delete(who);
+  };
   const takeFirst = (): Waiting | undefined => {
     let first: Waiting | undefined;
     for (const one of waiting) if (first === undefined || one.start < first.start) first = one;
@@ -58,18 +75,14 @@ export function createFairShare({ perSecond, burstSeconds, clock, signal }: Fair
   };
   const serveAll = async () => {
     while (waiting.size > 0) {
-      const debtMs = Math.max(messages.spend(0), bytes.spend(0));
-      if (debtMs > 0 || unpaused >= PART_MESSAGES) {
-        await delay(debtMs, signal);
+      const waitMs = debtMs();
+      if (waitMs > 0 || unpaused >= PART_MESSAGES) {
+        await delay(waitMs, signal);
         unpaused = 0;
         continue;
       }
       const { cost, start, serve } = takeFirst()!;
-      messages.spend(cost.messages);
-      bytes.spend(cost.bytes);
-      unpaused += cost.messages;
-      served = Math.max(served, start);
-      for (const [who, other] of finishes) if (other <= served) finishes.delete(who);
+      pay(cost, start);
       serve();
     }
     serving = false;
@@ -82,13 +95,15 @@ export function createFairShare({ perSecond, burstSeconds, clock, signal }: Fair
     turn: (who, cost, weight = 1) =>
       new Promise((serve, fail) => {
         if (signal.aborted) return fail(signal.reason);
-        const seconds = Math.max(cost.messages / perSecond.messages, cost.bytes / perSecond.bytes) / weight;
-        const start = Math.max(served, finishes.get(who) ?? 0);
-        finishes.set(who, start + seconds);
-        waiting.add({ cost, start, serve, fail });
+        waiting.add({ cost, start: enter(who, cost, weight), serve, fail });
         if (serving) return;
         serving = true;
         serveAll().catch(failAll);
       }),
+    take(who, cost) {
+      if (serving || debtMs() > 0) return false;
+      pay(cost, enter(who, cost, 1));
+      return true;
+    },
   };
 }

@@ -59,6 +59,8 @@ export async function startClient(
     relayService: false,
     meter: createTrafficMeter(drops),
     guard: createGuard({ limits: limitsOf(false), drops, log: silent, clock: Date.now, signal }),
+    clock: Date.now,
+    signal,
     fault: () => undefined,
   });
   const { remotePeer: relay } = await node.dial(multiaddr(relayAddress));

@@ -123,10 +123,13 @@ export const relayConfigSchema = z.strictObject({
   circuits: z
     .strictObject({
       reservations: count(1_000_000),
+      perAddress: count(1_000_000),
       reservationTime: duration,
       data: size,
       time: duration,
       perNode: count(10_000),
+      open: count(1_000_000),
+      bytesPerSecond: size,
     })
     .partial()
     .optional(),

@@ -81,13 +81,16 @@ services:
   filterIdle: 5m
 
 # What nodes that cannot be reached (behind a router) may use this relay for: how many of them, and for each connection
-# through it the longest time and the most bytes. This is what costs bandwidth.
+# through it the longest time and the most bytes. This is what costs bandwidth: bytesPerSecond bounds it.
 circuits:
   reservations: 1024
+  perAddress: 64 # reservations of one IPv4 address or IPv6 /64
   reservationTime: 1h
   data: 1GiB
   time: 10m
-  perNode: 256
+  perNode: 256 # connections that one node or address opens through it
+  open: 1024 # of all
+  bytesPerSecond: 128MiB # of all, in both directions; above it they are slowed down
 
 # UDP port of STUN, with which nodes behind NATs find a direct way to each other, or off. Default: 3478 on the host of the
 # first listen address; a free port if all are of the loopback interface. The next port is served too (3479).

@@ -208,20 +208,19 @@ function addPeers(registry: Registry, { host, certificate }: MetricSources): voi
     return figures === undefined ? [] : [[{}, read(figures)]];
   };
   const lent = "Nodes that may be reached through this relay.";
-  gauge(
-    registry,
-    "circuit_reservations",
-    lent,
-    [],
-    circuits(({ reservations }) => reservations),
-  );
-  gauge(
-    registry,
-    "circuits",
-    "Connections between two nodes that this relay carries.",
-    [],
-    circuits((f) => f.circuits),
-  );
+  const reservations = circuits((it) => it.reservations);
+  gauge(registry, "circuit_reservations", lent, [], reservations);
+  const open = circuits((it) => it.circuits);
+  gauge(registry, "circuits", "Connections between two nodes that this relay carries.", [], open);
+  const carried = circuits((it) => it.bytes);
+  counter(registry, "circuit_bytes_total", "Bytes that circuits carried, in both directions.", [], carried);
+  counter(registry, "circuits_refused_total", "Reservations and circuits above the limits.", ["what"], () => {
+    const { refusedReservations = 0, refusedCircuits = 0 } = host.circuits() ?? {};
+    return [
+      [{ what: "reservation" }, refusedReservations],
+      [{ what: "circuit" }, refusedCircuits],
+    ];
+  });
   const end = "When the TLS certificate ends, seconds since the epoch.";
   gauge(registry, "certificate_end_seconds", end, ["names"], () => {
     const used = certificate();

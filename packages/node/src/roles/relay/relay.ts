@@ -148,7 +148,7 @@ function stunPort(listen: readonly string[]): number {
 
 function hostOptions({ listen, announce, relays, network, limits, stun, circuits = {} }: RelayOptions) {
   const { cluster, shard } = network ?? {};
-  const { reservations, reservationTime, data, time, perNode } = circuits;
+  const { reservations, perAddress, reservationTime, data, time, perNode, open, bytesPerSecond } = circuits;
   return {
     listen,
     relays: relays ?? [],
@@ -161,10 +161,13 @@ function hostOptions({ listen, announce, relays, network, limits, stun, circuits
     upnp: false,
     circuits: defined({
       maxReservations: reservations,
+      maxReservationsPerAddress: perAddress,
       reservationMs: reservationTime,
       maxBytesPerCircuit: data,
       maxMsPerCircuit: time,
       maxCircuitsPerNode: perNode,
+      maxCircuits: open,
+      circuitBytesPerSecond: bytesPerSecond,
     }),
   };
 }
