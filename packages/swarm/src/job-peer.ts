@@ -1,12 +1,12 @@
-import { fromHex, type Hex, listSeats, seatBit, toHex } from "@skynet/protocol";
+import { type Hex, listSeats, seatBit } from "@skynet/protocol";
 import { SwarmError } from "./errors.ts";
-import { HeardMessages, type HeardMessage } from "./heard.ts";
-import { bodies, type MessageBody, type MessageKind } from "./messages.ts";
+import { holdersByBlock } from "./holders.ts";
+import { Mailbox } from "./mailbox.ts";
+import type { MessageBody, MessageKind } from "./messages.ts";
 import type {
   Address,
   BlindedWeights,
   BlockPort,
-  ChannelMessage,
   Clock,
   CommittedWeights,
   JobChain,
@@ -19,6 +19,7 @@ import type {
   Weights,
   WeightsIdentity,
 } from "./ports.ts";
+import { StateExchange } from "./state-exchange.ts";
 import { decodeWeights, encodeWeights } from "./weights.ts";
 
 export interface PeerModules {
@@ -55,11 +56,6 @@ const POLL_MS = 250;
 const FETCH_TIMEOUT_MS = 5000;
 /** A message to a member that is offline waits at least so long. */
 const SHORTEST_WAIT_MS = 60_000;
-/** Pause before weights are asked for again: those that answered may be gone. */
-const ASK_AGAIN_MS = 5000;
-
-type Handler = (from: Address, body: never) => void | Promise<void>;
-
 /**
  * What workers and the requester have in common in a job: the weights of the current round, the updates received for it,
  * and the exchange of both with the other members. Correctness never rests on a peer: an update counts only when its id
@@ -77,42 +73,26 @@ export class JobPeer {
   #nextWeights: (NextWeights & { readonly key: string; readonly round: number }) | undefined;
   /** Where updates can be had: seat -> holder -> cid. Both are members of the job, so this stays small. */
   readonly #sources = new Map<number, Map<Address, string>>();
-  #offeredState: { modelId: Hex; cid: string } | undefined;
-  readonly #stateSources = new Map<Hex, Map<Address, string>>();
-  readonly #handlers = new Map<MessageKind, Handler>();
-  readonly #heard: HeardMessages;
-  /** Messages to look at again with the next view of the chain: looking at them failed. */
-  #again: HeardMessage[] = [];
-  /** What the kept messages were last looked at with; none before the first view. */
-  #time: string | undefined;
-  /** Members that asked for weights that are not here yet. */
-  readonly #askers = new Map<Address, Hex>();
-  #asked: { readonly modelId: Hex; readonly againAtMs: number } | undefined;
+  readonly #mailbox: Mailbox;
+  readonly #states: StateExchange;
 
   constructor(modules: PeerModules) {
     this.modules = modules;
-    this.#heard = new HeardMessages(modules.files, modules.log);
-    modules.network.onMessage((message) => this.#receive(message));
+    this.#mailbox = new Mailbox(modules);
+    this.#states = new StateExchange(this);
+    modules.network.onMessage((message) => this.#mailbox.receive(message));
     modules.network.onUpdate(
       (from, round) => this.seatOf(from) >= 0 && round === this.snapshot?.round,
       (from, round, bytes) => this.#acceptUpdate(from, round, bytes),
     );
-    this.on("need-state", async (from, { modelId }) => {
-      this.#askers.set(from, toHex(modelId));
-      await this.#answerAskers();
-    });
-    this.on("have-state", (from, { modelId, cid }) => this.#noteStateSource(toHex(modelId), from, cid));
   }
 
-  /**
-   * Handles messages of a kind. Those that count for a while come again whenever the round or the keys have changed, and
-   * after a failure, so a message that is early is not lost.
-   */
+  /** Handles messages of a kind; see {@link Mailbox}. */
   on<Kind extends MessageKind>(
     kind: Kind,
     handler: (from: Address, body: MessageBody<Kind>) => void | Promise<void>,
   ): void {
-    this.#handlers.set(kind, handler as Handler);
+    this.#mailbox.on(kind, handler);
   }
 
   async refresh(): Promise<JobSnapshot> {
@@ -126,17 +106,8 @@ export class JobPeer {
       this.#updates.clear();
       this.#sources.clear();
     }
-    await this.#lookAgain(snapshot);
+    await this.#mailbox.lookAgain(snapshot);
     return snapshot;
-  }
-
-  async #lookAgain({ round, keys }: JobSnapshot): Promise<void> {
-    const time = `${round}/${keys?.cid}`;
-    if (this.#time === undefined) await this.#heard.load();
-    const messages = time === this.#time ? this.#again : this.#heard.all();
-    this.#time = time;
-    this.#again = [];
-    for (const message of messages) await this.#dispatch(message);
   }
 
   seatOf(address: Address): number {
@@ -261,7 +232,7 @@ export class JobPeer {
   async #keepBase(base: RoundBase): Promise<void> {
     await this.modules.files.write(STATE_FILE, encodeWeights(base));
     this.base = base;
-    await this.#answerAskers();
+    await this.#states.answer();
   }
 
   /** Weights count when they, with their blinders, have the id of the contract. */
@@ -303,8 +274,8 @@ export class JobPeer {
 
   /** From the disk, else from a peer; what is damaged, or of other weights or blinders, is passed over. */
   async #recoverState(modelId: Hex): Promise<RoundBase | undefined> {
-    const { files, network, signal, log } = this.modules;
-    const tryFrom = async (source: string, read: () => Promise<Uint8Array | undefined>) => {
+    const { files, log } = this.modules;
+    const open = async (source: string, read: () => Promise<Uint8Array | undefined>) => {
       try {
         const block = await read();
         return block && (await this.#baseOf(decodeWeights(this.#requireShape(), block), modelId));
@@ -313,49 +284,7 @@ export class JobPeer {
         return undefined;
       }
     };
-    const stored = await tryFrom(STATE_FILE, () => files.read(STATE_FILE));
-    if (stored) return stored;
-    for (const [cid, peers] of holdersByBlock(this.#stateSources.get(modelId))) {
-      const fetched = await tryFrom(peers.join(), () => network.fetchBlock(peers, cid, signal));
-      if (fetched) return fetched;
-      for (const peer of peers) this.#stateSources.get(modelId)?.delete(peer);
-    }
-    this.#askForState(modelId);
-    return undefined;
-  }
-
-  /** Members that have the weights answer at once, the others when they get them; in vain is asked again. */
-  #askForState(modelId: Hex): void {
-    const { clock, log } = this.modules;
-    if (this.#asked?.modelId === modelId && clock.nowMs() < this.#asked.againAtMs) return;
-    this.#asked = { modelId, againAtMs: clock.nowMs() + ASK_AGAIN_MS };
-    this.publish("need-state", { modelId: fromHex(modelId) }).catch((error: unknown) => {
-      log.debug({ error: String(error) }, "members were not asked for weights");
-    });
-  }
-
-  async #answerAskers(): Promise<void> {
-    const { base } = this;
-    const askers = [...this.#askers].flatMap(([asker, modelId]) => (modelId === base?.modelId ? [asker] : []));
-    if (base === undefined || askers.length === 0) return;
-    const { modelId } = base;
-    if (this.#offeredState?.modelId !== modelId)
-      this.#offeredState = { modelId, cid: await this.modules.blocks.put(encodeWeights(base)) };
-    for (const asker of askers) this.#askers.delete(asker);
-    // Not awaited: the question is answered when it is on its way.
-    this.tell(askers, "have-state", { modelId: fromHex(modelId), cid: this.#offeredState.cid }).catch(
-      (error: unknown) => {
-        this.modules.log.debug({ error: String(error) }, "weights not offered");
-      },
-    );
-  }
-
-  #noteStateSource(modelId: Hex, from: Address, cid: string): void {
-    if (modelId !== this.snapshot?.modelId) return;
-    for (const known of this.#stateSources.keys()) if (known !== modelId) this.#stateSources.delete(known);
-    const sources = this.#stateSources.get(modelId) ?? new Map<Address, string>();
-    sources.set(from, cid);
-    this.#stateSources.set(modelId, sources);
+    return (await open(STATE_FILE, () => files.read(STATE_FILE))) ?? this.#states.fetch(modelId, open);
   }
 
   /** Called for every update that arrives; returning means "checked and kept", and the sender gets its receipt. */
@@ -377,26 +306,6 @@ export class JobPeer {
     }
   }
 
-  /** @throws SwarmError `BadMessage` when it is not one of this version */
-  async #receive({ kind: name, from, body }: ChannelMessage): Promise<void> {
-    const kind = name as MessageKind;
-    const parsed = Object.hasOwn(bodies, name) ? bodies[kind].safeParse(body) : undefined;
-    if (!parsed?.success) throw new SwarmError("BadMessage", `not a message of this version: ${name.slice(0, 64)}`);
-    const message: HeardMessage = { kind, from, body: parsed.data };
-    await this.#heard.keep(message);
-    await this.#dispatch(message);
-  }
-
-  async #dispatch(message: HeardMessage): Promise<void> {
-    const { kind, from, body } = message;
-    try {
-      await this.#handlers.get(kind)?.(from, body as never);
-    } catch (error) {
-      this.modules.log.debug({ kind, from, error: String(error) }, "a message will be looked at again");
-      this.#again.push(message);
-    }
-  }
-
   /** @throws SwarmError `NotYet` while the weights of the round are not here */
   requireBase(): RoundBase {
     if (!this.base) throw new SwarmError("NotYet", "the weights of this round are not here yet");
@@ -412,12 +321,4 @@ export class JobPeer {
     if (!this.shape) throw new SwarmError("NotYet", "the model is not loaded yet");
     return this.shape;
   }
-}
-
-/** Members that say they hold the same block, together; the block that most of them name comes first. */
-function holdersByBlock(sources: ReadonlyMap<Address, string> = new Map()): [string, readonly Address[]][] {
-  const blocks = Map.groupBy(sources, ([, cid]) => cid);
-  return [...blocks]
-    .map(([cid, holders]): [string, Address[]] => [cid, holders.map(([holder]) => holder)])
-    .toSorted(([, a], [, b]) => b.length - a.length);
 }

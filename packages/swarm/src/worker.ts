@@ -1,23 +1,20 @@
-// One file although it is long: what a worker does in each phase, from joining to its last round.
-import { countSeats, fromHex, hasSeat, type Hex, SkyNetError } from "@skynet/protocol";
+import { countSeats, hasSeat, type Hex, SkyNetError } from "@skynet/protocol";
 import { Audits } from "./audits.ts";
-import { roundSecret } from "./blinding.ts";
 import { batchesOfRound, distinct } from "./dataset-plan.ts";
 import { SwarmError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
+import { JobEnd } from "./job-end.ts";
 import { JobPeer, type PeerModules } from "./job-peer.ts";
 import {
   checkAllBatches,
   commitmentOf,
   prefetchBatches,
-  storedRound,
-  trainRound,
   type BatchSource,
   type LocalResult,
 } from "./local-training.ts";
 import { Merging } from "./merging.ts";
-import type { RoundStats } from "./messages.ts";
-import type { JobSnapshot, ModelShape, RoundStart } from "./ports.ts";
+import { OwnResults } from "./own-results.ts";
+import type { JobSnapshot, ModelShape } from "./ports.ts";
 import { Announcements, type RoundTools } from "./round-tools.ts";
 import { rehearse } from "./rehearsal.ts";
 import { SignatureBoard } from "./signature-board.ts";
@@ -59,8 +56,6 @@ const UNFIT = [...HOPELESS, "TooSlow", "TrainerFailed", "ProofRejected", "BadMet
 /** Part of the commit window after which a worker that is not done abstains instead of risking the penalty. */
 const ABSTAIN_SHARE = 0.9;
 const POLL_MS = 300;
-/** How long a settled worker waits for the requester to hear its last word. */
-const GOODBYE_MS = 10_000;
 const CHAIN_FAILURE_LOG_MS = 10_000;
 
 /**
@@ -81,18 +76,15 @@ class WorkerJob {
   readonly #announcements: Announcements;
   readonly #exchange: Exchange;
   readonly #merging: Merging;
+  readonly #own: OwnResults;
+  readonly #end: JobEnd;
   #batches: { epoch: number; source: BatchSource } | undefined;
-  #stats: RoundStats = { trainMs: 0, trainLoss: 0, sentBytes: 0, receivedBytes: 0 };
   #lastPhase = "";
-  #finalHeard = false;
   readonly #trainerUse = new TrainerUse();
   readonly #audits: Audits;
-  /** What this worker made of its latest round. */
-  #own: { readonly key: string; readonly result: LocalResult } | undefined;
   /** Why the steps of the round are not done yet. */
   #trouble = "";
   #abstained = -1;
-  #settledMs = Number.POSITIVE_INFINITY;
 
   constructor(modules: WorkerModules, options: WorkerOptions) {
     this.#m = modules;
@@ -102,6 +94,10 @@ class WorkerJob {
     this.#tasks = new TaskSet(modules.clock, modules.log);
     this.#audits = new Audits(modules, { tasks: this.#tasks, turns: this.#turns, trainerUse: this.#trainerUse });
     this.#announcements = new Announcements(modules.clock, modules.log);
+    this.#own = new OwnResults(modules, this.#peer, (round, step, steps) =>
+      options.onProgress?.({ type: "training", round, step, steps }),
+    );
+    this.#end = new JobEnd(this.#peer, { tasks: this.#tasks, announcements: this.#announcements });
     const tools: RoundTools = {
       tasks: this.#tasks,
       turns: this.#turns,
@@ -109,7 +105,7 @@ class WorkerJob {
       announcements: this.#announcements,
       ensureBase: (snapshot) => this.#ensureInitialWeights(snapshot),
       own: (snapshot) => this.#requireOwn(snapshot),
-      stats: () => ({ ...this.#stats, ...this.#traffic() }),
+      stats: () => this.#own.stats,
     };
     this.#exchange = new Exchange(this.#peer, tools);
     this.#merging = new Merging(this.#peer, tools);
@@ -133,7 +129,7 @@ class WorkerJob {
         const seat = this.#peer.seatOf(this.#m.chain.self);
         if (seat < 0) throw new SwarmError("NotAssigned", "this worker has no seat in the job");
         this.#react(snapshot, seat);
-        if (snapshot.phase === "SETTLED" && this.#isDone(snapshot, seat)) {
+        if (snapshot.phase === "SETTLED" && this.#end.isDone(snapshot, seat)) {
           await this.#tasks.settled();
           return { outcome: snapshot.outcome, seat, modelId: snapshot.modelId };
         }
@@ -166,10 +162,10 @@ class WorkerJob {
     if (active && ["DRAW", "PROVE"].includes(snapshot.phase) && hasSeat(snapshot.committed, seat))
       this.#exchange.run(snapshot, seat);
     if (active && snapshot.phase === "MERGE") this.#merging.run(snapshot, seat);
-    if (active && (snapshot.phase === "DELIVER" || snapshot.phase === "SETTLED")) this.#finish(snapshot);
-    if (snapshot.phase === "SETTLED") this.#settle(snapshot, seat);
+    if (active && (snapshot.phase === "DELIVER" || snapshot.phase === "SETTLED")) this.#end.deliver(snapshot);
+    if (snapshot.phase === "SETTLED") this.#end.settle(snapshot, seat);
     else if (!active && snapshot.phase !== "OPEN" && snapshot.phase !== "READY" && !hasSeat(snapshot.released, seat))
-      this.#tasks.once("release", () => this.#m.chain.release(seat));
+      this.#end.release(seat);
     this.#tickWhenLate(snapshot, seat);
   }
 
@@ -215,7 +211,7 @@ class WorkerJob {
     if (hasSeat(snapshot.ready, seat)) return true;
     try {
       await checkAllBatches(this.#m, snapshot, batches);
-      const start = this.#startOf(snapshot);
+      const start = this.#own.startOf(snapshot);
       await this.#trainerUse.run(snapshot, this.#m.signal, (signal) =>
         rehearse(this.#m, start, snapshot, batches, signal),
       );
@@ -242,13 +238,6 @@ class WorkerJob {
     if (!(await this.#peer.syncBase())) throw new SwarmError("NoState", "no member has answered with the weights yet");
   }
 
-  /** Where the round's steps begin. */
-  #startOf(snapshot: JobSnapshot): RoundStart {
-    const base = this.#peer.requireBase();
-    const { blindingSecret, chain } = this.#m;
-    return { ...base, secret: roundSecret(blindingSecret, chain.jobId, snapshot, base.modelId) };
-  }
-
   #train(snapshot: JobSnapshot, seat: number): void {
     const { round } = snapshot;
     this.#board.keepOnly([`attest/${round}`, `merge/${round}`]);
@@ -263,7 +252,7 @@ class WorkerJob {
       await this.#ensureInitialWeights(snapshot);
       try {
         const result = await this.#trainerUse.run(snapshot, this.#m.signal, async (signal) => {
-          const made = (await this.#stored(snapshot)) ?? (await this.#localSteps(snapshot, batches, signal));
+          const made = (await this.#own.stored(snapshot)) ?? (await this.#own.train(snapshot, batches, signal));
           signal.throwIfAborted();
           return made;
         });
@@ -302,109 +291,22 @@ class WorkerJob {
     });
   }
 
-  /** The own result of this round, from memory or from before a restart. */
-  async #stored(snapshot: JobSnapshot): Promise<LocalResult | undefined> {
-    const key = this.#keyOf(snapshot);
-    if (this.#own?.key === key) return this.#own.result;
-    const result = await storedRound(this.#m, this.#peer, snapshot);
-    if (result) this.#own = { key, result };
-    return result;
-  }
-
-  /** What a result follows from: after a reorganisation of the chain the same round can have another seed. */
-  #keyOf({ round, jobSeed }: JobSnapshot): string {
-    return [round, jobSeed, this.#peer.requireBase().modelId].join("/");
-  }
-
-  async #localSteps(snapshot: JobSnapshot, batches: BatchSource, signal: AbortSignal): Promise<LocalResult> {
-    const report = (step: number, steps: number) =>
-      this.#options.onProgress?.({ type: "training", round: snapshot.round, step, steps });
-    const key = this.#keyOf(snapshot);
-    const start = this.#startOf(snapshot);
-    const { result, ...stats } = await trainRound(this.#m, start, snapshot, batches, signal, report);
-    this.#stats = { ...this.#stats, ...stats };
-    this.#own = { key, result };
-    return result;
-  }
-
-  #traffic() {
-    const { sentBytes, receivedBytes } = this.#m.network.traffic();
-    return { sentBytes, receivedBytes };
-  }
-
   #prove(snapshot: JobSnapshot, seat: number): void {
     const batches = this.#batches?.source;
     if (batches === undefined) return;
     this.#audits.answer(snapshot, seat, async (signal) => {
       await this.#ensureInitialWeights(snapshot);
-      const result = (await this.#storedOwn(snapshot)) ?? (await this.#repeatSteps(snapshot, signal));
-      return { base: this.#startOf(snapshot), result, batches };
+      const result = (await this.#own.committed(snapshot)) ?? (await this.#own.repeat(snapshot, batches, signal));
+      return { base: this.#own.startOf(snapshot), result, batches };
     });
   }
 
   async #requireOwn(snapshot: JobSnapshot): Promise<LocalResult> {
-    const stored = await this.#storedOwn(snapshot);
+    const stored = await this.#own.committed(snapshot);
     if (stored) return stored;
-    return this.#trainerUse.run(snapshot, this.#m.signal, (signal) => this.#repeatSteps(snapshot, signal));
-  }
-
-  /** What was committed, unless it was lost or damaged. */
-  async #storedOwn(snapshot: JobSnapshot): Promise<LocalResult | undefined> {
-    const stored = await this.#stored(snapshot);
-    return stored && this.#isCommitted(snapshot, stored) ? stored : undefined;
-  }
-
-  /** The steps are exact, so doing them again gives what was committed. */
-  async #repeatSteps(snapshot: JobSnapshot, signal: AbortSignal): Promise<LocalResult> {
-    const batches = this.#batches?.source;
-    if (batches === undefined) throw new SwarmError("NotYet", "the dataset is not open yet");
-    this.#m.log.warn({ round: snapshot.round }, "the committed update is not on this disk: the steps are done again");
-    const result = await this.#localSteps(snapshot, batches, signal);
-    if (!this.#isCommitted(snapshot, result))
-      throw new SwarmError("NotReproducible", `the steps lead to ${result.id}, but another id was committed`);
-    return result;
-  }
-
-  #isCommitted(snapshot: JobSnapshot, result: LocalResult): boolean {
-    const own = snapshot.commits.get(snapshot.workers.indexOf(this.#m.chain.self));
-    if (own === undefined) throw new SwarmError("NotYet", "the own commitment is not seen on chain yet");
-    const { idEnd, stepsRoot } = commitmentOf(result);
-    return idEnd === own.idEnd && stepsRoot === own.stepsRoot;
-  }
-
-  #finish(snapshot: JobSnapshot): void {
-    if (this.#peer.base?.modelId !== snapshot.modelId) {
-      this.#tasks.once(`final-state/${snapshot.modelId}`, async () => {
-        if (!(await this.#peer.syncBase())) throw new SwarmError("NoState", "the final weights are not here yet");
-      });
-      return;
-    }
-    const { weights, blinders } = this.#peer.base;
-    const { requester, modelId } = snapshot;
-    this.#announcements.once(`final/${modelId}`, [requester], async (to, signal) => {
-      // The id is computed anew, from the weights that this node really holds.
-      const { id } = await this.#m.trainer.identify(weights, blinders);
-      const heard = await this.#peer.tell(to, "final", { modelId: fromHex(id) }, signal);
-      this.#finalHeard = heard.includes(requester);
-      return heard;
-    });
-  }
-
-  #settle(snapshot: JobSnapshot, seat: number): void {
-    this.#settledMs = Math.min(this.#settledMs, this.#m.clock.nowMs());
-    if (snapshot.round > (snapshot.claimedTo[seat] ?? 0))
-      this.#tasks.once("claim", () => this.#m.chain.claim(seat, snapshot.round));
-    if (snapshot.holdReleased && !hasSeat(snapshot.holdClaimed, seat))
-      this.#tasks.once("claim-hold", () => this.#m.chain.claimHold(seat));
-    if (!hasSeat(snapshot.released, seat)) this.#tasks.once("release", () => this.#m.chain.release(seat));
-  }
-
-  #isDone(snapshot: JobSnapshot, seat: number): boolean {
-    const claimed = snapshot.round <= (snapshot.claimedTo[seat] ?? 0);
-    const hold = !snapshot.holdReleased || hasSeat(snapshot.holdClaimed, seat);
-    // Nobody hears a worker that lost its seat.
-    const gone = !hasSeat(snapshot.active, seat) || this.#m.clock.nowMs() > this.#settledMs + GOODBYE_MS;
-    return claimed && hold && hasSeat(snapshot.released, seat) && (this.#finalHeard || gone || snapshot.round === 0);
+    return this.#trainerUse.run(snapshot, this.#m.signal, (signal) =>
+      this.#own.repeat(snapshot, this.#batches?.source, signal),
+    );
   }
 
   #tickWhenLate(snapshot: JobSnapshot, seat: number): void {
