@@ -5,7 +5,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { jobBoardAbi } from "./chain/abi.ts";
 import { connect } from "./chain/connection.ts";
 import { toChainError } from "./chain/transactions.ts";
-import type { Chain, SlotAnswer } from "./chain/types.ts";
+import type { Chain } from "./chain/types.ts";
+import type { SlotAnswer } from "./chain/records.ts";
 import { startTestChain, testKey } from "./test-chain.ts";
 import type { TestChain } from "./test-chain.ts";
 import { encodePoints } from "./test-curve.ts";

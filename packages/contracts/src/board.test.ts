@@ -1,7 +1,8 @@
 import { batchIndex, JobOutcome, JobPhase } from "@skynet/protocol";
 import { zeroHash } from "viem";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { Chain, ChainBalances } from "./chain/types.ts";
+import type { Chain } from "./chain/types.ts";
+import type { ChainBalances } from "./chain/records.ts";
 import { connect } from "./chain/connection.ts";
 import { jobBoardAbi, ledgerAbi } from "./chain/abi.ts";
 import { startTestChain, testKey, testMeta, testSpec } from "./test-chain.ts";

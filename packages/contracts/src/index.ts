@@ -41,20 +41,13 @@ export { rawCallOf } from "./chain/transactions.ts";
 export type { Call, RawCall, WriteOptions } from "./chain/transactions.ts";
 export type {
   Admission,
-  Chain,
   ChainBalances,
   ChainJob,
-  ChainRelay,
   ChainReputation,
   ChainVerifier,
   ChainWorker,
-  PollOptions,
   LeavingStake,
-  MinedTransaction,
   ProofStatement,
-  RelayRegistry,
-  RoutedChain,
-  RoutedSend,
   SeatUpdate,
   SignedAcceptance,
   SignedBitmap,
@@ -62,8 +55,9 @@ export type {
   SignedSeat,
   SlotAnswer,
   StepProof,
-  WatchOptions,
-} from "./chain/types.ts";
+} from "./chain/records.ts";
+export type { Chain, PollOptions, MinedTransaction, RoutedChain, RoutedSend, WatchOptions } from "./chain/types.ts";
+export type { ChainRelay, RelayRegistry } from "./chain/relay-types.ts";
 export { skynetAddresses } from "./deployment/addresses.ts";
 export type { SkyNetAddresses } from "./deployment/addresses.ts";
 export { assertDeployed, deploySkyNet, DEVELOPMENT_CHAIN_ID } from "./deployment/deploy.ts";

@@ -1,7 +1,8 @@
 import { JobPhase } from "@skynet/protocol";
 import type { Hex, JobSpec } from "@skynet/protocol";
 import { keccak256, toHex, zeroHash } from "viem";
-import type { Chain, ChainJob } from "./chain/types.ts";
+import type { Chain } from "./chain/types.ts";
+import type { ChainJob } from "./chain/records.ts";
 import { testMeta, testSpec } from "./test-chain.ts";
 
 export const keyRef = keccak256(toHex("keys"));

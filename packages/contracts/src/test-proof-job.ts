@@ -15,7 +15,8 @@ import {
 import type { Hex, JobSpec, VerifierDescription } from "@skynet/protocol";
 import { encodeAbiParameters, keccak256, stringToBytes } from "viem";
 import * as TestVerifier from "../generated/TestVerifier.ts";
-import type { Chain, ChainJob, SeatUpdate, SlotAnswer } from "./chain/types.ts";
+import type { Chain } from "./chain/types.ts";
+import type { ChainJob, SeatUpdate, SlotAnswer } from "./chain/records.ts";
 import type { TestChain } from "./test-chain.ts";
 import { addPoints, CURVE_ORDER, encodePoints, generator, inverseScalar, multiplyPoint } from "./test-curve.ts";
 import type { Point } from "./test-curve.ts";

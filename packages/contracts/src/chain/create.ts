@@ -22,7 +22,8 @@ import { createForwarding } from "./forwarding.ts";
 import { createSignedForms } from "./signed-forms.ts";
 import { createForward, createSender } from "./transactions.ts";
 import type { Send, WriteOptions } from "./transactions.ts";
-import type { Admission, Chain } from "./types.ts";
+import type { Admission } from "./records.ts";
+import type { Chain } from "./types.ts";
 import { watchEvents } from "./watch.ts";
 import { createWorkerReads } from "./workers.ts";
 

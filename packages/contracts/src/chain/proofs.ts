@@ -17,7 +17,8 @@ import { beaconAbi, jobBoardAbi, verifierRegistryAbi } from "./abi.ts";
 import { lowerAddresses } from "./events.ts";
 import type { ReadContext } from "./reads.ts";
 import type { Send } from "./transactions.ts";
-import type { Chain, ChainVerifier } from "./types.ts";
+import type { Chain } from "./types.ts";
+import type { ChainVerifier } from "./records.ts";
 
 /** A call of the JobBoard as a transaction carried it; addresses are lower-case. */
 export type BoardCall = DecodeFunctionDataReturnType<typeof jobBoardAbi>;

@@ -7,7 +7,8 @@ import { ChainError } from "../errors.ts";
 import { jobBoardAbi, ledgerAbi, tokenAbi, workerRegistryAbi } from "./abi.ts";
 import type { Connection } from "./connection.ts";
 import { lowerAddresses, readBurnedStake, readJobEvents, readPublicKey, sumMoney } from "./events.ts";
-import type { Chain, ChainBalances, ChainJob, ChainWorker } from "./types.ts";
+import type { Chain } from "./types.ts";
+import type { ChainBalances, ChainJob, ChainWorker } from "./records.ts";
 
 export interface ReadContext {
   readonly connection: Connection;

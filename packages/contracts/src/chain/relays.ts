@@ -4,7 +4,7 @@ import { lower } from "../deployment/addresses.ts";
 import { relayRegistryAbi } from "./abi.ts";
 import type { ReadContext } from "./reads.ts";
 import type { Send, WriteOptions } from "./transactions.ts";
-import type { ChainRelay, RelayRegistry } from "./types.ts";
+import type { ChainRelay, RelayRegistry } from "./relay-types.ts";
 
 /** Entries of one request. */
 const PAGE = 64;

@@ -1,151 +1,28 @@
-import type { Hex, JobSpec, JobView, VerifierDescription } from "@skynet/protocol";
+import type { Hex, JobSpec, VerifierDescription } from "@skynet/protocol";
 import type { TransactionReceipt } from "viem";
 import type { SkyNetAddresses } from "../deployment/addresses.ts";
 import type { ChainJobEvent, JobMoney } from "./events.ts";
 import type { Catalog, InferenceBoard } from "./market-types.ts";
 import type { BoardCall } from "./proofs.ts";
+import type {
+  ChainJob,
+  ChainVerifier,
+  ProofStatement,
+  SlotAnswer,
+  SeatUpdate,
+  ChainWorker,
+  ChainReputation,
+  LeavingStake,
+  ChainBalances,
+  Admission,
+  SignedAcceptance,
+  SignedCommitment,
+  SignedSeat,
+  SignedBitmap,
+} from "./records.ts";
+import type { RelayRegistry } from "./relay-types.ts";
 import type { JobMessages } from "./signatures.ts";
 import type { Call, RawCall, WriteOptions } from "./transactions.ts";
-
-/** A job as the chain shows it. Addresses are lower-case; `state.workers` lists the seats in order. */
-export interface ChainJob {
-  readonly jobId: Hex;
-  readonly spec: JobSpec;
-  readonly state: JobView;
-  /** id(W_round): the model that the present round starts from, and the result at the end. */
-  readonly modelId: Hex;
-  /** Decides which batch a worker trains on; zero until the seats are assigned. */
-  readonly batchSeed: Hex;
-  /** Of the beacon, for the latest draw; 0 before the first one, or when the beacon failed. */
-  readonly ticket: bigint;
-  /** Of the latest draw; zero before the first one. */
-  readonly seed: Hex;
-}
-
-/** An entry of the VerifierRegistry. Nodes trust the code hash of a verifier that they have compiled themselves. */
-export interface ChainVerifier extends VerifierDescription {
-  readonly verifierId: Hex;
-  /** Address of the verifier contract. */
-  readonly at: Hex;
-  /** Block of the registration. */
-  readonly since: bigint;
-  /** keccak256 of the runtime code. */
-  readonly codehash: Hex;
-  readonly registrar: Hex;
-}
-
-/** What a proof of a step shows. */
-export interface ProofStatement {
-  /** See `stepContext`. */
-  readonly context: Hex;
-  /** Id of the model before the step. */
-  readonly idIn: Hex;
-  readonly idOut: Hex;
-  /** Id of the batch. */
-  readonly idData: Hex;
-}
-
-/** One proven step. */
-export interface StepProof {
-  /** Id of the model after the step. */
-  readonly idEnd: Hex;
-  /** Id of the batch, and its Merkle path in the data. */
-  readonly batchLeaf: Hex;
-  readonly batchPath: readonly Hex[];
-  readonly proof: Hex;
-}
-
-/** The answer to one audit slot: the proofs of all steps of the drawn segment. */
-export interface SlotAnswer {
-  readonly seat: number;
-  readonly slot: number;
-  /** As committed. */
-  readonly idEnd: Hex;
-  readonly stepsRoot: Hex;
-  /** Ids at the ends of the segment; the paths are empty at the ends of the round. */
-  readonly idFrom: Hex;
-  readonly pathFrom: readonly Hex[];
-  readonly idTo: Hex;
-  readonly pathTo: readonly Hex[];
-  readonly steps: readonly StepProof[];
-}
-
-/** An update that enters a merge: what its seat committed, and the points behind `idEnd`, 64 bytes each. */
-export interface SeatUpdate {
-  readonly seat: number;
-  readonly idEnd: Hex;
-  readonly stepsRoot: Hex;
-  readonly points: Hex;
-}
-
-export interface ChainWorker {
-  readonly address: Hex;
-  readonly registered: boolean;
-  /** Uncompressed secp256k1 key without the leading 04, 64 bytes; undefined when not registered. */
-  readonly publicKey: Hex | undefined;
-  readonly payout: Hex | undefined;
-  /** Counter that outstanding Accept signatures must name. */
-  readonly epoch: number;
-}
-
-/** Counters of a worker. A hint only: they cost nothing but gas to farm. */
-export interface ChainReputation {
-  readonly roundsPaid: number;
-  readonly roundsMissed: number;
-  /** Audit slots that were answered. */
-  readonly proofs: number;
-  readonly slashes: number;
-  /** Jobs whose stake came back. */
-  readonly jobs: number;
-}
-
-/** Stake that waits for the end of its unbonding. */
-export interface LeavingStake {
-  readonly amount: bigint;
-  /** Unix seconds from which it can be fetched; 0 when nothing leaves. */
-  readonly due: number;
-}
-
-/** Units of one token that an account has in each place. */
-export interface ChainBalances {
-  /** In its own wallet. */
-  readonly wallet: bigint;
-  /** In the Ledger, ready to withdraw or to spend. */
-  readonly ledger: bigint;
-  readonly freeStake: bigint;
-  /** In jobs. */
-  readonly lockedStake: bigint;
-  /** Stake that waits for the end of its unbonding. */
-  readonly leavingStake: bigint;
-}
-
-export interface Admission {
-  /** Unix seconds. */
-  readonly expiry: bigint;
-  readonly signature: Hex;
-}
-
-export interface SignedAcceptance {
-  readonly acceptance: JobMessages["Accept"];
-  readonly signature: Hex;
-  readonly admission?: Admission | undefined;
-}
-
-export interface SignedCommitment {
-  readonly seat: number;
-  readonly idEnd: Hex;
-  readonly stepsRoot: Hex;
-  readonly signature: Hex;
-}
-
-export interface SignedSeat {
-  readonly seat: number;
-  readonly signature: Hex;
-}
-
-export interface SignedBitmap extends SignedSeat {
-  readonly received: bigint;
-}
 
 export interface PollOptions<Event> {
   /** First block to read; default: the next one. */
@@ -372,41 +249,6 @@ export interface Chain {
   recoverAttest(message: JobMessages["Attest"], signature: Hex): Promise<Hex>;
   recoverAbstain(message: JobMessages["Abstain"], signature: Hex): Promise<Hex>;
   recoverLeave(message: JobMessages["Leave"], signature: Hex): Promise<Hex>;
-}
-
-/** A relay that anybody may use. Its multiaddrs are what it says, without its PeerId, and are not checked. */
-export interface ChainRelay {
-  /** Lower-case address of the relay's node key. */
-  readonly relay: Hex;
-  /** Compressed, 33 bytes; the contract has checked that `relay` is its address. */
-  readonly publicKey: Hex;
-  readonly multiaddrs: readonly string[];
-  /** Unix seconds. */
-  readonly expiry: number;
-}
-
-/** Relays that say where they are, on chain. */
-export interface RelayRegistry {
-  /**
-   * Lists this account's node for `lifetime` seconds (at most 7 days), or changes its entry. The first time 0.01 ether
-   * is locked. `multiaddrs` together have at most 256 characters, and end before the PeerId.
-   * @throws ChainError `BadMultiaddrs`, `BadLifetime`, `NoGasMoney`
-   */
-  announce(multiaddrs: readonly string[], lifetime: number, options?: WriteOptions): Promise<TransactionReceipt>;
-  /** Moves the end of this account's entry to `lifetime` seconds from now. @throws ChainError `NotListed` */
-  renew(lifetime: number, options?: WriteOptions): Promise<TransactionReceipt>;
-  /** Ends this account's entry and returns the ether. @throws ChainError `NoDeposit` */
-  withdraw(options?: WriteOptions): Promise<TransactionReceipt>;
-  /** Takes an expired entry off the list. @throws ChainError `NotExpired`, `NotListed` */
-  prune(relay: Hex, options?: WriteOptions): Promise<TransactionReceipt>;
-  /** Wei that are locked. */
-  deposit(relay?: Hex): Promise<bigint>;
-  /** Entry of a relay, also when it has expired; undefined when it is not listed. */
-  entry(relay?: Hex): Promise<ChainRelay | undefined>;
-  /** Number of entries, expired ones included. */
-  count(): Promise<number>;
-  /** Entries that have not expired, out of the `most` (256) from place `from` (0) on. */
-  list(range?: { from?: number; most?: number }): Promise<ChainRelay[]>;
 }
 
 export interface MinedTransaction extends RawCall {
