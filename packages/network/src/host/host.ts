@@ -162,7 +162,6 @@ function createFigures(
     limits,
     multiaddrs: nat.announced,
     stunServers: nat.stunServers,
-    forwardedAddresses: nat.forwarded,
     peers: () => [...new Set(node.getConnections().flatMap((connection) => remoteAddress(connection) ?? []))],
     traffic: () => meter.snapshot(),
     protocols: () => node.getProtocols(),

@@ -102,8 +102,6 @@ export interface Host {
   multiaddrs(): string[];
   /** STUN servers of connected relays, as `stun:host:port`; a relay that serves STUN itself names that of others. */
   stunServers(): string[];
-  /** Addresses that a router forwards to this node. */
-  forwardedAddresses(): string[];
   /** Addresses of the nodes with an open connection. */
   peers(): Hex[];
   /** What this node knows about relays. */

@@ -16,6 +16,8 @@ export interface Discovered {
   confirmed(): string[];
   /** Asks relays that have come into use since. */
   relaysChanged(): void;
+  /** Asks all relays again: a router has begun or ceased to forward ports. */
+  routerChanged(): void;
 }
 
 interface DiscoverOptions {
@@ -33,7 +35,9 @@ interface Dialled {
   readonly relayHost: string;
   readonly observedHost: string | undefined;
   readonly servesReach: boolean;
-  asked: boolean;
+  asking: boolean;
+  /** What `router` was when it was last asked; -1: never. */
+  asked: number;
   stunServer?: string;
   reached: readonly string[];
 }
@@ -68,7 +72,8 @@ function dialledOf({ connection, protocols, observedAddr }: IdentifyResult): Dia
     relayHost,
     observedHost,
     servesReach: protocols.includes(REACH_PROTOCOL),
-    asked: false,
+    asking: false,
+    asked: -1,
     reached: [],
   };
 }
@@ -79,6 +84,7 @@ function dialledOf({ connection, protocols, observedAddr }: IdentifyResult): Dia
  */
 export function discover(node: BaseNode, { relays, log, signal, onChange }: DiscoverOptions): Discovered {
   const dialled = new Map<string, Dialled>();
+  let router = 0; // Grows with each change of what it forwards.
   const used = () => {
     const names = new Set(relays());
     return [...dialled].flatMap(([peer, relay]) => (names.has(peer) ? relay : []));
@@ -91,18 +97,26 @@ export function discover(node: BaseNode, { relays, log, signal, onChange }: Disc
     const unsure = observedHost === undefined ? [] : candidates(node.getMultiaddrs(), observedHost);
     if (unsure.length === 0) return;
     const answers = await askDialBack(connection, unsure, limits);
+    const before = relay.reached.join();
     relay.reached = unsure.filter((_, i) => answers[i] === true);
     log.debug({ relay: relayHost, tried: unsure, reached: relay.reached }, "a relay tried our addresses from its side");
-    if (relay.reached.length > 0) onChange();
+    if (relay.reached.join() !== before) onChange();
+  };
+  const askAsOf = async (now: number, relay: Dialled) => {
+    relay.asking = true;
+    try {
+      await ask(relay);
+      relay.asked = now;
+    } catch (error) {
+      if (!signal.aborted) log.debug({ error: reasonOf(error) }, "a relay said nothing about our reachability");
+    }
+    relay.asking = false;
+    if (now !== router && !signal.aborted) relaysChanged();
   };
   const relaysChanged = () => {
     for (const relay of used()) {
-      if (relay.asked || !relay.servesReach) continue;
-      relay.asked = true;
-      ask(relay).catch((error: unknown) => {
-        relay.asked = false;
-        if (!signal.aborted) log.debug({ error: reasonOf(error) }, "a relay said nothing about our reachability");
-      });
+      if (relay.asking || relay.asked === router || !relay.servesReach) continue;
+      void askAsOf(router, relay);
     }
   };
   node.addEventListener("peer:identify", ({ detail }) => {
@@ -128,5 +142,9 @@ export function discover(node: BaseNode, { relays, log, signal, onChange }: Disc
         used().flatMap((it) => (it.observedHost === undefined ? [] : { ...it, observedHost: it.observedHost })),
       ),
     relaysChanged,
+    routerChanged() {
+      router += 1;
+      relaysChanged();
+    },
   };
 }

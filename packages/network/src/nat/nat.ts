@@ -3,7 +3,7 @@ import type { RandomNumber } from "../timing/delay.ts";
 import type { Directory } from "../discovery/directory.ts";
 import type { BaseNode } from "../host/libp2p-node.ts";
 import type { Log } from "../host/log.ts";
-import { movedTo, pathOf, reachOf, type Reach } from "./addresses.ts";
+import { pathOf, reachOf, type Reach } from "./addresses.ts";
 import { chooseAnnounced } from "./announced.ts";
 import { discover } from "./discover.ts";
 import type { ListeningPort } from "./port-mapping.ts";
@@ -47,8 +47,6 @@ export interface Nat {
   relaysChanged(): void;
   /** UDP port of the own STUN server. */
   readonly stunPort: number | undefined;
-  /** Addresses that a router forwards to this node. */
-  forwarded(): string[];
   stop(): Promise<void>;
 }
 
@@ -59,48 +57,47 @@ export async function startNat(options: NatOptions): Promise<Nat> {
   const info = { stunPorts: stun ? [stun.port, stun.alternatePort] : [], circuits: true };
   if (relayService) await serveReach(node, { ...options, info });
   const discovered = discover(node, options);
-  const router = options.upnp ? mapPorts(options) : undefined;
+  const unmap = options.upnp ? mapPorts(options, discovered.routerChanged) : undefined;
   if (!relayService) upgradeCircuits(node, { ...options, signal });
   return {
     announced() {
-      const outside = [...discovered.confirmed(), ...(router?.addresses() ?? [])];
-      return chooseAnnounced([...outside.map((text) => multiaddr(text)), ...node.getMultiaddrs()]).map(String);
+      const outside = discovered.confirmed().map((text) => multiaddr(text));
+      return chooseAnnounced([...outside, ...node.getMultiaddrs()]).map(String);
     },
-    forwarded: () => router?.addresses() ?? [],
     stunServers: discovered.stunServers,
     relaysChanged: discovered.relaysChanged,
     stunPort: stun?.port,
-    stop: async () => void (await Promise.all([stun?.stop(), router?.stop()])),
+    stop: async () => void (await Promise.all([stun?.stop(), unmap?.()])),
   };
 }
 
-/** Has a router forward the ports that this node listens on, on addresses of a private network. */
-function mapPorts({ node, log, signal, onChange }: NatOptions) {
+/**
+ * Has a router forward the ports that this node listens on, on addresses of a private network. Whatever answers in this
+ * network as a router may name any outside address, so none is announced on its word: relays are asked whether they
+ * reach us, which they try only on the host that they see us on.
+ * @returns function that takes the mappings back
+ */
+function mapPorts({ node, log, signal }: NatOptions, onChange: () => void): () => Promise<void> {
   const own = node.getMultiaddrs().filter((address) => pathOf(address) === "direct" && reachOf(address) === "private");
-  const inside = own.filter((address) => address.getComponents()[0]?.name === "ip4");
-  const ports = inside.map((address): ListeningPort => {
+  const ports = own.flatMap((address): ListeningPort[] => {
     const [ip, transport] = address.getComponents();
-    const protocol = transport?.name === "udp" ? "UDP" : "TCP";
-    return { protocol, host: ip?.value ?? "", port: Number(transport?.value) };
+    if (ip?.name !== "ip4") return [];
+    return [
+      { protocol: transport?.name === "udp" ? "UDP" : "TCP", host: ip.value ?? "", port: Number(transport?.value) },
+    ];
   });
-  let addresses: string[] = [];
-  const stop =
-    ports.length === 0
-      ? async () => undefined
-      : keepPortMappings({
-          ports,
-          log,
-          signal,
-          onMapped(externalHost, mappings) {
-            const forwarded = inside.filter((_, i) =>
-              mappings.some(({ protocol, internalPort, internalHost }) => {
-                const { protocol: p, port, host } = ports[i]!;
-                return protocol === p && internalPort === port && internalHost === host;
-              }),
-            );
-            addresses = [...new Set(forwarded.map((address) => movedTo(address, externalHost)))];
-            onChange();
-          },
-        });
-  return { addresses: () => addresses, stop };
+  if (ports.length === 0) return async () => undefined;
+  let before = "";
+  return keepPortMappings({
+    ports,
+    log,
+    signal,
+    onMapped(externalHost, mappings) {
+      const now = [externalHost, ...mappings.map(({ protocol, externalPort }) => `${protocol} ${externalPort}`)].join();
+      if (now === before) return;
+      before = now;
+      log.info({ externalHost, ports: mappings.length }, "what a router says that it forwards to this node");
+      onChange();
+    },
+  });
 }

@@ -98,6 +98,21 @@ export function addConnectionOptions(command: Command): Command {
     .addOption(jsonOption());
 }
 
+/** Of commands that open a node for others to reach. */
+export interface ListenOptions {
+  readonly listen: string;
+  readonly upnp: boolean;
+}
+
+export const upnpOption = (): Option =>
+  new Option("--no-upnp", "leave the router alone: do not have it forward the ports that this node listens on");
+
+export function addListenOptions(command: Command): Command {
+  return command.option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0").addOption(upnpOption());
+}
+
+export const listening = ({ listen, upnp }: ListenOptions) => ({ listen: [listen], upnp });
+
 /** Shows the end of a job; a job that failed makes the command fail, too. */
 export function showEnd(ui: Ui, summary: Summary): Record<string, unknown> {
   ui.summary(summary);

@@ -8,20 +8,22 @@ import { openConnection } from "./account.ts";
 import { confirm } from "./confirm.ts";
 import {
   addConnectionOptions,
+  addListenOptions,
   addProofOptions,
   homeDir,
+  listening,
   noZkOption,
   withZk,
   yesOption,
   type ConnectionOptions,
   type JsonOption,
+  type ListenOptions,
   type ProofOptions,
 } from "./options.ts";
 import type { Ui } from "./ui.ts";
 
-export interface PostOptions extends ConnectionOptions, JsonOption, ProofOptions {
+export interface PostOptions extends ConnectionOptions, JsonOption, ListenOptions, ProofOptions {
   readonly data: string;
-  readonly listen: string;
   readonly zk: boolean;
   readonly yes?: true;
 }
@@ -30,10 +32,9 @@ export function addPostOptions(command: Command): Command {
   command
     .argument("<job>", "job file, such as examples/fashion-mnist/job.yaml")
     .option("--data <folder>", "folder for the job's files and results", path.join(homeDir(), "requester"))
-    .option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0")
     .addOption(noZkOption())
     .addOption(yesOption());
-  return addConnectionOptions(addProofOptions(command));
+  return addConnectionOptions(addProofOptions(addListenOptions(command)));
 }
 
 /** The requester's node for a job file. @throws as `readJobFile` and `openConnection` do */
@@ -44,7 +45,7 @@ export async function requesterOptions(file: string, options: PostOptions, ui: U
     job,
     ...(await openConnection(options, "Passphrase of the requester's wallet")),
     dataDir: path.resolve(options.data),
-    listen: [options.listen],
+    ...listening(options),
     threads: options.threads,
     referenceString: options.srs,
     confirm: (question) => confirm(question, options),

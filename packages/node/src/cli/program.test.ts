@@ -13,6 +13,12 @@ function namesOf(command: Command, path: readonly string[] = []): string[] {
   return [...(own ? [path.join(" ")] : []), ...command.commands.flatMap((sub) => namesOf(sub, [...path, sub.name()]))];
 }
 
+function find(name: string): Command {
+  let command = program;
+  for (const part of name.split(" ")) command = command.commands.find((sub) => sub.name() === part)!;
+  return command;
+}
+
 describe("help", () => {
   it("knows every command", () => {
     expect(namesOf(program)).toEqual(
@@ -31,8 +37,7 @@ describe("help", () => {
 
   it("of every command shows options, --json and an example", () => {
     for (const name of namesOf(program)) {
-      let command = program;
-      for (const part of name.split(" ")) command = command.commands.find((sub) => sub.name() === part)!;
+      const command = find(name);
       let text = "";
       command.configureOutput({ writeOut: (part) => void (text += part) });
       command.outputHelp();
@@ -40,6 +45,15 @@ describe("help", () => {
       expect(text, name).toMatch(/Examples?:\n {2}\$ (npx skynet|npm start)/);
       expect(command.description(), name).not.toBe("");
     }
+  });
+});
+
+describe("--no-upnp", () => {
+  it("is an option of every command that opens a node for others to reach", () => {
+    const optionsOf = (name: string) => find(name).options.map(({ flags }) => flags);
+    const listen = namesOf(program).filter((name) => optionsOf(name).includes("--listen <multiaddr>"));
+    expect(listen).toEqual(expect.arrayContaining(["worker", "host", "train", "job post", "relay", "data buy"]));
+    expect(listen.filter((name) => !optionsOf(name).includes("--no-upnp"))).toEqual([]);
   });
 });
 

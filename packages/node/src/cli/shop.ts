@@ -11,14 +11,17 @@ import { shutdownSignal } from "../runtime/shutdown.ts";
 import {
   addChainOptions,
   addConnectionOptions,
+  addListenOptions,
   addProofOptions,
   addWalletOptions,
   homeDir,
+  listening,
   resolveRpc,
   tokens,
   yesOption,
   type ConnectionOptions,
   type JsonOption,
+  type ListenOptions,
   type ProofOptions,
 } from "./options.ts";
 import type { Ui } from "./ui.ts";
@@ -41,17 +44,15 @@ export function addShopOptions(command: Command): Command {
 /** Options of commands that only change what is published. */
 export const addOwnerOptions = (command: Command): Command => addWalletOptions(addChainOptions(command));
 
-export interface BuyerOptions extends ConnectionOptions, JsonOption, ProofOptions {
+export interface BuyerOptions extends ConnectionOptions, JsonOption, ListenOptions, ProofOptions {
   readonly data: string;
-  readonly listen: string;
   readonly maxPrice?: string;
 }
 
 export function addBuyerOptions(command: Command): Command {
-  return addProofOptions(addConnectionOptions(command))
+  return addListenOptions(addProofOptions(addConnectionOptions(command)))
     .option("--max-price <tokens>", "pay at most this; default: the price that is listed now", tokens)
-    .option("--data <folder>", "folder for blocks, keys and orders", path.join(homeDir(), "buyer"))
-    .option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0");
+    .option("--data <folder>", "folder for blocks, keys and orders", path.join(homeDir(), "buyer"));
 }
 
 export interface SaleOptions {
@@ -103,7 +104,7 @@ export async function buyerNode(options: BuyerOptions) {
   return {
     ...(await openConnection(options, "Passphrase of the buyer's wallet")),
     dataDir: path.resolve(options.data),
-    listen: [options.listen],
+    ...listening(options),
     threads: options.threads,
     referenceString: options.srs,
     maxPrice: options.maxPrice,

@@ -8,64 +8,15 @@ import { until } from "../../testing.ts";
 import type { PortMapping } from "../../nat/port-mapping.ts";
 import { findGateway } from "./gateway.ts";
 import { keepPortMappings } from "./port-mappings.ts";
+import { startRouter as openRouter, type RouterOptions } from "./testing-router.ts";
 
-const TYPE = "urn:schemas-upnp-org:service:WANIPConnection:1";
 const closing: (() => unknown)[] = [];
 afterEach(() => Promise.all(closing.splice(0).map((close) => close())));
 
-/** A router on the loopback interface: answers searches, describes itself, keeps mappings. */
-async function startRouter({ onlyLasting = false, control = "/ctl" } = {}) {
-  const table = new Map<string, Record<string, string>>();
-  const added: Record<string, string>[] = [];
-  const state = { ip: "203.0.113.7", refuses: false };
-  const values = (xml: string) =>
-    Object.fromEntries([...xml.matchAll(/<(New\w+)>([^<]*)</g)].map((it) => [it[1]!, it[2]!]));
-  const answer = (action: string, body: string): { status: number; text: string } => {
-    const args = values(body);
-    const key = `${args.NewProtocol} ${args.NewExternalPort}`;
-    if (action === "AddPortMapping" && state.refuses) return { status: 500, text: "<errorCode>501</errorCode>" };
-    if (action === "AddPortMapping" && onlyLasting && args.NewLeaseDuration !== "0")
-      return {
-        status: 500,
-        text: "<errorCode>725</errorCode><errorDescription>OnlyPermanentLeasesSupported</errorDescription>",
-      };
-    if (action === "AddPortMapping") table.set(key, (added.push(args), args));
-    if (action === "DeletePortMapping" && !table.delete(key))
-      return { status: 500, text: "<errorCode>714</errorCode>" };
-    const ip = action === "GetExternalIPAddress" ? `<NewExternalIPAddress>${state.ip}</NewExternalIPAddress>` : "";
-    return { status: 200, text: `<u:${action}Response xmlns:u="${TYPE}">${ip}</u:${action}Response>` };
-  };
-  const server = http.createServer((request, response) => {
-    if (request.url === "/root.xml")
-      return response.end(
-        `<root><device><serviceList><service><serviceType>urn:x:1</serviceType><controlURL>/no</controlURL></service>` +
-          `<service><serviceType>${TYPE}</serviceType><controlURL>${control}</controlURL></service></serviceList></device></root>`,
-      );
-    let body = "";
-    request.on("data", (chunk: Buffer) => (body += chunk.toString()));
-    request.on("end", () => {
-      const [, action = ""] = (request.headers.soapaction as string).replaceAll('"', "").split("#");
-      const { status, text } = answer(action, body);
-      response.writeHead(status, { "content-type": "text/xml" }).end(text);
-    });
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const ssdp = dgram.createSocket("udp4");
-  const { port } = server.address() as AddressInfo;
-  ssdp.on("message", (bytes, from) => {
-    if (!bytes.toString().startsWith("M-SEARCH")) return;
-    const location = `HTTP/1.1 200 OK\r\nST: x\r\nLOCATION: http://127.0.0.1:${port}/root.xml\r\n\r\n`;
-    ssdp.send("HTTP/1.1 200 OK\r\nLOCATION: http://198.51.100.1/evil.xml\r\n\r\n", from.port, from.address);
-    ssdp.send(location, from.port, from.address);
-  });
-  ssdp.bind(0, "127.0.0.1");
-  await once(ssdp, "listening");
-  closing.push(
-    () => ssdp.close(),
-    () => (server.closeAllConnections(), server.close()),
-  );
-  return { table, added, state, ssdp: { host: "127.0.0.1", port: ssdp.address().port } };
+async function startRouter(options: RouterOptions = {}) {
+  const router = await openRouter(options);
+  closing.push(router.close);
+  return router;
 }
 
 const ports = [

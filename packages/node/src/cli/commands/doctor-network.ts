@@ -3,6 +3,7 @@ import {
   diagnosePeer,
   diagnoseRelays,
   diagnoseRouter,
+  type NatDiagnosis,
   type PathDiagnosis,
   type RelayDiagnosis,
   type RouterDiagnosis,
@@ -12,14 +13,20 @@ import { SkyNetError } from "@skynet/protocol";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { colours as pc } from "../colours.ts";
 import { formatBytes } from "../format.ts";
-import { jsonOption, runningDevnet, withUi, type JsonOption } from "../options.ts";
+import {
+  addListenOptions,
+  jsonOption,
+  listening,
+  runningDevnet,
+  withUi,
+  type JsonOption,
+  type ListenOptions,
+} from "../options.ts";
 import type { Ui } from "../ui.ts";
 
-interface NetworkOptions extends JsonOption {
+interface NetworkOptions extends JsonOption, ListenOptions {
   readonly relay?: string[];
   readonly peer: Hex[];
-  readonly listen: string;
-  readonly upnp: boolean;
 }
 
 const several = (value: string, before: string[] = []): string[] => [...before, value];
@@ -57,7 +64,7 @@ const ADVICE = {
 
 /** `skynet doctor network`: what this machine's network lets through. */
 export function addDoctorNetwork(doctor: Command): void {
-  doctor
+  const command = doctor
     .command("network")
     .description("find out the kind of NAT, what the relays offer, and which way leads to which peer")
     .addOption(
@@ -68,9 +75,8 @@ export function addDoctorNetwork(doctor: Command): void {
     .addOption(
       new Option("--peer <address>", "node to try each way to, may be repeated").argParser(address).default([], "none"),
     )
-    .option("--listen <multiaddr>", "address to listen on meanwhile", "/ip4/127.0.0.1/tcp/0")
-    .option("--no-upnp", "do not look for a router that forwards ports")
-    .addOption(jsonOption())
+    .addOption(jsonOption());
+  addListenOptions(command)
     .addHelpText("after", "\nExample:\n  $ npx skynet doctor network --relay /ip4/198.51.100.7/tcp/60000/p2p/16Uiu2...")
     .action((options: NetworkOptions) => withUi(options, (ui) => diagnose(ui, options)));
 }
@@ -84,7 +90,8 @@ async function diagnose(ui: Ui, options: NetworkOptions): Promise<unknown> {
       hint: "give --relay MULTIADDR, or start a local network: npx skynet devnet",
     });
   const identity = createIdentity(crypto.getRandomValues(new Uint8Array(32)));
-  const host = await createHost({ identity, listen: [options.listen], relays, role: "doctor", upnp: false });
+  const { listen } = listening(options);
+  const host = await createHost({ identity, listen, relays, role: "doctor", upnp: false });
   const signal = AbortSignal.timeout(180_000);
   try {
     const found = await diagnoseRelays(host, relays, signal);
@@ -93,7 +100,7 @@ async function diagnose(ui: Ui, options: NetworkOptions): Promise<unknown> {
     ui.line(`${pc.bold("NAT")}     ${kind}${found.nat.publicAddress ? `, seen as ${found.nat.publicAddress}` : ""}`);
     ui.line(`          ${advice}`);
     const router = options.upnp ? await diagnoseRouter(signal) : undefined;
-    if (router) showRouter(ui, router);
+    if (router) showRouter(ui, router, found.nat);
     const peers = await tryPeers(ui, host, options.peer, signal);
     const ok = found.relays.some(({ answers }) => answers) && peers.every(({ paths }) => paths.some((it) => it.works));
     if (!ok) process.exitCode = 1;
@@ -103,10 +110,14 @@ async function diagnose(ui: Ui, options: NetworkOptions): Promise<unknown> {
   }
 }
 
-function showRouter(ui: Ui, { found, externalIp, reason }: RouterDiagnosis): void {
+function showRouter(ui: Ui, { found, externalIp, reason }: RouterDiagnosis, { publicAddress }: NatDiagnosis): void {
   ui.line(
     `${pc.bold("UPnP")}    ${found ? `a router forwards ports, its address is ${externalIp}` : "no router forwards ports"}`,
   );
+  if (found && publicAddress !== undefined && externalIp !== publicAddress)
+    ui.line(
+      `          relays see ${publicAddress} instead: another router stands between, and nodes announce no such address`,
+    );
   if (!found) ui.line(`          ${reason ?? "switch on UPnP in the router, or forward the port by hand"}`);
 }
 

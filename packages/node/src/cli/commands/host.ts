@@ -5,17 +5,19 @@ import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { openConnection } from "../account.ts";
 import {
   addConnectionOptions,
+  addListenOptions,
   addProofOptions,
+  listening,
   withUi,
   type ConnectionOptions,
   type JsonOption,
+  type ListenOptions,
   type ProofOptions,
 } from "../options.ts";
 import { hostFolder } from "../shop.ts";
 
-interface HostCommandOptions extends ConnectionOptions, JsonOption, ProofOptions {
+interface HostCommandOptions extends ConnectionOptions, JsonOption, ListenOptions, ProofOptions {
   readonly data: string;
-  readonly listen: string;
   readonly deliverLate?: true;
 }
 
@@ -25,8 +27,8 @@ export function addHost(program: Command): void {
     .command("host")
     .description("serve what this wallet sells: deliver keys, answer with proofs, collect the pay")
     .option("--data <folder>", "folder of skynet data add, model add and model offer", hostFolder())
-    .option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0")
     .option("--deliver-late", "deliver keys although the buyer may cancel, and could then have key and money");
+  addListenOptions(command);
   addProofOptions(command);
   addConnectionOptions(command)
     .addHelpText("after", "\nExample:\n  $ npx skynet host --keystore seller.json")
@@ -36,7 +38,7 @@ export function addHost(program: Command): void {
         await runHost({
           ...(await openConnection(options, "Passphrase of the seller's wallet")),
           dataDir: path.resolve(options.data),
-          listen: [options.listen],
+          ...listening(options),
           threads: options.threads,
           referenceString: options.srs,
           deliverLate: options.deliverLate ?? false,

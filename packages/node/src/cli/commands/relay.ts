@@ -11,7 +11,16 @@ import { warnOnStderr } from "../../runtime/secret-files.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { openKeystore } from "../../wallet/keystore.ts";
 import { readPassphrase } from "../../wallet/passphrase.ts";
-import { bootstrapOption, homeDir, integer, jsonOption, resolveRpc, withUi, type JsonOption } from "../options.ts";
+import {
+  bootstrapOption,
+  homeDir,
+  integer,
+  jsonOption,
+  resolveRpc,
+  upnpOption,
+  withUi,
+  type JsonOption,
+} from "../options.ts";
 import type { Ui } from "../ui.ts";
 
 interface RelayFlags extends JsonOption {
@@ -32,6 +41,7 @@ interface RelayFlags extends JsonOption {
   readonly logTo?: "file" | "stderr";
   readonly logLevel?: "debug" | "info" | "warn" | "error";
   readonly shutdown?: number;
+  readonly upnp: boolean;
   readonly bootstrap?: string;
   readonly register?: true;
   readonly sponsor?: true;
@@ -78,6 +88,7 @@ export function addRelay(program: Command): void {
     .option("--print-config", "write a configuration file with every key and its default, and end")
     .option("--listen <multiaddr>", "address to listen on, may be repeated (default: a free loopback port)", multiaddrs)
     .option("--announce <multiaddr>", "address to tell others instead, may be repeated", multiaddrs)
+    .addOption(upnpOption())
     .option("--relay <multiaddr>", "another relay to stay connected to, may be repeated", multiaddrs)
     .option("--keystore <file>", "key of the relay (default: wallet.json in the home folder)")
     .option("--passphrase-file <file>", "file with the key's passphrase (default: SKYNET_PASSPHRASE, else asked for)")
@@ -169,6 +180,7 @@ async function start(config: RelayConfig, flags: RelayFlags): Promise<Relay> {
     privateKey,
     listen: flags.listen ?? config.listen ?? ["/ip4/127.0.0.1/tcp/0"],
     announce: flags.announce ?? config.announce,
+    upnp: flags.upnp && (config.upnp ?? true),
     relays: flags.relay ?? config.relays,
     bootstrap: bootstrap === undefined ? undefined : parseBootstrap(bootstrap),
     rpc: flags.rpc ?? config.rpc,

@@ -5,19 +5,20 @@ import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { openConnection } from "../account.ts";
 import {
   addConnectionOptions,
+  addListenOptions,
   addProofOptions,
   homeDir,
+  listening,
   tokens,
   withUi,
   type ConnectionOptions,
   type JsonOption,
+  type ListenOptions,
   type ProofOptions,
 } from "../options.ts";
 
-interface WorkerOptions extends ConnectionOptions, JsonOption, ProofOptions {
+interface WorkerOptions extends ConnectionOptions, JsonOption, ListenOptions, ProofOptions {
   readonly data: string;
-  readonly listen: string;
-  readonly upnp: boolean;
   readonly minPrice: string;
   readonly maxStake: string;
   readonly gpu?: string;
@@ -35,8 +36,6 @@ export function addWorker(program: Command): void {
       "lend this machine: join jobs that fit, train, and be paid for every round; or see to the worker's account",
     )
     .option("--data <folder>", "folder for blocks, weights and the log", path.join(homeDir(), "worker"))
-    .option("--listen <multiaddr>", "address to listen on", "/ip4/127.0.0.1/tcp/0")
-    .option("--no-upnp", "do not ask the router to forward the port of --listen")
     .option("--min-price <tokens>", "least pay for one round", tokens, "0")
     .option("--max-stake <tokens>", "most stake to lock in one job", tokens, "1000")
     .option("--gpu <name>", "graphics processor that jobs may count on; published, as memory and cores are")
@@ -48,6 +47,7 @@ export function addWorker(program: Command): void {
     )
     .option("--no-sponsor", "pay all gas from the own wallet")
     .option("--withdraw", "after each job, send the pay from the Ledger to the payout address");
+  addListenOptions(command);
   addWorkerAccount(command);
   addProofOptions(command);
   addConnectionOptions(command)
@@ -65,8 +65,7 @@ export function addWorker(program: Command): void {
         await runWorker({
           ...(await openConnection(options, "Passphrase of the worker's wallet")),
           dataDir: path.resolve(options.data),
-          listen: [options.listen],
-          upnp: options.upnp,
+          ...listening(options),
           threads: options.threads,
           referenceString: options.srs,
           capabilities,

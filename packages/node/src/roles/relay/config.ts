@@ -85,6 +85,7 @@ export const relayConfigSchema = z.strictObject({
   data: fileName.optional(),
   listen: z.array(address).min(1).max(16).optional(),
   announce: z.array(address).max(8).optional(),
+  upnp: z.boolean("write true or false").optional(),
   relays: z.array(address).max(64).optional(),
   bootstrap: z.string("write FILE#0xADDRESS or URL#0xADDRESS").min(1).optional(),
   rpc: z.string("write the URL of a chain").min(1).optional(),

@@ -24,6 +24,10 @@ listen:
 #   - /dns4/relay.example.org/tcp/60000
 #   - /dns4/relay.example.org/tcp/443/wss
 
+# Have the router forward the ports (UPnP), where the relay listens on an address of a private network. What it forwards
+# is announced when another relay has been able to connect.
+upnp: true
+
 # Other relays to stay connected to.
 # relays:
 #   - /dns4/relay.example.net/tcp/60000/p2p/16Uiu2HAm...

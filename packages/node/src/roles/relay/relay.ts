@@ -33,6 +33,8 @@ export interface RelayOptions {
   readonly dataDir: string;
   /** Told to others instead of the listen addresses. */
   readonly announce?: readonly string[] | undefined;
+  /** Ask the router to forward the ports, where this relay listens on a private network (true). */
+  readonly upnp?: boolean | undefined;
   /** Other relays to stay connected to. */
   readonly relays?: readonly string[] | undefined;
   /** A signed list of other relays. */
@@ -146,7 +148,7 @@ function stunPort(listen: readonly string[]): number {
   return listen.every((address) => /^\/ip[46]\/(127\.|::1\/)/.test(address)) ? 0 : 3478;
 }
 
-function hostOptions({ listen, announce, relays, network, limits, stun, circuits = {} }: RelayOptions) {
+function hostOptions({ listen, announce, upnp = true, relays, network, limits, stun, circuits = {} }: RelayOptions) {
   const { cluster, shard } = network ?? {};
   const { reservations, perAddress, reservationTime, data, time, perNode, open, bytesPerSecond } = circuits;
   return {
@@ -158,7 +160,7 @@ function hostOptions({ listen, announce, relays, network, limits, stun, circuits
     ...(shard === undefined ? {} : { shard }),
     ...(limits ? { limits } : {}),
     ...(stun === "off" ? {} : { stun: { port: stun ?? stunPort(listen) } }),
-    upnp: false,
+    upnp,
     circuits: defined({
       maxReservations: reservations,
       maxReservationsPerAddress: perAddress,
