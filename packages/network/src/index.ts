@@ -49,7 +49,7 @@ export {
   type RelayListContent,
 } from "./discovery/relay-list.ts";
 export { fixedRelays, isRelayRole, type RelaySource, type SourceName } from "./discovery/relay-source.ts";
-export type { Scope } from "./discovery/relay-address.ts";
+export type { Scope } from "./ip/scope.ts";
 export type { DropReason } from "./host/drops.ts";
 export type { OutgoingMessage } from "./messages/envelope.ts";
 export { NetworkError, type NetworkErrorCode } from "./errors.ts";

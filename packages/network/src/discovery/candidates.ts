@@ -1,5 +1,6 @@
 import { backoffMs, type RandomNumber } from "../timing/delay.ts";
-import { parseRelayAddress, reaches, type RelayAddress, type Scope } from "./relay-address.ts";
+import type { Scope } from "../ip/scope.ts";
+import { parseRelayAddress, reaches, type RelayAddress } from "./relay-address.ts";
 import { SOURCE_RANKS, type SourceName } from "./relay-source.ts";
 
 /** A relay that this node may use, or uses. */

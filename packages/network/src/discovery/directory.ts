@@ -4,6 +4,7 @@ import type { Drops } from "../host/drops.ts";
 import { NetworkError } from "../errors.ts";
 import type { RelayMessage } from "../messages/inbox.ts";
 import { parsePresence, type Presence } from "./presence.ts";
+import { createTokenBucket } from "../timing/token-bucket.ts";
 import { untilAborted } from "../timing/until-aborted.ts";
 
 /** A node that was heard of. */
@@ -43,20 +44,6 @@ const MAX_WANTED = 1024;
 /** A node may change its presence this often. */
 const MIN_INTERVAL_MS = 100;
 
-/** A bucket of `perSecond` tokens that refills evenly. */
-function tokenBucket(perSecond: number, clock: () => number): () => boolean {
-  let tokens = perSecond;
-  let lastMs = clock();
-  return () => {
-    const nowMs = clock();
-    tokens = Math.min(perSecond, tokens + ((nowMs - lastMs) / 1000) * perSecond);
-    lastMs = nowMs;
-    if (tokens < 1) return false;
-    tokens -= 1;
-    return true;
-  };
-}
-
 /** Calls of `find` that wait for a node. */
 function createWaiters() {
   const waiting = new Map<Hex, Set<(entry: DirectoryEntry) => void>>();
@@ -93,7 +80,7 @@ export function createDirectory(options: DirectoryOptions): OwnDirectory {
   const remembered = new Map<Hex, DirectoryEntry>();
   const wanted = new Set<Hex>();
   const waiting = createWaiters();
-  const mayAdd = tokenBucket(newPerSecond, clock);
+  const additions = createTokenBucket({ perSecond: newPerSecond, burst: newPerSecond }, clock);
 
   const makeRoom = () => {
     if (known.size < maxEntries) return;
@@ -107,7 +94,8 @@ export function createDirectory(options: DirectoryOptions): OwnDirectory {
   };
   const hear = ({ from, body }: RelayMessage) => {
     const before = known.get(from);
-    const limited = before === undefined ? !wanted.has(from) && !mayAdd() : clock() - before.heardMs < MIN_INTERVAL_MS;
+    const limited =
+      before === undefined ? !wanted.has(from) && !additions.take() : clock() - before.heardMs < MIN_INTERVAL_MS;
     if (limited) return drops.count("rateLimited");
     let presence: Presence;
     try {

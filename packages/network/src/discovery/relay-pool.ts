@@ -7,7 +7,8 @@ import type { BaseNode } from "../host/libp2p-node.ts";
 import type { Pubsub } from "../host/pubsub.ts";
 import type { Log } from "../host/log.ts";
 import { Candidates, isPinned, type Candidate } from "./candidates.ts";
-import { parseRelayAddress, SCOPES, type Scope } from "./relay-address.ts";
+import { SCOPES, type Scope } from "../ip/scope.ts";
+import { parseRelayAddress } from "./relay-address.ts";
 import { relaysTopic, roundTrip, untilDead } from "./relay-health.ts";
 import { isOpen, type RelaySource, type SourceName } from "./relay-source.ts";
 

@@ -1,5 +1,5 @@
 import type { DirectoryEntry } from "./directory.ts";
-import type { Scope } from "./relay-address.ts";
+import type { Scope } from "../ip/scope.ts";
 
 /** Where relays are known from. Trusted ones first: the pool tries them in this order. */
 export const SOURCE_RANKS = ["flag", "bootstrap", "book", "registry", "presence", "exchange"] as const;

@@ -10,7 +10,7 @@ import type { Limits } from "../limits/limits.ts";
 import type { Offence, PeerScore } from "../limits/scores.ts";
 import type { OutgoingMessage } from "../messages/envelope.ts";
 import type { RelayHandler, SubscribeOptions } from "../messages/inbox.ts";
-import type { Reach } from "../nat/addresses.ts";
+import type { Scope } from "../ip/scope.ts";
 import type { CircuitFigures, CircuitLimits } from "../nat/circuit-service.ts";
 import type { StunOptions } from "../nat/nat.ts";
 import type { RandomNumber } from "../timing/delay.ts";
@@ -45,7 +45,7 @@ export interface HostOptions extends HostRelaysOptions {
    * Of a relay: on which addresses it dials nodes back that ask whether they can be reached. Default: public ones only.
    * Behind a proxy, everybody would be on a loopback or private one.
    */
-  readonly dialBackTo?: readonly Reach[];
+  readonly dialBackTo?: readonly Scope[];
   /** Multiaddrs to tell others instead of those that this node listens on: behind a proxy or a port forwarding. */
   readonly announce?: readonly string[];
   /** Called when relays become live or die, and when there has been none for a while. */

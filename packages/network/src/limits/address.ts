@@ -21,7 +21,7 @@ function prefix64(ip: string): string {
 }
 
 /** The IPv4 address inside an IPv6 one (RFC 4291, section 2.5.5.2), in either notation. */
-export function mappedV4(ip: string): string | undefined {
+function mappedV4(ip: string): string | undefined {
   const [, dotted, high, low] = /^::ffff:(?:(\d+\.\d+\.\d+\.\d+)|([0-9a-f]+):([0-9a-f]+))$/i.exec(ip) ?? [];
   if (dotted !== undefined) return dotted;
   if (high === undefined || low === undefined) return undefined;

@@ -1,20 +1,17 @@
 import type { Multiaddr } from "@multiformats/multiaddr";
-import { kindOf, pathOf, reachOf, relayOf } from "./addresses.ts";
+import { byPreference, pathOf, relayOf, scopeOf } from "./addresses.ts";
 
 /** Most addresses of a presence, and most of them that lead through relays. */
 const MOST = 8;
 const MOST_RELAYED = 4;
-const REACHES = ["public", "private", "loopback"];
-
-const cost = (address: Multiaddr) => 10 * REACHES.indexOf(reachOf(address)) + kindOf(address);
 
 /**
  * The addresses to give to others, the best first: direct ones, public before private, then of each relay one for
  * WebRTC and one for a circuit. Loopback addresses only if there are no others: elsewhere they lead nowhere.
  */
 export function chooseAnnounced(addresses: readonly Multiaddr[]): Multiaddr[] {
-  const distant = addresses.filter((address) => reachOf(address) !== "loopback");
-  const usable = (distant.length > 0 ? distant : addresses).toSorted((a, b) => cost(a) - cost(b));
+  const distant = addresses.filter((address) => scopeOf(address) !== "loopback");
+  const usable = (distant.length > 0 ? distant : addresses).toSorted(byPreference);
   const direct = usable.filter((address) => pathOf(address) === "direct");
   const perRelay = Map.groupBy(
     usable.filter((address) => pathOf(address) !== "direct"),

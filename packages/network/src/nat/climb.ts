@@ -2,7 +2,7 @@ import type { Connection, PeerId } from "@libp2p/interface";
 import { multiaddr, type Multiaddr } from "@multiformats/multiaddr";
 import { NetworkError } from "../errors.ts";
 import type { BaseNode } from "../host/libp2p-node.ts";
-import { kindOf, pathOf, reachOf, type Path } from "./addresses.ts";
+import { byPreference, pathOf, type Path } from "./addresses.ts";
 import { firstOf, type Attempt } from "./first-of.ts";
 
 /** Another address of the same rung is tried after this time, as the first one may be of another network. */
@@ -11,12 +11,10 @@ const NEXT_ADDRESS_MS = 250;
 const HEAD_START_MS: Record<Path, number> = { direct: 1500, webrtc: 5000, relayed: 4000 };
 const TIMEOUT_MS: Record<Path, number> = { direct: 5000, webrtc: 15_000, relayed: 10_000 };
 const RUNGS: readonly Path[] = ["direct", "webrtc", "relayed"];
-const REACHES = ["public", "private", "loopback"];
 
 /** Addresses of one rung, the most promising first. */
 function ofRung(addresses: readonly Multiaddr[], rung: Path): Multiaddr[] {
-  const cost = (address: Multiaddr) => 10 * REACHES.indexOf(reachOf(address)) + kindOf(address);
-  return addresses.filter((address) => pathOf(address) === rung).toSorted((a, b) => cost(a) - cost(b));
+  return addresses.filter((address) => pathOf(address) === rung).toSorted(byPreference);
 }
 
 /** A direct connection that the peer has opened meanwhile, or that was there already. */

@@ -3,7 +3,8 @@ import type { Multiaddr } from "@multiformats/multiaddr";
 import { reasonOf } from "../errors.ts";
 import type { BaseNode } from "../host/libp2p-node.ts";
 import type { Log } from "../host/log.ts";
-import { hostOf, movedTo, pathOf, reachOf, reachOfHost } from "./addresses.ts";
+import { scopeOfHost } from "../ip/scope.ts";
+import { hostOf, movedTo, pathOf, scopeOf } from "./addresses.ts";
 import { agreedAddresses } from "./opinions.ts";
 import { askDialBack, askInfo } from "./reach-client.ts";
 import { REACH_PROTOCOL } from "./reach-messages.ts";
@@ -52,8 +53,8 @@ export const stunUrl = (host: string, port: number): string =>
 
 /** Our listening ports on another host: what a router that forwards them would make of our addresses. */
 function candidates(own: readonly Multiaddr[], observedHost: string): string[] {
-  const direct = own.filter((address) => pathOf(address) === "direct" && reachOf(address) !== "loopback");
-  if (reachOfHost(observedHost) === "loopback" || direct.some((address) => hostOf(address) === observedHost)) return [];
+  const direct = own.filter((address) => pathOf(address) === "direct" && scopeOf(address) !== "loopback");
+  if (scopeOfHost(observedHost) === "loopback" || direct.some((address) => hostOf(address) === observedHost)) return [];
   const name = observedHost.includes(":") ? "ip6" : "ip4";
   const moved = direct
     .filter((address) => address.getComponents()[0]?.name === name)

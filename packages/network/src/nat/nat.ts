@@ -3,7 +3,8 @@ import type { RandomNumber } from "../timing/delay.ts";
 import type { Directory } from "../discovery/directory.ts";
 import type { BaseNode } from "../host/libp2p-node.ts";
 import type { Log } from "../host/log.ts";
-import { pathOf, reachOf, type Reach } from "./addresses.ts";
+import type { Scope } from "../ip/scope.ts";
+import { pathOf, scopeOf } from "./addresses.ts";
 import { chooseAnnounced } from "./announced.ts";
 import { discover } from "./discover.ts";
 import type { ListeningPort } from "./port-mapping.ts";
@@ -25,7 +26,7 @@ interface NatOptions {
   readonly relayService: boolean;
   readonly stun: Required<StunOptions> | undefined;
   /** Of a relay: where it dials nodes back. */
-  readonly dialBackTo: readonly Reach[];
+  readonly dialBackTo: readonly Scope[];
   /** PeerIds of the relays in use. */
   readonly relays: () => readonly string[];
   /** Ask the router to forward the listening ports. */
@@ -78,7 +79,7 @@ export async function startNat(options: NatOptions): Promise<Nat> {
  * @returns function that takes the mappings back
  */
 function mapPorts({ node, log, signal }: NatOptions, onChange: () => void): () => Promise<void> {
-  const own = node.getMultiaddrs().filter((address) => pathOf(address) === "direct" && reachOf(address) === "private");
+  const own = node.getMultiaddrs().filter((address) => pathOf(address) === "direct" && scopeOf(address) === "private");
   const ports = own.flatMap((address): ListeningPort[] => {
     const [ip, transport] = address.getComponents();
     if (ip?.name !== "ip4") return [];

@@ -1,4 +1,4 @@
-import { reachOfHost } from "./addresses.ts";
+import { scopeOfHost } from "../ip/scope.ts";
 
 /** What one relay says about our place in the network. */
 export interface Opinion {
@@ -14,7 +14,7 @@ const isIPv6 = (host: string) => host.includes(":");
 
 /** A relay sees our outside only from outside: not from this machine or our own network, nor over the other IP. */
 const canJudge = ({ relayHost, observedHost }: Opinion, host: string) =>
-  reachOfHost(relayHost) === reachOfHost(host) && isIPv6(observedHost) === isIPv6(host);
+  scopeOfHost(relayHost) === scopeOfHost(host) && isIPv6(observedHost) === isIPv6(host);
 
 /**
  * The addresses to believe in. One relay alone could make us announce the address of somebody else: where two can tell,
@@ -22,7 +22,7 @@ const canJudge = ({ relayHost, observedHost }: Opinion, host: string) =>
  */
 export function agreedAddresses(opinions: readonly Opinion[]): string[] {
   const believed = opinions.flatMap(({ relayHost, observedHost, reached }) => {
-    if (reachOfHost(relayHost) !== reachOfHost(observedHost)) return [];
+    if (scopeOfHost(relayHost) !== scopeOfHost(observedHost)) return [];
     const judges = opinions.filter((opinion) => canJudge(opinion, observedHost));
     const agreeing = judges.filter((judge) => judge.observedHost === observedHost);
     return agreeing.length >= Math.min(2, judges.length) ? reached : [];

@@ -5,7 +5,8 @@ import type { BaseNode } from "../host/libp2p-node.ts";
 import { addressGroup } from "../limits/address.ts";
 import { delay } from "../timing/delay.ts";
 import { createPeerLimiter } from "../timing/token-bucket.ts";
-import { hostOf, pathOf, reachOf, type Reach } from "./addresses.ts";
+import type { Scope } from "../ip/scope.ts";
+import { hostOf, pathOf, scopeOf } from "./addresses.ts";
 import { encodeReach, MAX_REACH_BYTES, parseReachRequest, REACH_PROTOCOL, type ReachInfo } from "./reach-messages.ts";
 
 const DIAL_BACK_MS = 4000;
@@ -16,7 +17,7 @@ const STALL_MS = 5000;
 interface ReachServiceOptions {
   readonly info: ReachInfo;
   /** Where to dial back. Behind a proxy, everybody seems to be on this machine or in its network. */
-  readonly dialBackTo: readonly Reach[];
+  readonly dialBackTo: readonly Scope[];
   readonly clock: () => number;
   readonly signal: AbortSignal;
 }
@@ -60,7 +61,7 @@ export async function serveReach(node: BaseNode, options: ReachServiceOptions): 
 async function dialBack(
   node: BaseNode,
   { remoteAddr, remotePeer }: Connection,
-  { text, dialBackTo }: { readonly text: string; readonly dialBackTo: readonly Reach[] },
+  { text, dialBackTo }: { readonly text: string; readonly dialBackTo: readonly Scope[] },
 ): Promise<boolean> {
   let address: Multiaddr;
   try {
@@ -72,9 +73,9 @@ async function dialBack(
   const same = host !== undefined && host === hostOf(remoteAddr);
   const owner = address.getComponents().at(-1)?.value === remotePeer.toString();
   if (!same || !owner || ![address, remoteAddr].every((it) => pathOf(it) === "direct")) return false;
-  if (!dialBackTo.includes(reachOf(address))) return false;
+  if (!dialBackTo.includes(scopeOf(address))) return false;
   // A proxy with our own public address in front of us.
-  if (reachOf(address) === "public" && node.getMultiaddrs().some((own) => hostOf(own) === host)) return false;
+  if (scopeOf(address) === "public" && node.getMultiaddrs().some((own) => hostOf(own) === host)) return false;
   try {
     const back = await node.services.dialler.dial(address, { signal: AbortSignal.timeout(DIAL_BACK_MS) });
     back.close().catch((error: Error) => back.abort(error));

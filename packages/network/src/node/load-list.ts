@@ -1,8 +1,10 @@
 import fs from "node:fs/promises";
 import { MAX_LIST_BYTES } from "../discovery/relay-list.ts";
 import { NetworkError } from "../errors.ts";
+import { scopeOfHost } from "../ip/scope.ts";
 
-const isLoopback = (host: string): boolean => host === "localhost" || host === "[::1]" || /^127(\.\d+){3}$/.test(host);
+/** Of a URL: IPv6 is in brackets there. */
+const isLoopback = (host: string): boolean => scopeOfHost(host.replace(/^\[|\]$/g, "")) === "loopback";
 
 /** Whether a list is fetched from a server, not read from a file. @throws NetworkError `BadOption` for http elsewhere */
 function isListUrl(source: string): boolean {

@@ -3,7 +3,7 @@ import dgram from "node:dgram";
 import { once } from "node:events";
 import { isIPv4 } from "node:net";
 import { NetworkError } from "../../errors.ts";
-import { reachOfHost } from "../../nat/addresses.ts";
+import { scopeOfHost } from "../../ip/scope.ts";
 import type { PortMapping } from "../../nat/port-mapping.ts";
 
 /** Where gateways are asked for: SSDP's multicast address. */
@@ -41,7 +41,7 @@ export async function findGateway(options: {
     const location = /^location:\s*(\S+)/im.exec(bytes.toString("latin1"))?.[1];
     // Only what the answering machine itself describes, and only in our own network.
     if (location === undefined || !URL.canParse(location) || new URL(location).hostname !== from.address) return;
-    if (reachOfHost(from.address) !== "public") openGateway(location, signal).then(resolve, () => undefined);
+    if (scopeOfHost(from.address) !== "public") openGateway(location, signal).then(resolve, () => undefined);
   });
   try {
     socket.bind(0);
@@ -80,7 +80,7 @@ async function openGateway(location: string, signal: AbortSignal): Promise<Gatew
       const answer = await call("GetExternalIPAddress", {}, stop);
       const ip = tag(answer, "NewExternalIPAddress");
       // A router whose line is down says "" or 0.0.0.0.
-      if (ip === undefined || !isIPv4(ip) || reachOfHost(ip) === "loopback")
+      if (ip === undefined || !isIPv4(ip) || scopeOfHost(ip) === "loopback")
         throw new NetworkError("Malformed", "the router has no address on the internet", {
           hint: "is its line to the internet up?",
         });

@@ -1,7 +1,7 @@
 import { delay } from "../../timing/delay.ts";
 import { reasonOf } from "../../errors.ts";
 import type { Log } from "../../host/log.ts";
-import { reachOfHost } from "../../nat/addresses.ts";
+import { scopeOfHost } from "../../ip/scope.ts";
 import type { ListeningPort, PortMapping } from "../../nat/port-mapping.ts";
 import { findGateway, type Gateway, type SSDP } from "./gateway.ts";
 
@@ -60,7 +60,7 @@ export function keepPortMappings(options: PortMappingsOptions): () => Promise<vo
     }
     const external = await at.externalIp(either);
     // A router behind another one forwards ports of a network that nobody reaches.
-    onMapped(external, reachOfHost(external) === "public" ? mapped : []);
+    onMapped(external, scopeOfHost(external) === "public" ? mapped : []);
     return true;
   };
   const running = (async () => {
