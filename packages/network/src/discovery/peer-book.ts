@@ -4,7 +4,7 @@ import { reasonOf } from "../errors.ts";
 import type { Log } from "../host/log.ts";
 import type { DirectoryEntry } from "./directory.ts";
 import type { DocumentStore } from "./document-store.ts";
-import { parsePresence } from "./presence.ts";
+import { MAX_ADDRESSES, parsePresence } from "./presence.ts";
 import { parseRelayAddress } from "./relay-address.ts";
 import type { RelayStatus } from "./relay-pool.ts";
 import type { RelaySource } from "./relay-source.ts";
@@ -14,7 +14,7 @@ const MAX_PEERS = 256;
 /** What was silent for so long is forgotten. */
 const KEEP_MS = 30 * 86_400_000;
 
-const addressesSchema = z.array(z.string().max(256)).min(1).max(8);
+const addressesSchema = z.array(z.string().max(256)).min(1).max(MAX_ADDRESSES);
 const bookSchema = z.strictObject({
   version: z.literal(1),
   relays: z

@@ -4,7 +4,7 @@ import { NetworkError } from "../errors.ts";
 import { addressFromPeerId } from "../identity/identity.ts";
 
 /** Most multiaddrs that one node may announce. */
-const MAX_ADDRESSES = 8;
+export const MAX_ADDRESSES = 10;
 
 /** Where a node can be reached, as it says itself. */
 export interface Presence {
@@ -39,7 +39,7 @@ export function parsePresence(body: unknown, from: string): Presence {
   return parsed.data;
 }
 
-/** The body to announce: at most eight addresses. */
+/** The body to announce: at most ten addresses. */
 export function presenceBody(multiaddrs: readonly string[], role: string): Presence {
   return { multiaddrs: multiaddrs.slice(0, MAX_ADDRESSES), role };
 }

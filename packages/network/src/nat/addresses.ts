@@ -26,16 +26,29 @@ export function relayOf(address: Multiaddr): string | undefined {
 
 const KINDS = [TCP, QUIC_V1, WebSockets, WebSocketsSecure];
 
+function startsAs(kind: (typeof KINDS)[number], address: Multiaddr): boolean {
+  const [first = ""] = address.toString().split("/p2p/");
+  return kind.exactMatch(multiaddr(first));
+}
+
 /** Place of the transport of the first hop in the order of preference. */
 function kindOf(address: Multiaddr): number {
-  const [first = ""] = address.toString().split("/p2p/");
-  const found = KINDS.findIndex((kind) => kind.exactMatch(multiaddr(first)));
+  const found = KINDS.findIndex((kind) => startsAs(kind, address));
   return found === -1 ? KINDS.length : found;
 }
 
 /** Compares addresses: those that reach farthest come first, then the preferred transports. */
 export function byPreference(a: Multiaddr, b: Multiaddr): number {
   return SCOPES.indexOf(scopeOf(b)) - SCOPES.indexOf(scopeOf(a)) || kindOf(a) - kindOf(b);
+}
+
+/** Whether browsers can dial the first hop. */
+export const isForTabs = (address: Multiaddr): boolean =>
+  [WebSockets, WebSocketsSecure].some((kind) => startsAs(kind, address));
+
+/** The same for those that browsers can dial: secure WebSockets come first, since pages from https may dial no others. */
+export function byPreferenceOfTabs(a: Multiaddr, b: Multiaddr): number {
+  return SCOPES.indexOf(scopeOf(b)) - SCOPES.indexOf(scopeOf(a)) || kindOf(b) - kindOf(a);
 }
 
 /** The same address on another host of the same kind (IPv4, IPv6). */
