@@ -1,6 +1,4 @@
-import fs from "node:fs";
-import path from "node:path";
-import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
+import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 import type { Hex } from "@skynet/protocol";
 import { MAX_SESSION } from "../delivery/frame.ts";
 import { verifyDeliveryReceipt } from "../delivery/receipt.ts";
@@ -20,9 +18,7 @@ import {
 } from "../delivery/store.ts";
 import { NetworkError, reasonOf } from "../errors.ts";
 import { silent, type Log } from "../host/log.ts";
-
-/** The file's layout; a file with another number is refused. */
-const VERSION = 2;
+import { openSqliteFile, type SqliteLayout } from "./sqlite-file.ts";
 
 const FLOORS = "CREATE TABLE floors (lane TEXT PRIMARY KEY, session INTEGER NOT NULL) STRICT;";
 
@@ -57,14 +53,15 @@ const SCHEMA = `
   ) STRICT;
   CREATE INDEX receipts_job ON receipts (job, receiver);
   CREATE TABLE heard (topic TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT;
-  ${FLOORS}
-  PRAGMA user_version = ${VERSION};`;
+  ${FLOORS}`;
 
 /** From the layout before: messages of unknown age count as old. */
 const FROM_1 = `
   ALTER TABLE messages ADD COLUMN accepted_ms INTEGER NOT NULL DEFAULT 0;
-  ${FLOORS}
-  PRAGMA user_version = ${VERSION};`;
+  ${FLOORS}`;
+
+/** An acknowledgement must not outlive what it says, even when the power fails. */
+const LAYOUT: SqliteLayout = { version: 2, from: { 0: SCHEMA, 1: FROM_1 }, synchronous: "FULL", secret: true };
 
 export interface SqliteDeliveryStore extends DeliveryStore {
   close(): void;
@@ -123,7 +120,10 @@ interface Rows {
 }
 
 function openRows(file: string): Rows {
-  const database = openFile(file);
+  const database = openSqliteFile(file, LAYOUT, (reason, cause) => {
+    const hint = "move the file away to begin anew; receipts and messages that are still on their way are then lost";
+    return new NetworkError("BrokenStore", `the messages in ${file} cannot be opened: ${reason}`, { cause, hint });
+  });
   const prepared = new Map<string, ReturnType<DatabaseSync["prepare"]>>();
   const statement = (sql: string) => {
     const known = prepared.get(sql);
@@ -148,28 +148,6 @@ function openRows(file: string): Rows {
     },
     close: () => database.close(),
   };
-}
-
-/** WAL and FULL: an acknowledgement must not outlive what it says, even when the power fails. */
-function openFile(file: string): DatabaseSync {
-  let database: DatabaseSync | undefined;
-  try {
-    fs.mkdirSync(path.dirname(file), { recursive: true });
-    database = new DatabaseSync(file);
-    fs.chmodSync(file, 0o600);
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;");
-    const { user_version: version } = database.prepare("PRAGMA user_version").get() as { user_version: number };
-    if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT;`);
-    else if (version === 1) database.exec(`BEGIN; ${FROM_1} COMMIT;`);
-    else if (version !== VERSION) throw new Error(`its layout has number ${version}, this program knows ${VERSION}`);
-    return database;
-  } catch (cause) {
-    database?.close();
-    throw new NetworkError("BrokenStore", `the messages in ${file} cannot be opened: ${reasonOf(cause)}`, {
-      cause,
-      hint: "move the file away to begin anew; receipts and messages that are still on their way are then lost",
-    });
-  }
 }
 
 const jobOf = (row: Row): string | null => (row.job === "" ? null : String(row.job));

@@ -1,7 +1,5 @@
-import fs from "node:fs";
-import path from "node:path";
-import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { NetworkError, reasonOf } from "../errors.ts";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { NetworkError } from "../errors.ts";
 import {
   pageOf,
   type HistoryPage,
@@ -10,14 +8,12 @@ import {
   type StoredMessage,
   type StoreLimits,
 } from "../waku/message-store.ts";
+import { openSqliteFile, type SqliteLayout } from "./sqlite-file.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** What a relay keeps on disk: seven days, 1 GiB. */
 export const DISK_LIMITS: StoreLimits = { maxAgeMs: 7 * DAY_MS, maxBytes: 1024 ** 3, maxMessages: 10_000_000 };
-
-/** The file's layout; a file with another number is refused. */
-const VERSION = 1;
 
 const SCHEMA = `
   CREATE TABLE messages (
@@ -29,8 +25,9 @@ const SCHEMA = `
     bytes BLOB NOT NULL
   ) STRICT;
   CREATE INDEX by_time ON messages (time, hash);
-  CREATE INDEX by_topic ON messages (pubsub, topic, time, hash);
-  PRAGMA user_version = ${VERSION};`;
+  CREATE INDEX by_topic ON messages (pubsub, topic, time, hash);`;
+
+const LAYOUT: SqliteLayout = { version: 1, from: { 0: SCHEMA }, synchronous: "NORMAL" };
 
 /** A place in the order of messages: time, then hash. */
 type Place = readonly [time: bigint, hash: Uint8Array];
@@ -65,7 +62,10 @@ export interface SqliteStoreOptions {
 export function openSqliteMessageStore(file: string, options: SqliteStoreOptions = {}): MessageStore {
   const { clock = Date.now } = options;
   const limits = { ...DISK_LIMITS, ...options.limits };
-  const database = open(file);
+  const database = openSqliteFile(file, LAYOUT, (reason, cause) => {
+    const hint = "move the file away to begin a new history; nothing else depends on it";
+    return new NetworkError("BrokenHistory", `the history ${file} cannot be opened: ${reason}`, { cause, hint });
+  });
   const run = prepare(database);
   const size = run.size();
 
@@ -94,26 +94,6 @@ export function openSqliteMessageStore(file: string, options: SqliteStoreOptions
     size: () => ({ ...size }),
     close: () => database.close(),
   };
-}
-
-/** Opens or makes the file. WAL and NORMAL: what was written survives a crash of the process, at little cost. */
-function open(file: string): DatabaseSync {
-  let database: DatabaseSync | undefined;
-  try {
-    fs.mkdirSync(path.dirname(file), { recursive: true });
-    database = new DatabaseSync(file);
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;");
-    const { user_version: version } = database.prepare("PRAGMA user_version").get() as { user_version: number };
-    if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT;`);
-    else if (version !== VERSION) throw new Error(`its layout has number ${version}, this program knows ${VERSION}`);
-    return database;
-  } catch (cause) {
-    database?.close();
-    throw new NetworkError("BrokenHistory", `the history ${file} cannot be opened: ${reasonOf(cause)}`, {
-      cause,
-      hint: "move the file away to begin a new history; nothing else depends on it",
-    });
-  }
 }
 
 type Statements = ReturnType<typeof prepare>;
