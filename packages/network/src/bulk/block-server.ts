@@ -2,7 +2,7 @@ import type { Hex } from "@skynet/protocol";
 import { NetworkError } from "../errors.ts";
 import type { Offence } from "../limits/scores.ts";
 import type { Drops } from "../host/drops.ts";
-import { SLICE_BYTES, type FramedStream } from "../host/framed-stream.ts";
+import type { FramedStream } from "../host/framed-stream.ts";
 import { untilAborted } from "../timing/until-aborted.ts";
 import {
   BLOCK_STATUS,
@@ -46,6 +46,8 @@ interface Found {
 
 /** Blocks that are being served in parts, 32 MiB. */
 const CACHE_BYTES = 32 * 1024 * 1024;
+/** Such blocks leave in one part, or few. */
+const UNCACHED_BYTES = 64 * 1024;
 /** Streams of one peer; a node opens one. */
 const MAX_STREAMS = 8;
 
@@ -206,8 +208,7 @@ function createBlockCache(maxBytes: number) {
       const cached = blocks.get(cid);
       if (cached !== undefined) return cached;
       const block = await provider.get(cid);
-      // Smaller ones leave in one part.
-      if (block !== undefined && block.length > SLICE_BYTES && block.length <= MAX_BLOCK_BYTES) keep(cid, block);
+      if (block !== undefined && block.length > UNCACHED_BYTES && block.length <= MAX_BLOCK_BYTES) keep(cid, block);
       return block;
     },
   };

@@ -71,6 +71,7 @@ export async function fetchTask(lease: Lease, { silenceMs, onBytes, allocate }: 
         onBytes: (count) => {
           if (lease.ended || doubtful || contradiction !== undefined) return;
           task.have += count;
+          task.hash.follow(task.buffer, task.have);
           segment.to += count;
           source.bytes += count;
           onBytes();

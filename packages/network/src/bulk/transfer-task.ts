@@ -1,6 +1,7 @@
 import { concatBytes, digestOfCid, equalBytes, sha256, type Hex } from "@skynet/protocol";
 import { NetworkError } from "../errors.ts";
 import { MAX_BLOCK_BYTES } from "./block-messages.ts";
+import { createBlockHash, type BlockHash } from "./running-hash.ts";
 
 /** A block that is wanted. */
 export interface BlockRef {
@@ -36,6 +37,8 @@ export interface Task {
   buffer: Uint8Array;
   /** Bytes that arrived, from the start. */
   have: number;
+  /** Of them. */
+  hash: BlockHash;
   /** Bytes of them that are in the partials. */
   keptBytes: number;
   segments: Segment[];
@@ -62,6 +65,7 @@ export function createTask(ref: BlockRef, index: number): Task {
     size: ref.size,
     buffer: new Uint8Array(),
     have: 0,
+    hash: createBlockHash(),
     keptBytes: 0,
     segments: [],
     suspects: [],
@@ -110,6 +114,7 @@ export function beginSegment(task: Task, by: Hex, allocate: (bytes: number) => U
 /** Forgets what arrived. */
 export function restart(task: Task): void {
   task.have = 0;
+  task.hash = createBlockHash();
   task.keptBytes = 0;
   task.segments = [];
   task.size = task.ref.size;
@@ -124,7 +129,7 @@ export async function judge(task: Task): Promise<{ ok: boolean; liars: Hex[] }> 
   const { buffer, segments } = task;
   const part = ({ from, to }: Segment) => sha256(buffer.subarray(from, to));
   const used = segments.filter(({ from, to }) => to > from);
-  if (equalBytes(await sha256(buffer), task.digest)) {
+  if (equalBytes(await task.hash.of(buffer), task.digest)) {
     const liars: Hex[] = [];
     for (const { segment, digest } of task.suspects)
       if (segment.by !== undefined && !equalBytes(await part(segment), digest)) liars.push(segment.by);

@@ -1,7 +1,7 @@
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { StreamMessageEvent, type Stream } from "@libp2p/interface";
+import type { Stream } from "@libp2p/interface";
 import { cidOf, equalBytes, type Hex } from "@skynet/protocol";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { frame } from "../host/framed-stream.ts";
@@ -111,17 +111,15 @@ test("several peers serve together, faster ones more; who lies, is silent or goe
 
 /** A stream that breaks after so many bytes, within a message if need be. */
 function breakAfter(stream: Stream, bytes: number, onBytes: (count: number) => void): Stream {
+  const internals = stream as Stream & { onData(data: Uint8Array): void };
+  const onData = internals.onData.bind(stream);
   let left = bytes;
-  const dispatch = stream.dispatchEvent.bind(stream);
-  stream.dispatchEvent = (event) => {
-    if (!(event instanceof StreamMessageEvent)) return dispatch(event);
-    const { data } = event;
-    const part = data.subarray(0, Math.min(left, data.byteLength));
+  internals.onData = (data) => {
+    const part = data.subarray(0, left);
     onBytes(part.length);
     left -= part.length;
-    const delivered = part.length === 0 || dispatch(new StreamMessageEvent(part));
+    if (part.length > 0) onData(part);
     if (left === 0) stream.abort(new Error("the line went down"));
-    return delivered;
   };
   return stream;
 }

@@ -1,20 +1,26 @@
 import type { Stream } from "@libp2p/interface";
 import { concatBytes } from "@skynet/protocol";
 import { NetworkError } from "../errors.ts";
+import { readDirectly, type DirectReader } from "./direct-read.ts";
 
 const HEADER_BYTES = 4;
 /** Above this the peer is told to wait: a slow reader holds at most this and one window. */
 const PAUSE_BYTES = 2 * 1024 * 1024;
 /** Bytes handed to the multiplexer at once: what another stream of the same connection waits for at most. */
-export const SLICE_BYTES = 64 * 1024;
+const SLICE_BYTES = 256 * 1024;
+/** The same while the rate is limited. */
+const PACED_BYTES = 64 * 1024;
 const SHORT_BYTES = 1024;
+
+/** Waits until so many bytes may leave. */
+type Pacer = (bytes: number) => Promise<void> | void;
 
 /** Frames on a libp2p stream: length as 32-bit big-endian integer, then that many bytes. */
 export interface FramedStream {
   /** Sends one frame and waits while the peer is slow. Frames leave in the order of the calls. */
   write(...parts: readonly Uint8Array[]): Promise<void>;
   /** Like `write`; before each slice of at most 64 KiB `pace` is asked, and waited for. */
-  writePaced(pace: (sliceBytes: number) => Promise<void> | void, ...parts: readonly Uint8Array[]): Promise<void>;
+  writePaced(pace: Pacer | undefined, ...parts: readonly Uint8Array[]): Promise<void>;
   /** Next frame, or undefined at the end. @throws NetworkError `TooLarge`, `Unreachable` (reset or cut off) */
   read(maxBytes: number): Promise<Uint8Array | undefined>;
   /** Begins to read a frame, whose bytes `readInto` takes. @returns its length, or undefined at the end */
@@ -76,6 +82,7 @@ export function heldBytes(stream: Stream): number {
 }
 
 const nothing = (): void => undefined;
+const takeNothing: DirectReader = () => 0;
 const stalled = (ms: number) => new NetworkError("Stalled", `the peer did nothing for ${ms / 1000} s`);
 
 /** The promise, or `Stalled` after `ms`. */
@@ -115,7 +122,7 @@ export function frame(stream: Stream, { stallMs }: FrameOptions = {}): FramedStr
     return frameLength;
   };
   return {
-    write: (...parts) => writePaced(nothing, ...parts),
+    write: (...parts) => writePaced(undefined, ...parts),
     writePaced,
     readLength,
     async readInto(target, onBytes) {
@@ -139,10 +146,11 @@ export function frame(stream: Stream, { stallMs }: FrameOptions = {}): FramedStr
 
 async function writeFrame(
   stream: Stream,
-  { pace, stallMs }: { pace: (sliceBytes: number) => Promise<void> | void; stallMs: number | undefined },
+  { pace, stallMs }: { pace: Pacer | undefined; stallMs: number | undefined },
   parts: readonly Uint8Array[],
 ): Promise<void> {
   const header = new Uint8Array(HEADER_BYTES);
+  const sliceBytes = pace === undefined ? SLICE_BYTES : PACED_BYTES;
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   new DataView(header.buffer).setUint32(0, length);
   // Short parts leave together with the header.
@@ -150,9 +158,9 @@ async function writeFrame(
   const short = long === -1 ? parts : parts.slice(0, long);
   send(stream, concatBytes(header, ...short));
   for (const part of parts.slice(short.length))
-    for (let at = 0; at < part.length; at += SLICE_BYTES) {
-      const slice = part.subarray(at, at + SLICE_BYTES);
-      const turn = pace(slice.length);
+    for (let at = 0; at < part.length; at += sliceBytes) {
+      const slice = part.subarray(at, at + sliceBytes);
+      const turn = pace?.(slice.length);
       if (turn !== undefined) await turn;
       send(stream, slice);
       await drained(stream, stallMs);
@@ -178,6 +186,7 @@ export function createSource(stream: Stream, pauseBytes: number = PAUSE_BYTES): 
   let resuming = false;
   // A frame above the limit must be able to arrive whole.
   let wanted = 0;
+  let direct: DirectReader = takeNothing;
 
   // Pausing while resume() hands out what it held would leave yamux's window open on a paused stream.
   const hold = () => {
@@ -208,6 +217,7 @@ export function createSource(stream: Stream, pauseBytes: number = PAUSE_BYTES): 
     if (buffer.length < count && !ended) await within(promise, stallMs);
     return true;
   };
+  readDirectly(stream, (chunk) => direct(chunk));
   stream.addEventListener("message", ({ data }) => {
     for (const chunk of data instanceof Uint8Array ? [data] : data) buffer.push(chunk);
     hold();
@@ -226,12 +236,34 @@ export function createSource(stream: Stream, pauseBytes: number = PAUSE_BYTES): 
       return buffer.take(count);
     },
     async fill(target, onBytes, stallMs) {
-      for (let filled = 0; filled < target.length;) {
-        if (buffer.length === 0 && !(await more(1, stallMs))) throw cutOff();
-        const count = buffer.drainInto(target.subarray(filled));
-        filled += count;
-        onBytes(count);
+      let filled = 0;
+      let thrown: { error: unknown } | undefined;
+      const takeDirectly = (chunk: Uint8Array): number => {
+        if (buffer.length > 0 || filled === target.length || thrown !== undefined) return 0;
+        const part = chunk.subarray(0, target.length - filled);
+        target.set(part, filled);
+        filled += part.length;
+        try {
+          onBytes(part.length);
+        } catch (error) {
+          thrown = { error };
+        }
+        // Woken for each chunk only where the time between them counts.
+        if (filled === target.length || stallMs !== undefined || thrown !== undefined) wake();
+        return part.length;
+      };
+      direct = takeDirectly;
+      try {
+        while (filled < target.length && thrown === undefined) {
+          if (buffer.length === 0 && !(await more(1, stallMs))) throw cutOff();
+          const count = buffer.drainInto(target.subarray(filled));
+          filled += count;
+          if (count > 0) onBytes(count);
+        }
+      } finally {
+        direct = takeNothing;
       }
+      if (thrown !== undefined) throw thrown.error;
     },
   };
 }

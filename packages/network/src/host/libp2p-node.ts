@@ -3,11 +3,11 @@ import { identify, type Identify } from "@libp2p/identify";
 import type { AbortOptions, Connection, Libp2p } from "@libp2p/interface";
 import { mplex } from "@libp2p/mplex";
 import { ping, type Ping } from "@libp2p/ping";
-import { yamux } from "@libp2p/yamux";
 import type { Multiaddr } from "@multiformats/multiaddr";
 import { encrypters } from "#platform";
 import { createLibp2p } from "libp2p";
 import { NetworkError, reasonOf } from "../errors.ts";
+import { createYamux } from "./yamux.ts";
 import { announceOwnAddresses } from "./own-addresses.ts";
 import type { Identity } from "../identity/identity.ts";
 import { liableGroup } from "../limits/address.ts";
@@ -119,7 +119,7 @@ const circuitModules = ({ clock, signal, guard: { limits } }: NodeOptions) => ({
 /** What nodes have in common. */
 function baseOptions(options: NodeOptions) {
   const { guard } = options;
-  const createMuxer = yamux({
+  const createMuxer = createYamux({
     maxEarlyStreams: 64,
     maxInboundStreams: guard.limits.streams,
     // A window above the read buffer's limit would reset slow streams.

@@ -1,6 +1,7 @@
 import { StreamMessageEvent, type MessageStream, type Metrics } from "@libp2p/interface";
 import { Circuit } from "@multiformats/multiaddr-matcher";
 import { QuicStream } from "../transports/quic/stream.ts";
+import { countDirectly } from "./direct-read.ts";
 import type { DropReason, Drops } from "./drops.ts";
 import { createLibp2pMetrics, type MetricSample } from "./libp2p-metrics.ts";
 
@@ -44,6 +45,9 @@ function meter(stream: MessageStream, ...counts: ByteCount[]): void {
     if (event instanceof StreamMessageEvent) for (const count of counts) count.receivedBytes += event.data.byteLength;
     return dispatchEvent(event);
   };
+  countDirectly(stream, (bytes) => {
+    for (const count of counts) count.receivedBytes += bytes;
+  });
 }
 
 /** What a TCP socket counts itself; TLS takes the bytes from it without passing them through libp2p. */

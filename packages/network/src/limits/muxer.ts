@@ -1,4 +1,5 @@
 import type { StreamMuxerFactory } from "@libp2p/interface";
+import { isDirect, type DirectConnection } from "../host/direct-read.ts";
 import type { Limits } from "./limits.ts";
 import { watchFrames, type WatchedConnection } from "./watch-frames.ts";
 
@@ -19,6 +20,7 @@ export function guardMuxer(factory: StreamMuxerFactory, { limits, clock, watched
     connection.addEventListener("close", () => watched.delete(watchedConnection), { once: true });
     const created = create(connection);
     muxer = created;
+    if (isDirect(connection)) watchDirect(connection, watchedConnection);
     // A multiplexer that gives up leaves the connection open, without any use.
     const abort = created.abort.bind(created);
     created.abort = (error) => {
@@ -28,4 +30,14 @@ export function guardMuxer(factory: StreamMuxerFactory, { limits, clock, watched
     return created;
   };
   return factory;
+}
+
+/** Shows the multiplexer's bytes to the watcher first. */
+function watchDirect(connection: DirectConnection, watched: WatchedConnection): void {
+  const { onBytes } = connection;
+  if (onBytes === undefined) return;
+  connection.onBytes = (chunk) => {
+    watched.see(chunk);
+    onBytes(chunk);
+  };
 }

@@ -49,7 +49,7 @@ function boundBuffers({ node, watched, limits }: SweepOptions): void {
   }
 }
 
-function unwatched(connection: Connection): WatchedConnection {
+function unwatched(connection: Connection): Pick<WatchedConnection, "held" | "abort"> {
   return {
     held: () => connection.streams.reduce((sum, stream) => sum + bufferedBy(stream), 0),
     abort: (error) => connection.abort(error),

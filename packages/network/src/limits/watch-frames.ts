@@ -21,8 +21,10 @@ const CHECK_BYTES = 256 * 1024;
 
 /** One multiplexed connection as the guard sees it. */
 export interface WatchedConnection {
-  /** Bytes that it makes us hold: unfinished frames, unread, unsent. */
+  /** Bytes that it makes us hold: unread, unsent. */
   held(): number;
+  /** Bytes of which the connection dispatches no event. */
+  see(chunk: Uint8Array): void;
   abort(error: Error): void;
 }
 
@@ -37,7 +39,7 @@ interface FrameOptions {
 }
 
 /**
- * Reads the frame headers of a yamux connection before the multiplexer does, which buffers a frame of any announced
+ * Reads the frame headers of a yamux connection before the multiplexer does, which takes a frame of any announced
  * length and answers any number of frames. What goes too far ends the connection. Must be called before the
  * multiplexer listens.
  */
@@ -61,8 +63,7 @@ export function watchFrames(connection: MessageStream, { limits, clock, muxer }:
   };
   const held = () => {
     const streams = muxer()?.streams ?? [];
-    const partial = missing === 0 ? 0 : frameBytes - missing;
-    return streams.reduce((sum, stream) => sum + bufferedBy(stream), partial + connection.writeBufferLength);
+    return streams.reduce((sum, stream) => sum + bufferedBy(stream), connection.writeBufferLength);
   };
   const flooded = (what: string) => abort(new NetworkError("Flooded", `the peer sends too many ${what}`));
   const readHeader = () => {
@@ -94,13 +95,16 @@ export function watchFrames(connection: MessageStream, { limits, clock, muxer }:
       }
     }
   };
-  connection.addEventListener("message", ({ data }) => {
+  const see = (chunk: Uint8Array) => {
     if (ended) return;
-    for (const chunk of data instanceof Uint8Array ? [data] : data) read(chunk);
-    unchecked += data.byteLength;
+    read(chunk);
+    unchecked += chunk.length;
     if (unchecked < CHECK_BYTES || ended) return;
     unchecked = 0;
     if (held() > limits.bufferedPerConnection) flooded("bytes that nobody can read so fast");
+  };
+  connection.addEventListener("message", ({ data }) => {
+    for (const chunk of data instanceof Uint8Array ? [data] : data) see(chunk);
   });
-  return { held, abort };
+  return { held, see, abort };
 }

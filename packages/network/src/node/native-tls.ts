@@ -4,8 +4,9 @@ import type { Socket } from "node:net";
 import { connect, TLSSocket, type ConnectionOptions } from "node:tls";
 import type { ConnectionEncrypter, MessageStream, SecureConnectionOptions, SecuredConnection } from "@libp2p/interface";
 import { PROTOCOL, tls, type TLSComponents } from "@libp2p/tls";
-import { generateCertificate, toMessageStream, verifyPeerCertificate } from "@libp2p/tls/utils";
+import { generateCertificate, verifyPeerCertificate } from "@libp2p/tls/utils";
 import { NetworkError } from "../errors.ts";
+import { toConnection } from "./tls-connection.ts";
 
 /** A TCP connection of libp2p: its socket, and what was read of it and not yet handled. */
 interface SocketConnection extends MessageStream {
@@ -70,7 +71,7 @@ async function secureSocket(
     if (shown === undefined) throw new NetworkError("Malformed", "the peer showed no certificate");
     const remotePeer = await verifyPeerCertificate(shown, expected, connection.log);
     const muxer = withoutMuxer === true || !socket.alpnProtocol ? undefined : muxers.get(socket.alpnProtocol);
-    const secured = { remotePeer, connection: toMessageStream(connection, socket) };
+    const secured = { remotePeer, connection: toConnection(connection, socket) };
     return muxer ? { ...secured, streamMuxer: muxer } : secured;
   } catch (error) {
     socket.destroy();

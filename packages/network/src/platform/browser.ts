@@ -1,5 +1,6 @@
 // What a tab offers; package.json chooses between this file and node.ts.
 import { noise } from "@libp2p/noise";
+import type { RunningHash } from "../bulk/running-hash.ts";
 import { NetworkError } from "../errors.ts";
 import { circuit } from "../transports/circuit.ts";
 import type { NetworkTransport } from "../transports/transport.ts";
@@ -10,6 +11,9 @@ import { webSockets } from "../transports/websockets.ts";
 export const transports = async (): Promise<NetworkTransport[]> => [webSockets(), webRtc(), circuit()];
 
 export const encrypters = () => [noise()];
+
+/** A tab hashes natively only what is there as a whole. */
+export const createSha256: (() => RunningHash) | undefined = undefined;
 
 /** @throws NetworkError `BadOption`: a tab has no UDP sockets */
 export function startStunServer(): never {
