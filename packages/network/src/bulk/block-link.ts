@@ -46,9 +46,14 @@ export interface BlockLinkOptions {
   readonly openStream: (peer: Hex, protocol: string, options: ConnectOptions) => Promise<Stream>;
   /** Limits what all links of the host receive together. */
   readonly down: Pace;
+  /** Milliseconds since some moment; a change of the machine's time must not move it. */
   readonly clock: () => number;
   /** Aborts when the host stops. */
   readonly signal: AbortSignal;
+  /** A link without requests closes its stream after this time, milliseconds (60,000). */
+  readonly idleMs?: number | undefined;
+  /** Told then. */
+  readonly onIdle?: (() => void) | undefined;
 }
 
 interface Request extends PromiseWithResolvers<number | undefined> {
@@ -64,8 +69,8 @@ interface Request extends PromiseWithResolvers<number | undefined> {
 }
 
 const OPEN_TIMEOUT_MS = 15_000;
-/** How often we look whether the peer is silent for too long. */
-const SILENCE_CHECK_MS = 50;
+/** Opening a stream anew costs one round trip. */
+const IDLE_MS = 60_000;
 /** What an answer of unknown length is taken to have before the first one. */
 const USUAL_BYTES = 16 * 1024;
 
@@ -82,11 +87,17 @@ class StreamLink implements BlockLink {
   #lastId = 0;
   #sending = false;
   #heardMs = 0;
+  /** Runs while a stream is open: until the peer was silent for too long, or nothing was asked for a while. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
   /** What answers of unknown length had of late. */
   #usualBytes = USUAL_BYTES;
 
   constructor(options: BlockLinkOptions) {
     this.#o = options;
+  }
+
+  get #idleMs(): number {
+    return this.#o.idleMs ?? IDLE_MS;
   }
 
   get backlogBytes(): number {
@@ -135,16 +146,18 @@ class StreamLink implements BlockLink {
         const [next] = this.#waiting as [Request];
         if (this.#sent.length > 0 && this.#underWay + next.part.length > this.window.bytes) return;
         this.#stream ??= await this.#open();
-        if (this.#waiting.length === 0) return;
+        if (this.#waiting.length === 0) return this.#watch(this.#stream, this.#idleMs);
         const turn = this.#charge(next);
         if (turn !== undefined) await turn;
         // Both may have gone while we waited.
         if (this.#stream !== undefined && this.#waiting[0] === next)
-          await this.#send(this.#stream, this.#waiting.shift()!);
+            await this.#send(this.#stream, this.#waiting.shift()!);
         else this.#o.down.settle(-next.charged);
       }
     } catch (error) {
-      this.#fail(error);
+      // A stream that takes no more requests may still hold answers: its reader comes to the end of them, and to this.
+      if (this.#stream === undefined) this.#fail(error);
+      else this.#stream.abort(failureOf(error, this.#o.peer));
     } finally {
       this.#sending = false;
     }
@@ -182,15 +195,14 @@ class StreamLink implements BlockLink {
     request.sentMs = this.#o.clock();
     if (request.alone) this.#heardMs = request.sentMs;
     this.#sent.push(request);
+    if (request.alone) this.#watch(stream, request.silenceMs);
     this.#underWay += request.part.length;
     await stream.write(encodeBlockRequest(messageOf(request)));
   }
 
   #fail(error: unknown): void {
-    const failure =
-      error instanceof NetworkError
-        ? error
-        : new NetworkError("Unreachable", `the stream to ${this.#o.peer} failed`, { cause: error });
+    const failure = failureOf(error, this.#o.peer);
+    clearTimeout(this.#timer);
     this.#stream?.abort(failure);
     this.#stream = undefined;
     this.#underWay = 0;
@@ -199,24 +211,37 @@ class StreamLink implements BlockLink {
   }
 
   async #readAnswers(stream: FramedStream): Promise<void> {
-    const silence = setInterval(() => this.#failIfSilent(stream), SILENCE_CHECK_MS);
     try {
       while (await this.#readAnswer(stream));
       if (this.#stream === stream) this.#fail(new NetworkError("Unreachable", `${this.#o.peer} closed the stream`));
     } catch (error) {
       if (this.#stream === stream) this.#fail(error);
       else stream.abort(error as Error);
-    } finally {
-      clearInterval(silence);
     }
   }
 
-  #failIfSilent(stream: FramedStream): void {
+  /** Looks again after `ms` whether the peer is silent for too long, or the stream is of no use. */
+  #watch(stream: FramedStream, ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#check(stream), ms);
+  }
+
+  #check(stream: FramedStream): void {
+    if (this.#stream !== stream) return;
     const [oldest] = this.#sent;
-    if (oldest === undefined || this.#o.clock() - this.#heardMs <= oldest.silenceMs) return;
+    if (oldest === undefined) return void this.#close(stream);
+    const leftMs = oldest.silenceMs - (this.#o.clock() - this.#heardMs);
+    if (leftMs > 0) return this.#watch(stream, leftMs);
     const seconds = oldest.silenceMs / 1000;
-    const stalled = new NetworkError("Stalled", `${this.#o.peer} sent nothing for ${seconds} s`);
-    if (this.#stream === stream) this.#fail(stalled);
+    this.#fail(new NetworkError("Stalled", `${this.#o.peer} sent nothing for ${seconds} s`));
+  }
+
+  /** The next request opens another one. */
+  #close(stream: FramedStream): void {
+    if (this.#waiting.length > 0) return this.#watch(stream, this.#idleMs);
+    this.#stream = undefined;
+    stream.close().catch((error: unknown) => stream.abort(error as Error));
+    this.#o.onIdle?.();
   }
 
   /** @returns false when there will be no other answer */
@@ -232,7 +257,9 @@ class StreamLink implements BlockLink {
     if (this.#stream !== stream) return false;
     this.#sent.shift();
     request.resolve(request.stopped ? undefined : size);
-    if (this.#sent.length === 0) this.window.idle();
+    const [next] = this.#sent;
+    if (next === undefined) this.window.idle();
+    if (next?.silenceMs !== request.silenceMs) this.#watch(stream, next?.silenceMs ?? this.#idleMs);
     this.#underWay = lengthOf(this.#sent);
     void this.#pump();
     return true;
@@ -272,6 +299,11 @@ class StreamLink implements BlockLink {
     this.#heardMs = this.#o.clock();
   }
 }
+
+const failureOf = (error: unknown, peer: Hex): NetworkError =>
+  error instanceof NetworkError
+    ? error
+    : new NetworkError("Unreachable", `the stream to ${peer} failed`, { cause: error });
 
 const messageOf = ({ id, part: { cid, from, length } }: Request): PartRequest => ({ t: "get", id, cid, from, length });
 

@@ -24,6 +24,7 @@ interface BulkOptions {
   readonly openStream: (peer: Hex, protocol: string, options: ConnectOptions) => Promise<Stream>;
   readonly serve: (protocol: string, handler: StreamHandler) => Promise<unknown>;
   readonly drops: Drops;
+  /** Milliseconds since some moment; a change of the machine's time must not move it. */
   readonly clock: () => number;
   readonly random: RandomNumber;
   /** Holds something against a peer. */
@@ -42,7 +43,7 @@ export async function createBulk(options: BulkOptions): Promise<Bulk> {
   const link = (peer: Hex): BlockLink => {
     let known = links.get(peer);
     if (known === undefined) {
-      known = createBlockLink({ peer, openStream, down, clock, signal });
+      known = createBlockLink({ peer, openStream, down, clock, signal, onIdle: () => links.delete(peer) });
       links.set(peer, known);
     }
     return known;

@@ -156,7 +156,7 @@ function createTransfers(
     delete: (key: string) => transfers.delete(key),
     /** Undefined: nothing can make room now. */
     resume(key: string, slot: string, assembly: Assembly): Transfer | undefined {
-      const nowMs = host.clock();
+      const nowMs = host.monotonic();
       for (const [old, { slot: taken, verdict, stop }] of transfers) {
         if (taken !== slot || old === key) continue;
         if (verdict !== undefined) return undefined;

@@ -13,7 +13,7 @@ export interface Source {
   bytesAtTick: number;
   /** Bytes per second, smoothed. */
   rate: number;
-  /** When it was last asked for a block, milliseconds since the epoch. */
+  /** When it was last asked for a block, milliseconds on the transfer's clock. */
   leasedMs: number;
   /** In a row, without a byte between them. */
   failures: number;

@@ -40,6 +40,7 @@ export interface TransferOptions {
 
 export interface TransferModules {
   readonly link: (peer: Hex) => BlockLink;
+  /** Milliseconds since some moment; a change of the machine's time must not move it. */
   readonly clock: () => number;
   readonly random: RandomNumber;
   /** Holds something against a peer. */

@@ -24,6 +24,7 @@ export interface HostContext {
   readonly meter: TrafficMeter;
   readonly log: Log;
   readonly clock: () => number;
+  readonly monotonic: () => number;
   readonly random: RandomNumber;
   /** Aborts when the host stops. */
   readonly signal: AbortSignal;
@@ -45,6 +46,7 @@ export interface HostParts {
 export function createContext(options: HostOptions, signal: AbortSignal): HostContext {
   const { identity, listen = ["/ip4/127.0.0.1/tcp/0"], relayService = false, log = silent } = options;
   const { clusterId = CLUSTER_ID, shard = 0, clock = Date.now, random = Math.random } = options;
+  const { monotonic = () => performance.now() } = options;
   const drops = createDrops();
   return {
     options,
@@ -59,6 +61,7 @@ export function createContext(options: HostOptions, signal: AbortSignal): HostCo
     meter: createTrafficMeter(drops),
     log,
     clock,
+    monotonic,
     random,
     signal,
   };

@@ -55,7 +55,7 @@ async function startHost(context: HostContext, parts: HostParts): Promise<Omit<H
   const streams = createStreams(context, { node, guard, directory });
   const { maxUpBytesPerSecond, maxDownBytesPerSecond } = options;
   const limits = { maxUpBytesPerSecond, maxDownBytesPerSecond };
-  const bulk = await createBulk({ ...context, ...streams, ...limits, offend: guard.offend });
+  const bulk = await createBulk({ ...context, clock: context.monotonic, ...streams, ...limits, offend: guard.offend });
   const relays = startRelays(context, parts, { node, pubsub, directory, nat });
   const figures = createFigures(context, { node, nat, guard });
   const { connected } = pubsub;
@@ -149,7 +149,7 @@ function startRelays(
 
 /** What a host says about itself, and what it has of its parts. */
 function createFigures(
-  { identity, drops, log, clock, random, signal, limits, meter }: HostContext,
+  { identity, drops, log, clock, monotonic, random, signal, limits, meter }: HostContext,
   { node, nat, guard }: { readonly node: BaseNode; readonly nat: Nat; readonly guard: Guard },
 ) {
   return {
@@ -157,6 +157,7 @@ function createFigures(
     drops,
     log,
     clock,
+    monotonic,
     random,
     signal,
     limits,

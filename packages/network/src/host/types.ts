@@ -76,6 +76,8 @@ export interface HostOptions extends HostRelaysOptions {
   readonly signal?: AbortSignal;
   /** Milliseconds since the epoch. */
   readonly clock?: () => number;
+  /** Milliseconds since some moment, which no change of the machine's time moves; bulk measures with it. */
+  readonly monotonic?: () => number;
   readonly random?: RandomNumber;
   readonly randomBytes?: RandomBytes;
 }
@@ -94,6 +96,7 @@ export interface Host {
   readonly drops: Drops;
   readonly log: Log;
   readonly clock: () => number;
+  readonly monotonic: () => number;
   readonly random: RandomNumber;
   readonly bulk: Bulk;
   /** Aborts when the host stops. */

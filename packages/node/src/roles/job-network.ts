@@ -12,8 +12,10 @@ import {
 import type { JobCircle } from "./job-circle.ts";
 import type { LocalNode } from "./local-node.ts";
 
-/** A member that does not give the keys in this time is passed over. */
-const KEYS_MS = 5000;
+/** Members that have the keys give them in this time. */
+const KEYS_MS = 20_000;
+/** One that is silent for so long is passed over; others are asked before. */
+const KEYS_SILENCE_MS = 5000;
 
 /** The one kind of update that a job has. */
 const UPDATE_KIND = "update";
@@ -132,9 +134,9 @@ export const jobBlocks = ({ blocks, access }: Pick<LocalNode, "blocks" | "access
 });
 
 /**
- * The published keys of a job: from the requester, else from a member that has them. They are wrapped for each member,
- * so it does not matter who hands them over.
- * @throws the last failure
+ * The published keys of a job: from the requester, or from a member that has them; another one is asked as soon as one
+ * refuses, cannot be reached or keeps silent. They are wrapped for each member, so it does not matter who hands them over.
+ * @throws what `fetchBlock` throws, and the signal's reason
  */
 export async function fetchKeys(
   host: Host,
@@ -142,14 +144,7 @@ export async function fetchKeys(
   { requester, members }: { requester: Address; members: readonly Address[] },
   signal: AbortSignal,
 ): Promise<Uint8Array> {
-  let failure: unknown;
-  for (const from of [requester, ...members.filter((member) => member !== host.identity.address)]) {
-    try {
-      return await fetchBlock(host, from, cid, { signal: AbortSignal.any([signal, AbortSignal.timeout(KEYS_MS)]) });
-    } catch (error) {
-      signal.throwIfAborted();
-      failure = error;
-    }
-  }
-  throw failure;
+  const sources = [requester, ...members.filter((member) => member !== host.identity.address)];
+  const deadline = AbortSignal.timeout(KEYS_MS);
+  return fetchBlock(host, sources, cid, { signal: AbortSignal.any([signal, deadline]), silenceMs: KEYS_SILENCE_MS });
 }
