@@ -1,6 +1,7 @@
 // Long versions of tests that need several packages, for `npm run fuzz`.
 import { whyNoLab } from "./netlab/lab.ts";
 import { checkChurn, runChurn } from "./support/churn.ts";
+import { checkLoss, openLossyLab } from "./support/loss.ts";
 
 interface Options {
   readonly count: number;
@@ -20,4 +21,20 @@ async function fuzzChurn({ count, seed, onProgress }: Options): Promise<Record<s
   return { jobs: jobs.length, rounds, jobsWhoseWorkersAllSaidTheResult: lastWords, ...rest };
 }
 
-export const fuzzers = { churn: fuzzChurn };
+/** `count` messages between two nodes and a relay over QUIC on lines that lose a fifth of all packets. Needs root on Linux. */
+async function fuzzLoss({ count, onProgress }: Options): Promise<Record<string, unknown>> {
+  const missing = whyNoLab();
+  if (missing !== undefined) throw new Error(`there is no lab here: ${missing}`);
+  const each = Math.ceil(count / 2);
+  const lab = await openLossyLab();
+  try {
+    const report = await lab.send("quic", { each, ...(onProgress ? { onProgress } : {}) });
+    checkLoss(report, each);
+    const { handled, ...sums } = report;
+    return { handledOnceAndInOrder: handled.flat().length, ...sums };
+  } finally {
+    await lab.close();
+  }
+}
+
+export const fuzzers = { churn: fuzzChurn, "network-loss": fuzzLoss };
