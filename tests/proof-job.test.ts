@@ -10,20 +10,18 @@ import {
   type SkyNetChild,
 } from "@skynet/node";
 import { toHex, type Hex } from "@skynet/protocol";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { silentUi, startTestNetwork, type TestNetwork } from "./support/network.ts";
 import { tinyCircuit, tinyModel, writeTinyJob, type TinyJob } from "./support/tiny-job.ts";
 
-let network: TestNetwork | undefined;
-afterEach(async () => {
-  await network?.close();
-  network = undefined;
+let network: TestNetwork;
+beforeAll(async () => {
+  network = await startTestNetwork(4);
 }, 60_000);
+afterAll(() => network.close(), 60_000);
 
-async function start(workers: number, options: TinyJob = {}) {
-  network = await startTestNetwork(workers);
-  const job = await writeTinyJob(path.join(network.folder, "job"), { workers, ...options });
-  return { network, job, requester: network.train(job) };
+async function start(name: string, options: TinyJob = {}): Promise<SkyNetChild> {
+  return network.train(await writeTinyJob(path.join(network.folder, name), options));
 }
 
 interface ProofSummary {
@@ -57,78 +55,69 @@ const TOKEN = 1_000_000n;
 /** Creates a contract of 32 bytes that answers 1 to everything. */
 const ALWAYS_TRUE: Hex = `0x6020600c60003960206000f3600160005260206000f3${"00".repeat(22)}`;
 
-describe("a job in proof mode on a local network of processes", () => {
+describe("jobs in proof mode on a local network of processes", () => {
+  let paidJob: Hex;
+
   it(
-    "pays every worker for rounds that were drawn, proven on chain and merged by the contract",
-    { timeout: 180_000 },
+    "pay every worker for rounds that were drawn, proven on chain and merged by the contract: also one that is killed before it proves and comes back; not one that stays away, which is slashed",
+    { timeout: 240_000 },
     async () => {
-      const { network: net, requester } = await start(3, { beacon: "blockhash" });
+      const windows = { commit: 40, prove: 45 };
+      const requester = await start("paid", { workers: 4, minimum: 3, beacon: "blockhash", windows });
+      const gone = killIn(network.workers[3]!, "DRAW");
+      await killIn(network.workers[1]!, "DRAW");
+      network.startWorker(1);
       const summary = await summaryOf(requester);
-      expect(summary).toMatchObject({ outcome: "COMPLETED", statesIdentical: true, mode: "proof", segment: 2 });
-      expect(summary).toMatchObject({ proofs: 12, provenWorkerRounds: 6, slashed: 0, rounds: 2, zk: true });
+      await gone;
+      expect(summary).toMatchObject({ outcome: "COMPLETED", mode: "proof", segment: 2, rounds: 2, zk: true });
+      expect(summary).toMatchObject({ proofs: 12, provenWorkerRounds: 6, slashed: 1 });
       expect(BigInt(summary.paid)).toBe(6n * 10n * TOKEN + TOKEN);
+      expect(BigInt(summary.stakeBurned)).toBe(20n * TOKEN);
       expect(summary.gas.prove.count).toBe(6);
       expect(summary.gas.prove.mean).toBeGreaterThan(500_000);
-      const [kept] = await fs.readdir(path.join(net.folder, "requester", "commitments"));
+      const [kept] = await fs.readdir(path.join(network.folder, "requester", "commitments"));
       expect(kept, "commitments for the next job on this data").toMatch(/^[0-9a-f]{64}\.bin$/);
       expect(await fs.readFile(summary.reportFile, "utf8")).toContain("2 proofs");
+      paidJob = ((await requester.event("posted")) as { jobId: Hex }).jobId;
     },
   );
 
-  it(
-    "lets a worker that is killed between commit and proof come back and prove in time",
-    { timeout: 180_000 },
-    async () => {
-      const { network: net, requester } = await start(3, { rounds: 1, windows: { prove: 60 } });
-      await killIn(net.workers[1]!, "DRAW");
-      net.startWorker(1);
-      const summary = await summaryOf(requester);
-      expect(summary).toMatchObject({ outcome: "COMPLETED", provenWorkerRounds: 3, slashed: 0 });
-      expect(BigInt(summary.paid)).toBe(3n * 10n * TOKEN + TOKEN / 2n);
-    },
-  );
-
-  it("slashes a worker that stays away; the others are paid and the job completes", { timeout: 180_000 }, async () => {
-    const { network: net, requester } = await start(4, { minimum: 3, windows: { prove: 25, commit: 25 } });
-    await killIn(net.workers[2]!, "DRAW");
-    const summary = await summaryOf(requester);
-    expect(summary).toMatchObject({ outcome: "COMPLETED", provenWorkerRounds: 6, slashed: 1, rounds: 2 });
-    expect(BigInt(summary.paid)).toBe(6n * 10n * TOKEN + TOKEN);
-    expect(BigInt(summary.stakeBurned)).toBe(20n * TOKEN);
-  });
-
-  it("abstains from rounds whose steps overflow, without a penalty", { timeout: 120_000 }, async () => {
-    const { network: net, requester } = await start(3, { learningRate: 16, rounds: 1, maxFailedRounds: 1 });
-    const abstained = await Promise.all(net.workers.map((worker) => worker.event("abstained", 100_000)));
+  it("abstain from rounds whose steps overflow, without a penalty", { timeout: 120_000 }, async () => {
+    const workers = [network.workers[0]!, network.workers[2]!];
+    const requester = await start("overflow", { workers: 3, learningRate: 16, rounds: 1, maxFailedRounds: 1 });
+    const abstained = await Promise.all(workers.map((worker) => worker.event("abstained", 100_000)));
     for (const event of abstained) expect(event).toMatchObject({ code: "Overflow", round: 0 });
     const summary = await summaryOf(requester);
-    expect(summary).toMatchObject({ outcome: "COMPLETED", paid: "0", stakeBurned: "0", slashed: 0 });
+    expect(summary).toMatchObject({
+      outcome: "COMPLETED",
+      statesIdentical: true,
+      paid: "0",
+      stakeBurned: "0",
+      slashed: 0,
+    });
   });
 
   it(
-    "is refused by workers when its verifier on chain is another one than they generate",
-    { timeout: 180_000 },
+    "are refused by workers when their verifier on chain is another one than they generate",
+    { timeout: 120_000 },
     async () => {
-      const { network: net, requester } = await start(3, { rounds: 1 });
-      const { jobId } = (await requester.event("posted")) as { jobId: Hex };
-      await summaryOf(requester);
-      const chain = await createChain({ rpcUrl: net.rpcUrl, privateKey: toHex(await net.requesterKey()) });
-      const { spec } = await chain.job(jobId);
+      const chain = await createChain({ rpcUrl: network.rpcUrl, privateKey: toHex(await network.requesterKey()) });
+      const { spec } = await chain.job(paidJob);
       const { circuitHash, srsHash, weightsTag, weightBlocks, kind } = await chain.verifierEntry(spec.stepVerifier);
       const description = { circuitHash, srsHash, weightsTag, weightBlocks, kind };
       const { verifierId } = await chain.deployVerifier(description, ALWAYS_TRUE);
       const refused = new Promise<string>((resolve) => {
-        net.workers[0]!.onEvent((event) => event.event === "refused" && resolve(String(event.reason)));
+        network.workers[0]!.onEvent((event) => event.event === "refused" && resolve(String(event.reason)));
       });
       const forged = { ...spec, stepVerifier: verifierId };
       await chain.deposit(spec.token, 100n * TOKEN);
-      await chain.post(forged, await chain.meta(jobId));
+      await chain.post(forged, await chain.meta(paidJob));
       expect(await refused).toContain("another code");
     },
   );
 
-  it("needs a stake that makes faking steps a loss, and says how much", { timeout: 60_000 }, async () => {
-    const { requester } = await start(3, { stake: 5 });
+  it("need a stake that makes faking steps a loss, and say how much", { timeout: 60_000 }, async () => {
+    const requester = await start("cheap", { stake: 5 });
     await expect(requester.event("posted")).rejects.toThrow("8.5 TEST are needed");
   });
 });
