@@ -1,4 +1,5 @@
 import { multiaddr } from "@multiformats/multiaddr";
+import { groupOfIp, networkOf } from "../ip/group.ts";
 import { SCOPES, scopeOfHost, type Scope } from "../ip/scope.ts";
 
 /** A multiaddr of a relay, taken apart. */
@@ -22,10 +23,8 @@ export function parseRelayAddress(text: string): RelayAddress | undefined {
     const last = components.at(-1)!;
     const peer = last.name === "p2p" ? last.value : undefined;
     if (components.some(({ name }) => name === "p2p-circuit")) return undefined; // Reached through another relay.
-    if (first.name === "ip4")
-      return { text, peer, group: host.split(".").slice(0, 3).join("."), scope: scopeOfHost(host) };
-    if (first.name === "ip6")
-      return { text, peer, group: host.split(":").slice(0, 3).join(":"), scope: scopeOfHost(host) };
+    if (first.name === "ip4" || first.name === "ip6")
+      return { text, peer, group: networkOf(groupOfIp(host).key), scope: scopeOfHost(host) };
     if (first.name.startsWith("dns"))
       return { text, peer, group: host.split(".").slice(-2).join("."), scope: scopeOfHost(host) };
     // The in-memory transport of tests.

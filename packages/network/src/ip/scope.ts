@@ -22,7 +22,7 @@ const PRIVATE = nets(
 );
 
 /** Bytes of an IP address in text, 4 or 16; those of IPv4 where it is inside one of IPv6. Undefined for a name. */
-function ipBytes(host: string): Uint8Array | undefined {
+export function ipBytes(host: string): Uint8Array | undefined {
   const bytes = parseIP(host);
   return bytes?.length === 16 && isIPv4mappedIPv6(bytes) ? iPv4FromIPv6(bytes) : bytes;
 }
@@ -30,7 +30,11 @@ function ipBytes(host: string): Uint8Array | undefined {
 /** @param host IPv4 or IPv6 address, or a name; the empty one and `0.0.0.0` name this machine */
 export function scopeOfHost(host: string): Scope {
   const ip = ipBytes(host);
-  if (ip === undefined) return scopeOfName(host.toLowerCase());
+  return ip === undefined ? scopeOfName(host.toLowerCase()) : scopeOfIp(ip);
+}
+
+/** @param ip as from {@link ipBytes} */
+export function scopeOfIp(ip: Uint8Array): Scope {
   const within = (net: IpNet) => net.contains(ip);
   if (LOOPBACK.some(within)) return "loopback";
   return PRIVATE.some(within) ? "private" : "public";

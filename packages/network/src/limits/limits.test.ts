@@ -1,7 +1,8 @@
 import fs from "node:fs/promises";
 import { multiaddr } from "@multiformats/multiaddr";
 import { expect, test } from "vitest";
-import { addressGroup, groupOfIp } from "./address.ts";
+import { groupOfIp } from "../ip/group.ts";
+import { addressGroup } from "./address.ts";
 import { limitsOf, memoryBound } from "./limits.ts";
 import { createPeerScores, type Offence } from "./scores.ts";
 import { createTokenBucket } from "../timing/token-bucket.ts";

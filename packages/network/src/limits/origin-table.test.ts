@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { createRandom } from "../mutate.ts";
-import { groupOfIp, networkOf } from "./address.ts";
+import { groupOfIp, networkOf } from "../ip/group.ts";
 import { limitsOf } from "./limits.ts";
 import { createOriginTable, type Origin } from "./origin-table.ts";
 import { createPeerScores } from "./scores.ts";

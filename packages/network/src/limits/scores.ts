@@ -1,4 +1,4 @@
-import { networkOf } from "./address.ts";
+import { networkOf } from "../ip/group.ts";
 import type { Limits } from "./limits.ts";
 import { createOriginTable, type Origin } from "./origin-table.ts";
 

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { isIPv6, type AddressInfo } from "node:net";
 import { NetworkError, reasonOf } from "../../errors.ts";
 import { bindingError, bindingSuccess, parseBindingRequest } from "../../nat/stun-message.ts";
-import { groupOfIp } from "../../limits/address.ts";
+import { groupOfIp } from "../../ip/group.ts";
 import { createPeerLimiter, createTokenBucket, type Rate } from "../../timing/token-bucket.ts";
 
 export interface StunServerOptions {
