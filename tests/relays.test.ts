@@ -7,8 +7,10 @@ import path from "node:path";
 import { createIdentity } from "@skynet/network";
 import { fromHex } from "@skynet/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Chain } from "@skynet/contracts";
 import { startTestChain, testKey, type TestChain } from "../packages/contracts/src/test-chain.ts";
 import { startChild, type SkyNetChild } from "../packages/node/src/runtime/children.ts";
+import { keepListed } from "../packages/node/src/roles/relay/listing.ts";
 import { createKeystore } from "../packages/node/src/wallet/keystore.ts";
 import { eventsOf, skynet } from "./support/cli.ts";
 
@@ -16,6 +18,7 @@ let chain: TestChain;
 let folder: string;
 let relay: SkyNetChild;
 let multiaddr: string;
+const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined };
 const children: SkyNetChild[] = [];
 const at = (name: string) => path.join(folder, name);
 const env = () => ({ SKYNET_HOME: at("home"), SKYNET_PASSPHRASE: "pass", NO_COLOR: "1" });
@@ -87,6 +90,60 @@ describe("a relay with --register", () => {
   });
 });
 
+describe("the entry of a relay", () => {
+  it(
+    "follows its addresses once they have settled, and takes a dead entry off the list",
+    { timeout: 60_000 },
+    async () => {
+      const [, party, gone] = chain.parties as [unknown, Chain, Chain];
+      const announced: (readonly string[])[] = [];
+      const announce: Chain["relays"]["announce"] = (addresses, ...rest) => {
+        announced.push(addresses);
+        return party.relays.announce(addresses, ...rest);
+      };
+      await gone.relays.announce(["/ip4/192.168.9.9/tcp/1"], 60);
+      await chain.advance(61);
+      let port = 1;
+      let looks = 0;
+      const multiaddrs = () => {
+        looks += 1;
+        return [`/ip4/192.168.7.7/tcp/${port}/p2p/${createIdentity(fromHex(testKey(1))).peerId.toString()}`];
+      };
+      const stopping = new AbortController();
+      const { signal } = stopping;
+      const times = { checkMs: 20, settleMs: 300, pauseMs: 0 };
+      const relays = { ...party.relays, announce };
+      const listing = await keepListed({
+        chain: { chainId: party.chainId, relays },
+        multiaddrs,
+        log: silent,
+        signal,
+        times,
+      });
+      const expired = () => party.relays.expired();
+      expect(await expired()).toMatchObject([{ relay: gone.address }]);
+      // For a moment only: it costs no gas.
+      for (const [next, seen] of [
+        [2, looks + 3],
+        [1, looks + 6],
+        [3, looks + 9],
+      ] as const) {
+        await expect.poll(() => looks).toBeGreaterThanOrEqual(seen - 3);
+        port = next;
+      }
+      await expect
+        .poll(async () => (await party.relays.entry())?.multiaddrs, { timeout: 20_000 })
+        .toEqual(["/ip4/192.168.7.7/tcp/3"]);
+      expect(announced).toEqual([["/ip4/192.168.7.7/tcp/1"], ["/ip4/192.168.7.7/tcp/3"]]);
+      await expect.poll(expired, { timeout: 20_000 }).toEqual([]);
+      stopping.abort();
+      await listing.withdraw();
+      expect(await party.relays.entry()).toBeUndefined();
+      expect(await gone.relays.deposit()).toBeGreaterThan(0n);
+    },
+  );
+});
+
 describe("a signed list of relays", () => {
   it(
     "is made, checked, fetched from a server, and used by a node that knows nothing else",
@@ -108,8 +165,9 @@ describe("a signed list of relays", () => {
       const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/list.json`;
       try {
         const found = await list("--data", at("empty"), "--bootstrap", `${url}#${publisher}`);
-        expect(found).toMatchObject([{ multiaddrs: [multiaddr], state: "live" }]);
-        expect(found[0]!.sources).toContain("bootstrap");
+        // Relays tell of others for a while, also of one that has stopped.
+        const sources = expect.arrayContaining(["bootstrap"]) as string[];
+        expect(found[0]).toMatchObject({ multiaddrs: [multiaddr], state: "live", sources });
       } finally {
         server.close();
       }

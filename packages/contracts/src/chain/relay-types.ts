@@ -35,4 +35,6 @@ export interface RelayRegistry {
   count(): Promise<number>;
   /** Entries that have not expired, out of the `most` (256) from place `from` (0) on. */
   list(range?: { from?: number; most?: number }): Promise<ChainRelay[]>;
+  /** Entries that have expired and that nobody has pruned, out of the same. */
+  expired(range?: { from?: number; most?: number }): Promise<ChainRelay[]>;
 }

@@ -32,6 +32,17 @@ export function createRelayRegistry({ connection, addresses, address }: ReadCont
     send({ ...contract, functionName, args, ...(value ? { value } : {}) }, options);
   const deposit = (relay: Hex) =>
     reach(() => publicClient.readContract({ ...contract, functionName: "deposits", args: [relay] }));
+  const read = async ({ from = 0, most = 256 }: { from?: number; most?: number } = {}) => {
+    const { timestamp } = await reach(() => publicClient.getBlock());
+    const entries: ChainRelay[] = [];
+    for (let place = from; place < from + most; place += PAGE) {
+      const args = [BigInt(place), BigInt(Math.min(PAGE, from + most - place))] as const;
+      const page = await reach(() => publicClient.readContract({ ...contract, functionName: "page", args }));
+      entries.push(...page.map(toRelay));
+      if (page.length < PAGE) break;
+    }
+    return { entries, now: Number(timestamp) };
+  };
   return {
     announce: async (multiaddrs, lifetime, options) => {
       const [needed, held] = await Promise.all([
@@ -50,16 +61,13 @@ export function createRelayRegistry({ connection, addresses, address }: ReadCont
       return found.expiry === 0 ? undefined : toRelay(found);
     },
     count: async () => Number(await reach(() => publicClient.readContract({ ...contract, functionName: "count" }))),
-    list: async ({ from = 0, most = 256 } = {}) => {
-      const { timestamp } = await reach(() => publicClient.getBlock());
-      const found: ChainRelay[] = [];
-      for (let place = from; place < from + most; place += PAGE) {
-        const args = [BigInt(place), BigInt(Math.min(PAGE, from + most - place))] as const;
-        const page = await reach(() => publicClient.readContract({ ...contract, functionName: "page", args }));
-        found.push(...page.map(toRelay));
-        if (page.length < PAGE) break;
-      }
-      return found.filter(({ expiry }) => expiry > Number(timestamp));
+    list: async (range) => {
+      const { entries, now } = await read(range);
+      return entries.filter(({ expiry }) => expiry > now);
+    },
+    expired: async (range) => {
+      const { entries, now } = await read(range);
+      return entries.filter(({ expiry }) => expiry <= now);
     },
   };
 }

@@ -103,3 +103,52 @@ test("memory is bounded, and strangers cannot push out what trusted sources name
   expect(candidates.all().length).toBeLessThanOrEqual(256);
   expect(candidates.all().filter(({ sources }) => sources.has("bootstrap"))).toHaveLength(128);
 });
+
+/** Tries relays, each of which is silent for eight seconds, until the wanted one is chosen. @returns attempts */
+function attemptsUntil(wanted: string, { candidates, pass }: ReturnType<typeof setUp>): number {
+  for (let attempts = 0; attempts < 1000; pass(8000))
+    for (const one of candidates.choose(3)) {
+      attempts += 1;
+      if (one.key === wanted) return attempts;
+      one.state = "dialling";
+      candidates.failed(one, "no answer");
+    }
+  return Infinity;
+}
+
+const crowd = (from: number, size = 120) => Array.from({ length: size }, (_, i) => relay(from + i, `9.${i}.0.1`));
+
+test("a list of dead relays does not keep out those of other sources", () => {
+  const set = setUp();
+  set.candidates.update("registry", crowd(1), "public");
+  set.candidates.update("exchange", [relay(200, "8.8.8.8")], "public");
+  expect(attemptsUntil(peerOf(200), set)).toBeLessThan(12);
+});
+
+test("a crowd of fresh names does not keep out a relay that was away for a moment", () => {
+  const set = setUp();
+  const { candidates } = set;
+  candidates.update("registry", [relay(200, "8.8.8.8")], "public");
+  for (let n = 0; n < 3; n++) candidates.failed(candidates.all()[0]!, "gone");
+  candidates.update("exchange", crowd(1), "public");
+  set.pass(2000);
+  expect(attemptsUntil(peerOf(200), set)).toBeLessThan(6);
+});
+
+test("what is named again after a while has not become better", () => {
+  const { candidates, live, pass } = setUp();
+  candidates.update("exchange", [relay(1), relay(2)], "loopback");
+  live(candidates.all()[1]!);
+  for (let n = 0; n < 5; n++) candidates.failed(candidates.all()[0]!, "no answer");
+  candidates.update("exchange", [relay(2)], "loopback");
+  candidates.update("exchange", [relay(1), relay(2)], "loopback");
+  const [, again] = candidates.all();
+  expect(again).toMatchObject({ key: peerOf(1), failures: 5 });
+  expect(candidates.choose(2)).toEqual([]);
+  pass(60_000);
+  expect(candidates.choose(2)).toEqual([again]);
+  candidates.answered(again!);
+  candidates.proved(again!);
+  candidates.failed(again!, "gone");
+  expect(again!.failures).toBe(1);
+});

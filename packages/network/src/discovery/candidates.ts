@@ -36,9 +36,19 @@ const FIRST_RETRY_MS = 200;
 const SHORT_RETRY_MS = 15_000;
 const LONG_RETRY_MS = 10 * 60_000;
 
+/** Relays whose failures are remembered when no source names them for a while. */
+const MAX_REMEMBERED = 1024;
+/** After so many failures in a row, relays of the next source are tried as well. */
+const STREAK = 4;
+/** Of so many attempts one is for a relay that failed before. */
+const AGAIN_EVERY = 3;
+
 export const isPinned = ({ sources }: Candidate): boolean => sources.has("flag");
 
 const rankOf = ({ sources }: Candidate): number => Math.min(...[...sources].map((name) => SOURCE_RANKS.indexOf(name)));
+type Health = Pick<Candidate, "failures" | "failedMs" | "jitter">;
+
+const sourceOf = (candidate: Candidate): SourceName => SOURCE_RANKS[rankOf(candidate)]!;
 const groupOf = ({ addresses }: Candidate): string | undefined => addresses[0]?.group;
 
 export interface CandidatesOptions {
@@ -52,6 +62,11 @@ export interface CandidatesOptions {
 export class Candidates {
   readonly #options: CandidatesOptions;
   readonly #known = new Map<string, Candidate>();
+  /** The longest known first. */
+  readonly #health = new Map<string, Health>();
+  /** Failures of each source's relays since one of them answered. */
+  readonly #streaks = new Map<SourceName, number>();
+  #attempts = 0;
   readonly #said = new Map<SourceName, ReadonlyMap<string, readonly RelayAddress[]>>();
 
   constructor(options: CandidatesOptions) {
@@ -108,8 +123,8 @@ export class Candidates {
 
   #add(key: string, source: SourceName): Candidate | undefined {
     if (this.#known.size >= MAX_CANDIDATES && source !== "flag" && !this.#makeRoom(source)) return undefined;
-    const state = "idle" as const;
-    const candidate = { key, addresses: [], sources: new Set([source]), state, failures: 0, failedMs: 0, jitter: 0 };
+    const health = this.#health.get(key) ?? { failures: 0, failedMs: 0, jitter: 0 };
+    const candidate: Candidate = { key, addresses: [], sources: new Set([source]), state: "idle", ...health };
     this.#known.set(key, candidate);
     return candidate;
   }
@@ -123,14 +138,39 @@ export class Candidates {
     return this.#known.delete(worst.key);
   }
 
+  /** Notes that a relay is in use. */
+  answered(candidate: Candidate): void {
+    candidate.state = "live";
+    delete candidate.reason;
+    this.#streaks.delete(sourceOf(candidate));
+  }
+
+  /** Notes that a relay was worth its connection: it starts afresh. */
+  proved(candidate: Candidate): void {
+    candidate.failures = 0;
+    this.#health.delete(candidate.key);
+  }
+
   /** Notes an attempt or a connection that ended: the next attempt waits longer. */
   failed(candidate: Candidate, reason: string): void {
+    if (candidate.state === "dialling" && candidate.sources.size > 0) {
+      const source = sourceOf(candidate);
+      this.#streaks.set(source, (this.#streaks.get(source) ?? 0) + 1);
+    }
     candidate.state = "idle";
     candidate.failures += 1;
     candidate.failedMs = this.#options.clock();
     candidate.jitter = this.#options.random();
     candidate.reason = reason;
+    this.#remember(candidate);
     if (candidate.sources.size === 0) this.#known.delete(candidate.key);
+  }
+
+  /** A source that names a relay again does not make its failures forgotten. */
+  #remember({ key, failures, failedMs, jitter }: Candidate): void {
+    this.#health.delete(key);
+    if (this.#health.size >= MAX_REMEMBERED) this.#health.delete(this.#health.keys().next().value!);
+    this.#health.set(key, { failures, failedMs, jitter });
   }
 
   /** When a relay may be dialled again, milliseconds since the epoch. */
@@ -151,15 +191,32 @@ export class Candidates {
     const hoped = [...chosen, ...this.all().filter(({ state }) => state === "dialling")];
     const soon = hoped.filter((it) => !isPinned(it) || it.failures === 0);
     const others = this.#ranked(due.filter((it) => !isPinned(it)));
-    for (let missing = count - live.length - soon.length; missing > 0 && others.length > 0; missing--) {
-      const groups = new Set([...live, ...chosen].map(groupOf));
-      const fresh = others.findIndex((it) => !groups.has(groupOf(it)));
-      chosen.push(...others.splice(Math.max(fresh, 0), 1));
-    }
+    for (let missing = count - live.length - soon.length; missing > 0 && others.length > 0; missing--)
+      chosen.push(...others.splice(this.#next(others, [...live, ...chosen]), 1));
     return chosen;
   }
 
-  /** Few failures first, then trusted sources, then what answered fast, then by chance. */
+  /**
+   * Place of the relay to try next. Names cost nothing, so a crowd of fresh ones, or of dead ones, must not keep out the
+   * others: now and then one that failed before has its turn.
+   */
+  #next(others: readonly Candidate[], taken: readonly Candidate[]): number {
+    this.#attempts += 1;
+    const failed = this.#attempts % AGAIN_EVERY === 0 ? others.filter(({ failures }) => failures > 0) : [];
+    const [again] = failed.toSorted((a, b) => this.#bySource(a, b) || a.failures - b.failures);
+    if (again !== undefined) return others.indexOf(again);
+    const groups = new Set(taken.map(groupOf));
+    const fresh = others.findIndex((it) => !groups.has(groupOf(it)));
+    return Math.max(fresh, 0);
+  }
+
+  /** Trusted sources first; one of which none has answered for a while comes later. */
+  #bySource(a: Candidate, b: Candidate): number {
+    const streak = (it: Candidate) => Math.floor((this.#streaks.get(sourceOf(it)) ?? 0) / STREAK);
+    return streak(a) - streak(b) || rankOf(a) - rankOf(b);
+  }
+
+  /** Few failures first, then by source, then what answered fast, then by chance. */
   #ranked(candidates: readonly Candidate[]): Candidate[] {
     const UNKNOWN_MS = 500;
     const order = candidates.map((it) => ({ it, chance: this.#options.random() }));
@@ -168,7 +225,7 @@ export class Candidates {
       .toSorted(
         (a, b) =>
           a.it.failures - b.it.failures ||
-          rankOf(a.it) - rankOf(b.it) ||
+          this.#bySource(a.it, b.it) ||
           delay(a.it) - delay(b.it) ||
           a.chance - b.chance,
       )

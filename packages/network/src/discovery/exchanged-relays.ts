@@ -3,7 +3,7 @@ import { reasonOf } from "../errors.ts";
 import type { BaseNode } from "../host/libp2p-node.ts";
 import type { Log } from "../host/log.ts";
 import { askRelays } from "../waku/peer-exchange.ts";
-import type { RelayRecord } from "../waku/relay-record.ts";
+import { isCurrent, type RelayRecord } from "../waku/relay-record.ts";
 import type { RelaySource } from "./relay-source.ts";
 
 /** Most relays to remember of one answer, and most relays whose last answers are remembered. */
@@ -34,7 +34,8 @@ interface Modules {
  */
 export function exchangedRelays({ node, clusterId, shard, clock, log }: Modules): RelaySource {
   const answers = new Map<string, Answer>(); // the longest unasked first
-  const isOurs = (record: RelayRecord) => record.clusterId === clusterId && record.shards.includes(shard);
+  const isOurs = (record: RelayRecord) =>
+    record.clusterId === clusterId && record.shards.includes(shard) && isCurrent(record, clock());
   const ask = async (peer: string, signal: AbortSignal) => {
     const answer = answers.get(peer) ?? { askedMs: -Infinity, heardMs: 0, named: [] };
     if (clock() - answer.askedMs < ASK_AGAIN_MS) return;

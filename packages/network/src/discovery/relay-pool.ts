@@ -199,8 +199,7 @@ class Pool implements RelayPool {
       await relaysTopic(pubsub, connection.remotePeer, signal);
       this.#answered(candidate, await roundTrip(node, connection.remotePeer, signal));
       sinceMs = clock();
-      candidate.state = "live";
-      delete candidate.reason;
+      this.#candidates.answered(candidate);
       log.info({ relay, sources: [...candidate.sources], latencyMs: candidate.latencyMs }, "connected to a relay");
       this.#changed();
       this.refresh(); // It may know others.
@@ -210,7 +209,7 @@ class Pool implements RelayPool {
       reason = reasonOf(error);
     }
     if (signal.aborted) return;
-    if (sinceMs !== undefined && clock() - sinceMs >= GOOD_MS) candidate.failures = 0;
+    if (sinceMs !== undefined && clock() - sinceMs >= GOOD_MS) this.#candidates.proved(candidate);
     this.#candidates.failed(candidate, reason);
     log[sinceMs === undefined ? "debug" : "info"]({ relay, reason }, "a relay is gone or does not answer");
     if (connection?.status === "open") connection.abort(new NetworkError("Unreachable", reason));

@@ -6,7 +6,7 @@ import type { Identity } from "../identity/identity.ts";
 import { chooseAnnounced } from "../nat/announced.ts";
 import type { RandomNumber } from "../timing/delay.ts";
 import { PEER_EXCHANGE_PROTOCOL } from "./protocols.ts";
-import { decodeRecord, encodeRecord, type RelayRecord } from "./relay-record.ts";
+import { decodeRecord, encodeRecord, sequenceAt, type RelayRecord } from "./relay-record.ts";
 import { createRelayRecords } from "./relay-records.ts";
 import { callRpc, serveRpc, type ServiceContext } from "./rpc.ts";
 import { servicePeers } from "./service-peers.ts";
@@ -43,7 +43,7 @@ export async function servePeerExchange(context: ServiceContext, options: PeerEx
 
   const ownRecord = () => {
     const multiaddrs = chooseAnnounced(node.getMultiaddrs()).map(String);
-    const seq = Math.floor(clock() / 1000);
+    const seq = sequenceAt(clock());
     return encodeRecord(identity, { seq, multiaddrs, clusterId, shards: [shard] });
   };
   const learn = async (peer: PeerId) => {

@@ -32,6 +32,19 @@ interface RecordContent {
 
 type Pairs = readonly (readonly [key: string, value: Uint8Array])[];
 
+/** A record tells of a relay for this time from its signature on; clocks may differ by so much. */
+const MAX_AGE_MS = 60 * 60_000;
+const CLOCK_SKEW_MS = 10 * 60_000;
+
+/** The number of a record that is signed now: relays of our network count seconds. */
+export const sequenceAt = (nowMs: number): number => Math.floor(nowMs / 1000);
+
+/** Whether a record was signed lately: others may pass one on for ever, also when its relay is gone. */
+export function isCurrent({ seq }: RelayRecord, nowMs: number): boolean {
+  const ageMs = nowMs - seq * 1000;
+  return ageMs <= MAX_AGE_MS && ageMs >= -CLOCK_SKEW_MS;
+}
+
 /** Signs a record. Addresses are left out from the last one on until it has at most 300 bytes. */
 export function encodeRecord(identity: Identity, content: RecordContent): Uint8Array {
   const addresses = content.multiaddrs

@@ -13,12 +13,33 @@ import { fileStore, loadList } from "@skynet/network/node";
 import { fromHex } from "@skynet/protocol";
 import type { Bootstrap } from "./bootstrap.ts";
 
-/** Entries that a node reads of the registry. */
+/** Entries that a node reads of the registry, in so many pages when there are more. */
 const MOST_ENTRIES = 256;
+const PAGES = 4;
 const REGISTRY_PAUSE_MS = 15_000;
 
-/** The relays that are listed on chain. When there are many, some of them, from a random place on. */
-export function registryRelays({ relays, chainId }: Pick<Chain, "relays" | "chainId">): RelaySource {
+type Random = () => number;
+
+/** Where to read: when there are many entries, at a random place in each of some parts of the list. */
+function pagesOf(count: number, random: Random): { readonly from: number; readonly most: number }[] {
+  if (count <= MOST_ENTRIES) return [{ from: 0, most: MOST_ENTRIES }];
+  const most = MOST_ENTRIES / PAGES;
+  const part = count / PAGES;
+  return Array.from({ length: PAGES }, (_, i) => ({ from: Math.floor(i * part + random() * (part - most + 1)), most }));
+}
+
+/** A random order: nobody is always the first of which a node remembers a part. */
+const shuffled = <T>(list: readonly T[], random: Random): T[] =>
+  list
+    .map((one) => ({ one, chance: random() }))
+    .toSorted((a, b) => a.chance - b.chance)
+    .map(({ one }) => one);
+
+/** The relays that are listed on chain. When there are many, a random choice. */
+export function registryRelays(
+  { relays, chainId }: Pick<Chain, "relays" | "chainId">,
+  random: Random = Math.random,
+): RelaySource {
   let known: string[] = [];
   let readMs = -Infinity;
   return {
@@ -27,9 +48,8 @@ export function registryRelays({ relays, chainId }: Pick<Chain, "relays" | "chai
     async relays() {
       if (Date.now() - readMs < REGISTRY_PAUSE_MS) return known;
       const count = await relays.count();
-      const from = count > MOST_ENTRIES ? Math.floor(Math.random() * (count - MOST_ENTRIES + 1)) : 0;
-      const listed = await relays.list({ from, most: MOST_ENTRIES });
-      known = listed.flatMap(({ publicKey, multiaddrs }) => {
+      const listed = await Promise.all(pagesOf(count, random).map((page) => relays.list(page)));
+      known = shuffled(listed.flat(), random).flatMap(({ publicKey, multiaddrs }) => {
         const peer = peerIdFromPublicKey(fromHex(publicKey)).toString();
         return multiaddrs.map((address) => `${address}/p2p/${peer}`);
       });

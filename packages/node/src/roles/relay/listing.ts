@@ -7,6 +7,12 @@ import { SkyNetError } from "@skynet/protocol";
 const LIFETIME_SECONDS = 24 * 3600;
 const RENEW_MS = 8 * 3_600_000;
 const RETRY_MS = 60_000;
+const CHECK_MS = 10_000;
+/** Changed addresses are said when they have stayed for this time, and not more often than this: each costs gas. */
+const SETTLE_MS = 60_000;
+const PAUSE_MS = 10 * 60_000;
+/** Dead entries that are taken off the list with each renewal, for those who read it. */
+const MOST_PRUNED = 2;
 const WITHDRAW_TIMEOUT_MS = 6000;
 const MAX_BYTES = 256;
 
@@ -29,6 +35,15 @@ export function listedAddresses(multiaddrs: readonly string[], chainId: number):
   });
 }
 
+/** Milliseconds. */
+export interface ListingTimes {
+  /** How often the addresses are looked at. */
+  readonly checkMs: number;
+  readonly settleMs: number;
+  readonly pauseMs: number;
+  readonly renewMs: number;
+}
+
 interface ListingOptions {
   readonly chain: Pick<Chain, "relays" | "chainId">;
   /** Addresses of the relay now. */
@@ -36,6 +51,7 @@ interface ListingOptions {
   readonly log: Log;
   /** Ends the renewals; `withdraw` is a call of its own. */
   readonly signal: AbortSignal;
+  readonly times?: Partial<ListingTimes>;
 }
 
 export interface Listing {
@@ -44,35 +60,46 @@ export interface Listing {
 }
 
 /**
- * Puts a relay on the on-chain list, and keeps it there until the signal aborts. The first time 0.01 ether is locked.
+ * Puts a relay on the on-chain list, and keeps it there until the signal aborts: its entry is renewed in time, and
+ * changed soon after the addresses have. The first time 0.01 ether is locked.
  * @throws ChainError `NoGasMoney`; SkyNetError `NoPublicAddress`
  */
-export async function keepListed({ chain, multiaddrs, log, signal }: ListingOptions): Promise<Listing> {
+export async function keepListed({ chain, multiaddrs, log, signal, times = {} }: ListingOptions): Promise<Listing> {
+  const { checkMs = CHECK_MS, settleMs = SETTLE_MS, pauseMs = PAUSE_MS, renewMs = RENEW_MS } = times;
   let said = "";
   const say = async () => {
     const addresses = listedAddresses(multiaddrs(), chain.chainId);
     // An entry that somebody has pruned has to be made again.
-    const listed = said === addresses.join(" ") && (await chain.relays.entry()) !== undefined;
+    const listed = said === keyOf(addresses) && (await chain.relays.entry()) !== undefined;
     if (listed) await chain.relays.renew(LIFETIME_SECONDS, { signal });
     else await chain.relays.announce(addresses, LIFETIME_SECONDS, { signal });
-    said = addresses.join(" ");
+    said = keyOf(addresses);
     log.info({ addresses, seconds: LIFETIME_SECONDS }, "this relay is on the on-chain list");
   };
-  const renew = async () => {
-    for (let pauseMs = RENEW_MS; ;) {
-      await sleep(pauseMs, undefined, { signal });
+  const keep = async () => {
+    const change = settled(settleMs);
+    let nextMs = Date.now() + renewMs;
+    let mayChangeMs = Date.now() + pauseMs;
+    for (;;) {
+      await sleep(checkMs, undefined, { signal });
+      const nowMs = Date.now();
+      const changed = change(addressesNow(multiaddrs, chain.chainId) ?? said, said, nowMs) && nowMs >= mayChangeMs;
+      if (nowMs < nextMs && !changed) continue;
       try {
         await say();
-        pauseMs = RENEW_MS;
+        nextMs = nowMs + renewMs;
+        mayChangeMs = nowMs + pauseMs;
+        await prune(chain, { log, signal });
       } catch (error) {
         signal.throwIfAborted();
-        pauseMs = RETRY_MS;
+        nextMs = nowMs + RETRY_MS;
+        mayChangeMs = nextMs;
         log.warn({ error: String(error) }, "the entry on the on-chain list could not be renewed; trying again");
       }
     }
   };
   await say();
-  renew().catch(() => undefined); // It ends only with the signal.
+  keep().catch(() => undefined); // It ends only with the signal.
   return {
     async withdraw() {
       try {
@@ -83,4 +110,42 @@ export async function keepListed({ chain, multiaddrs, log, signal }: ListingOpti
       }
     },
   };
+}
+
+/** Their order may change at any time, and means nothing. */
+const keyOf = (addresses: readonly string[]): string => addresses.toSorted().join(" ");
+
+/** What to list now; undefined while there is nothing, which is no reason to leave the list. */
+function addressesNow(multiaddrs: () => readonly string[], chainId: number): string | undefined {
+  try {
+    return keyOf(listedAddresses(multiaddrs(), chainId));
+  } catch {
+    return undefined;
+  }
+}
+
+/** @returns function that tells whether a value has differed from the old one, and been the same, for `settleMs` */
+function settled(settleMs: number): (value: string, old: string, nowMs: number) => boolean {
+  let seen: { readonly value: string; readonly sinceMs: number } | undefined;
+  return (value, old, nowMs) => {
+    if (value === old) seen = undefined;
+    else if (value !== seen?.value) seen = { value, sinceMs: nowMs };
+    return seen !== undefined && nowMs - seen.sinceMs >= settleMs;
+  };
+}
+
+/** Takes some dead entries off the list; whoever kept them has left. */
+async function prune(
+  { relays }: ListingOptions["chain"],
+  { log, signal }: Pick<ListingOptions, "log" | "signal">,
+): Promise<void> {
+  try {
+    for (const { relay } of (await relays.expired()).slice(0, MOST_PRUNED)) {
+      await relays.prune(relay, { signal });
+      log.info({ relay }, "an entry that had expired is off the on-chain list");
+    }
+  } catch (error) {
+    // Another relay was faster, or the next renewal goes on.
+    if (!signal.aborted) log.debug({ error: String(error) }, "expired entries stay on the on-chain list");
+  }
 }
