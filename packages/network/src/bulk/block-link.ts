@@ -151,7 +151,7 @@ class StreamLink implements BlockLink {
         if (turn !== undefined) await turn;
         // Both may have gone while we waited.
         if (this.#stream !== undefined && this.#waiting[0] === next)
-            await this.#send(this.#stream, this.#waiting.shift()!);
+          await this.#send(this.#stream, this.#waiting.shift()!);
         else this.#o.down.settle(-next.charged);
       }
     } catch (error) {

@@ -18,7 +18,8 @@ function connect(dialler: StreamMuxerFactory, listener: StreamMuxerFactory, piec
 
 async function answer(stream: Stream): Promise<void> {
   const framed = frame(stream);
-  for (let one = await framed.read(2 ** 20); one !== undefined; one = await framed.read(2 ** 20)) await framed.write(one);
+  for (let one = await framed.read(2 ** 20); one !== undefined; one = await framed.read(2 ** 20))
+    await framed.write(one);
   await framed.close();
 }
 
@@ -28,21 +29,24 @@ test.each([
   ["ours with ours, in pieces of 7 bytes", ours(), ours(), 7, 3000],
   ["ours with the library's", ours(), theirs(), 1000, 600_000],
   ["the library's with ours", theirs(), ours(), 65_536, 600_000],
-])("%s: frames on several streams come back whole, and so does each end", async (_name, a, b, pieceBytes, frameBytes) => {
-  const muxer = connect(a, b, pieceBytes);
-  const echoed = [1, 2, 3].map(async (seed) => {
-    const stream = frame((await muxer.createStream()) as Stream);
-    for (const length of [0, 1, frameBytes]) {
-      const sent = bytes(length, seed);
-      await stream.write(sent);
-      expect(Buffer.compare((await stream.read(2 ** 20))!, sent)).toBe(0);
-    }
-    await stream.close();
-    expect(await stream.read(1)).toBeUndefined();
-  });
-  await Promise.all(echoed);
-  await expect.poll(() => muxer.streams.length).toBe(0);
-});
+])(
+  "%s: frames on several streams come back whole, and so does each end",
+  async (_name, a, b, pieceBytes, frameBytes) => {
+    const muxer = connect(a, b, pieceBytes);
+    const echoed = [1, 2, 3].map(async (seed) => {
+      const stream = frame((await muxer.createStream()) as Stream);
+      for (const length of [0, 1, frameBytes]) {
+        const sent = bytes(length, seed);
+        await stream.write(sent);
+        expect(Buffer.compare((await stream.read(2 ** 20))!, sent)).toBe(0);
+      }
+      await stream.close();
+      expect(await stream.read(1)).toBeUndefined();
+    });
+    await Promise.all(echoed);
+    await expect.poll(() => muxer.streams.length).toBe(0);
+  },
+);
 
 test("what arrives where it is wanted is counted in order with the rest, a chunk of several frames included", async () => {
   const muxer = connect(ours(), ours(), 65_536);

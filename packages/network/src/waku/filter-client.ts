@@ -1,26 +1,18 @@
-import type { PeerId, Stream } from "@libp2p/interface";
+import type { Stream } from "@libp2p/interface";
 import { lpStream } from "@libp2p/utils";
 import { proto_filter_v2, proto_message } from "@waku/proto";
 import type { Drops } from "../host/drops.ts";
 import type { BaseNode } from "../host/libp2p-node.ts";
 import type { Log } from "../host/log.ts";
-import { reasonOf } from "../errors.ts";
 import { MAX_MESSAGE_BYTES } from "../messages/waku-message.ts";
-import { FILTER_PUSH_PROTOCOL, FILTER_SUBSCRIBE_PROTOCOL, succeeded } from "./protocols.ts";
-import { callRpc } from "./rpc.ts";
-import { servicePeers } from "./service-peers.ts";
+import { FilterSessions } from "./filter-sessions.ts";
+import { FILTER_PUSH_PROTOCOL } from "./protocols.ts";
 
-const { FilterSubscribeRequest, FilterSubscribeResponse, MessagePush } = proto_filter_v2;
-const { FilterSubscribeType: Type } = FilterSubscribeRequest;
+const { MessagePush } = proto_filter_v2;
 
-/** Relays that push to us: when one dies, the other one has lost nothing. */
-const RELAYS = 2;
-/** Content topics of one request. */
-const MAX_TOPICS = 100;
 const PING_EVERY_MS = 10_000;
-const TIMEOUT_MS = 5000;
-/** A relay that failed is not asked again for this time. */
-const PENALTY_MS = 15_000;
+/** After these, other relays may be there to push to us. */
+const PEER_EVENTS = ["peer:identify", "peer:update", "peer:disconnect"] as const;
 
 interface FilterOptions {
   readonly node: BaseNode;
@@ -43,106 +35,21 @@ export interface FilterClient {
   ready(): boolean;
 }
 
-type RequestType = proto_filter_v2.FilterSubscribeRequest.FilterSubscribeType;
-
-/** A relay that pushes to us, and what. */
-interface Session {
-  readonly relay: PeerId;
-  readonly topics: Set<string>;
-}
-
 export async function startFilter(options: FilterOptions): Promise<FilterClient> {
-  const { node, pubsubTopic, log, clock, signal, onReady } = options;
-  const wanted = new Set<string>();
-  const sessions = new Map<string, Session>();
-  const refusedUntilMs = new Map<string, number>();
-  let working = false;
-  let again = false;
-
-  const complete = ({ topics }: Session) => wanted.size > 0 && wanted.isSubsetOf(topics);
-  const ready = () => sessions.values().some(complete);
-  const ask = async (relay: PeerId, filterSubscribeType: RequestType, contentTopics: readonly string[] = []) => {
-    const criteria = contentTopics.length > 0 ? { pubsubTopic, contentTopics: [...contentTopics] } : {};
-    const request = { requestId: crypto.randomUUID(), filterSubscribeType, ...criteria };
-    const call = { protocol: FILTER_SUBSCRIBE_PROTOCOL, maxAnswerBytes: 4096, timeoutMs: TIMEOUT_MS, signal };
-    const bytes = await callRpc(node, relay, FilterSubscribeRequest.encode(request), call);
-    const { statusCode, statusDesc } = FilterSubscribeResponse.decode(bytes);
-    if (!succeeded(statusCode)) throw new Error(`${statusCode} ${statusDesc ?? ""}`);
-  };
-  /** Brings one relay's subscription to what is wanted. */
-  const update = async (session: Session) => {
-    const { relay, topics } = session;
-    const before = complete(session);
-    const missing = [...wanted.difference(topics)];
-    const surplus = [...topics.difference(wanted)];
-    for (let at = 0; at < missing.length; at += MAX_TOPICS) {
-      const part = missing.slice(at, at + MAX_TOPICS);
-      await ask(relay, Type.SUBSCRIBE, part);
-      for (const topic of part) topics.add(topic);
-    }
-    for (let at = 0; at < surplus.length; at += MAX_TOPICS) {
-      const part = surplus.slice(at, at + MAX_TOPICS);
-      for (const topic of part) topics.delete(topic);
-      await ask(relay, Type.UNSUBSCRIBE, part);
-    }
-    if (!before && complete(session)) onReady();
-  };
-  const fail = (key: string, error: unknown) => {
-    sessions.delete(key);
-    refusedUntilMs.set(key, clock() + PENALTY_MS);
-    if (!signal.aborted) log.debug({ relay: key, error: reasonOf(error) }, "a relay does not push to us");
-  };
-  const reconcile = async () => {
-    const connected = new Map((await servicePeers(node, FILTER_SUBSCRIBE_PROTOCOL)).map((peer) => [`${peer}`, peer]));
-    for (const key of sessions.keys()) if (!connected.has(key)) sessions.delete(key);
-    for (const [key, untilMs] of refusedUntilMs) if (untilMs <= clock()) refusedUntilMs.delete(key);
-    for (const [key, relay] of connected) {
-      if (sessions.size >= RELAYS) break;
-      if (!sessions.has(key) && !refusedUntilMs.has(key)) sessions.set(key, { relay, topics: new Set() });
-    }
-    await Promise.all(
-      [...sessions].map(([key, session]) => update(session).catch((error: unknown) => fail(key, error))),
-    );
-  };
-  const work = async () => {
-    again = true;
-    if (working) return;
-    working = true;
-    while (again && !signal.aborted) {
-      again = false;
-      await reconcile();
-    }
-    working = false;
-  };
-  const ping = async () => {
-    await Promise.all(
-      [...sessions].map(([key, { relay }]) =>
-        ask(relay, Type.SUBSCRIBER_PING).catch((error: unknown) => {
-          fail(key, error);
-          // A relay that was restarted knows nothing of us, and takes us again.
-          refusedUntilMs.delete(key);
-        }),
-      ),
-    );
-    await work();
-  };
-  await servePushes(options, (peer, topic) => sessions.get(peer)?.topics.has(topic) === true && wanted.has(topic));
-  const soon = () => void work();
-  const timer = setInterval(() => void ping(), PING_EVERY_MS);
-  for (const event of ["peer:identify", "peer:update", "peer:disconnect"] as const) node.addEventListener(event, soon);
+  const { node, signal } = options;
+  const sessions = new FilterSessions(options);
+  await servePushes(options, (peer, topic) => sessions.expects(peer, topic));
+  const changed = () => void sessions.reconcile();
+  const timer = setInterval(() => void sessions.ping(), PING_EVERY_MS);
+  for (const event of PEER_EVENTS) node.addEventListener(event, changed);
   const end = () => {
     clearInterval(timer);
-    for (const event of ["peer:identify", "peer:update", "peer:disconnect"] as const)
-      node.removeEventListener(event, soon);
+    for (const event of PEER_EVENTS) node.removeEventListener(event, changed);
   };
   signal.addEventListener("abort", end, { once: true });
   return {
-    ready,
-    want(contentTopic, isWanted) {
-      if (isWanted) wanted.add(contentTopic);
-      else wanted.delete(contentTopic);
-      soon();
-    },
+    ready: () => sessions.ready(),
+    want: (contentTopic, wanted) => sessions.want(contentTopic, wanted),
   };
 }
 
