@@ -87,7 +87,7 @@ test("garbage and oversized messages of a malicious node stop at the relay, whic
   });
   const options = {
     transports: [tcp()],
-    transportContext: { stunServers: () => [], reservations: 0 },
+    transportContext: { stunServers: () => [], reservations: 0, limits: guard.limits, drops },
     listen: ["/ip4/127.0.0.1/tcp/0"],
     pubsubTopic,
     relayService: false,

@@ -29,7 +29,7 @@ export async function startNode(
 }
 
 async function nodeOptionsOf(context: HostContext, parts: HostParts, guard: Guard): Promise<NodeOptions> {
-  const { options, listen, relayService, drops } = context;
+  const { options, listen, relayService, limits, drops } = context;
   const transports = options.transports ?? (await platformTransports(context.log));
   const reservations = options.reservations ?? (relayService || listen.length === 0 ? 0 : 2);
   return {
@@ -37,7 +37,7 @@ async function nodeOptionsOf(context: HostContext, parts: HostParts, guard: Guar
     listen: [...listen, ...relayedListen(transports, reservations)],
     announce: options.announce,
     transports,
-    transportContext: { stunServers: () => parts.nat?.stunServers() ?? [], reservations },
+    transportContext: { stunServers: () => parts.nat?.stunServers() ?? [], reservations, limits, drops },
     circuits: relayService ? { ...DEFAULT_CIRCUIT_LIMITS, ...options.circuits } : undefined,
     guard,
     fault: (bytes) => faultOf(bytes, drops),

@@ -95,8 +95,11 @@ export function limitsOf(relayService: boolean, changes: Partial<Limits> = {}): 
 
 /** Node, its libraries and our code before any peer comes. */
 const BASE_BYTES = 192 * MIB;
-/** An open connection that holds nothing: socket, cipher, multiplexer, entries in tables. Measured: about 90 KiB. */
-const CONNECTION_BYTES = 128 * KIB;
+/**
+ * An open connection that holds nothing: socket, cipher, multiplexer, entries in tables (measured: about 90 KiB); and an
+ * unfinished message of WebSockets.
+ */
+const CONNECTION_BYTES = 224 * KIB;
 /** Messages are kept this long for neighbours that missed them, and remembered by hash. */
 const KEPT_SECONDS = 6;
 const SEEN_SECONDS = 120;

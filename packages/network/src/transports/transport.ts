@@ -1,5 +1,7 @@
 import type { Transport, Upgrader } from "@libp2p/interface";
 import type { createLibp2p } from "libp2p";
+import type { Drops } from "../host/drops.ts";
+import type { Limits } from "../limits/limits.ts";
 
 /** How nodes reach each other. */
 export type TransportName = "tcp" | "quic" | "websockets" | "webrtc" | "circuit" | "memory";
@@ -13,6 +15,9 @@ export interface TransportContext {
   readonly stunServers: () => readonly string[];
   /** Most relays to hold a reservation on. */
   readonly reservations: number;
+  /** What listeners may take, and where they count what they refuse. */
+  readonly limits: Limits;
+  readonly drops: Pick<Drops, "count">;
 }
 
 /** One way to reach other nodes. The rest of the package knows transports only through this interface. */

@@ -53,7 +53,7 @@ export async function startClient(
   const node = await createNode({
     identity: identityOf(n),
     transports: [tcp(), webSockets()],
-    transportContext: { stunServers: () => [], reservations: 0 },
+    transportContext: { stunServers: () => [], reservations: 0, limits: limitsOf(false), drops },
     listen,
     pubsubTopic: "/waku/2/rs/1/1",
     relayService: false,
