@@ -142,7 +142,7 @@ test("a port in use, a bad address and a bad relay are clear errors", async () =
   await expect(createHost({ identity: identityOf(1), listen: ["/ip4/192.0.2.1/tcp/0"] })).rejects.toMatchObject(bad);
 });
 
-test("a node of which a part cannot start leaves its port to the next one", async () => {
+test("a node of which a part cannot start, or whose signal aborts meanwhile, leaves its port to the next one", async () => {
   const first = await createHost({ identity: identityOf(1) });
   const listen = first.multiaddrs().map((address) => address.replace(/\/p2p\/.*/, ""));
   await first.stop();
@@ -153,6 +153,19 @@ test("a node of which a part cannot start leaves its port to the next one", asyn
   };
   const broken = createHost({ identity: identityOf(1), listen, relayService: true, services });
   await expect(broken).rejects.toThrow("a broken store");
+  await (await createHost({ identity: identityOf(1), listen })).stop();
+
+  const controller = new AbortController();
+  const unwanted = createHost({
+    identity: identityOf(1),
+    listen,
+    signal: controller.signal,
+    get upnp() {
+      controller.abort(new Error("no longer wanted"));
+      return false;
+    },
+  });
+  await expect(unwanted).rejects.toThrow("no longer wanted");
   await (await createHost({ identity: identityOf(1), listen })).stop();
 });
 

@@ -21,7 +21,10 @@ import { serve } from "./serve.ts";
 import { startNode } from "./start-node.ts";
 import type { Host, HostOptions } from "./types.ts";
 
-/** Starts a node. When a part of it cannot start, nothing of it stays. @throws NetworkError `PortInUse`, `BadOption` */
+/**
+ * Starts a node. When a part of it cannot start, nothing of it stays.
+ * @throws NetworkError `PortInUse`, `BadOption`; the signal's reason
+ */
 export async function createHost(options: HostOptions): Promise<Host> {
   checkOptions(options);
   options.signal?.throwIfAborted();
@@ -35,6 +38,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   };
   try {
     const host = { ...(await startHost(context, parts)), stop: () => stop("the node was stopped") };
+    options.signal?.throwIfAborted();
     options.signal?.addEventListener("abort", () => void host.stop(), { once: true, signal: context.signal });
     return host;
   } catch (error) {
