@@ -236,36 +236,68 @@ export function createSource(stream: Stream, pauseBytes: number = PAUSE_BYTES): 
       return buffer.take(count);
     },
     async fill(target, onBytes, stallMs) {
-      let filled = 0;
-      let thrown: { error: unknown } | undefined;
-      const takeDirectly = (chunk: Uint8Array): number => {
-        if (buffer.length > 0 || filled === target.length || thrown !== undefined) return 0;
-        const part = chunk.subarray(0, target.length - filled);
-        target.set(part, filled);
-        filled += part.length;
-        try {
-          onBytes(part.length);
-        } catch (error) {
-          thrown = { error };
-        }
+      const place = new Place(target, onBytes);
+      direct = (chunk) => {
+        const count = buffer.length > 0 ? 0 : place.take(chunk);
         // Woken for each chunk only where the time between them counts.
-        if (filled === target.length || stallMs !== undefined || thrown !== undefined) wake();
-        return part.length;
+        if (place.done || stallMs !== undefined) wake();
+        return count;
       };
-      direct = takeDirectly;
       try {
-        while (filled < target.length && thrown === undefined) {
+        while (!place.done) {
           if (buffer.length === 0 && !(await more(1, stallMs))) throw cutOff();
-          const count = buffer.drainInto(target.subarray(filled));
-          filled += count;
-          if (count > 0) onBytes(count);
+          place.added(buffer.drainInto(place.free));
         }
       } finally {
         direct = takeNothing;
       }
-      if (thrown !== undefined) throw thrown.error;
+      place.throwFailure();
     },
   };
+}
+
+/** Where bytes are wanted. */
+class Place {
+  readonly #bytes: Uint8Array;
+  readonly #onBytes: (count: number) => void;
+  #filled = 0;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(bytes: Uint8Array, onBytes: (count: number) => void) {
+    this.#bytes = bytes;
+    this.#onBytes = onBytes;
+  }
+
+  get free(): Uint8Array {
+    return this.#bytes.subarray(this.#filled);
+  }
+
+  get done(): boolean {
+    return this.#filled === this.#bytes.length || this.#failure !== undefined;
+  }
+
+  /** @returns how many bytes fitted */
+  take(chunk: Uint8Array): number {
+    if (this.done) return 0;
+    const part = chunk.subarray(0, this.#bytes.length - this.#filled);
+    this.#bytes.set(part, this.#filled);
+    this.added(part.length);
+    return part.length;
+  }
+
+  /** So many bytes are there now. What is told may fail: that belongs to the reader, not to the connection. */
+  added(count: number): void {
+    this.#filled += count;
+    try {
+      if (count > 0) this.#onBytes(count);
+    } catch (error) {
+      this.#failure = { error };
+    }
+  }
+
+  throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
 }
 
 function send(stream: Stream, bytes: Uint8Array): void {

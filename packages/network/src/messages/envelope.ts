@@ -5,6 +5,7 @@ import { z } from "zod";
 import { NetworkError } from "../errors.ts";
 import type { RandomBytes } from "../identity/group-key.ts";
 import type { Identity } from "../identity/identity.ts";
+import type { SignatureVerifier } from "../identity/verify-signature.ts";
 
 const PLAIN = 0;
 const ENCRYPTED = 1;
@@ -52,9 +53,11 @@ interface SealOptions {
   readonly random: RandomBytes;
 }
 
-/** The domain and the content topic are signed too, so that a message cannot be moved to another topic. */
-function digestOf(contentTopic: string, content: Uint8Array): Uint8Array {
-  return keccak256(DOMAIN, keccak256(text.encode(contentTopic)), content);
+/**
+ * What is hashed and signed: the domain and the content topic too, so that a message cannot be moved to another topic.
+ */
+function signedBytes(contentTopic: string, content: Uint8Array): Uint8Array {
+  return concatBytes(DOMAIN, keccak256(text.encode(contentTopic)), content);
 }
 
 /**
@@ -76,7 +79,9 @@ export function sealEnvelope(message: OutgoingMessage, options: SealOptions): Ui
       hint: "kind: 1 to 64 characters; job: hexadecimal or null; body: what dag-cbor can hold (no undefined)",
     });
   }
-  const signature = secp256k1.sign(digestOf(contentTopic, bytes), identity.privateKey, { prehash: false });
+  const signature = secp256k1.sign(keccak256(signedBytes(contentTopic, bytes)), identity.privateKey, {
+    prehash: false,
+  });
   const signed = encode({ m: bytes, s: signature });
   if (groupKey === undefined) return concatBytes(Uint8Array.of(PLAIN), signed);
   const nonce = random(NONCE_BYTES);
@@ -114,15 +119,10 @@ export function parseEnvelope(signedMap: Uint8Array): Envelope {
 }
 
 /** @throws NetworkError `BadSignature` unless the sender signed this content for this topic (low s only) */
-export function verifyEnvelope(envelope: Envelope, contentTopic: string): void {
-  const digest = digestOf(contentTopic, envelope.signed);
-  let valid = false;
-  try {
-    valid = secp256k1.verify(envelope.signature, digest, envelope.from, { prehash: false, lowS: true });
-  } catch {
-    valid = false; // The key is not a point or the signature is out of range.
-  }
-  if (!valid) throw new NetworkError("BadSignature", "the signature does not fit");
+export function verifyEnvelope(envelope: Envelope, contentTopic: string, verify: SignatureVerifier): void {
+  const { signature, signed, from } = envelope;
+  if (!verify(signature, signedBytes(contentTopic, signed), from))
+    throw new NetworkError("BadSignature", "the signature does not fit");
 }
 
 /** The signed map of a plain payload. */

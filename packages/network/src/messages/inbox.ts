@@ -1,4 +1,5 @@
 import type { Hex } from "@skynet/protocol";
+import { createVerifier } from "#platform";
 import type { DropReason, Drops } from "../host/drops.ts";
 import { decryptPayload, isEncrypted, parseEnvelope, plainPayload, verifyEnvelope } from "./envelope.ts";
 import { NetworkError, reasonOf } from "../errors.ts";
@@ -51,6 +52,7 @@ interface InboxOptions {
   readonly onTopic?: (contentTopic: string, wanted: boolean) => void;
 }
 
+const MAX_ADDRESSES = 1024;
 const REASONS: Partial<Record<string, DropReason>> = {
   TooLarge: "oversized",
   Malformed: "undecodable",
@@ -63,6 +65,8 @@ export function createInbox(options: InboxOptions): Inbox {
   const { self, drops, log, onTopic } = options;
   const topics = new Map<string, Set<Subscription>>();
   const replays = createReplayGuard();
+  const verify = createVerifier();
+  const addressOf = createAddressBook();
 
   const process = (bytes: Uint8Array, old: boolean): DropReason | undefined => {
     const { payload, contentTopic } = decodeWakuMessage(bytes);
@@ -70,14 +74,14 @@ export function createInbox(options: InboxOptions): Inbox {
     if (subscriptions === undefined) return undefined;
     const { envelope, listening } = open(payload, contentTopic, subscriptions);
     if (listening.length === 0) return "unencrypted";
-    const from = addressFromPublicKey(envelope.from);
+    const from = addressOf(envelope.from);
     if (from === self) return "replayed";
     const allowed = listening.filter(({ allow }) => allow === undefined || allow(from));
     if (allowed.length === 0) return "unknownSender";
     const stream = `${from} ${contentTopic}`;
-    // Before the signature, which costs a millisecond: a flood of replays must not.
+    // Before the signature, which costs most: a flood of replays must not.
     if (!old && replays.seen(stream, envelope.seq)) return "replayed";
-    verifyEnvelope(envelope, contentTopic);
+    verifyEnvelope(envelope, contentTopic, verify);
     const fresh = old ? replays.acceptOld(stream, envelope.seq) : replays.accept(stream, envelope.seq);
     if (!fresh) return "replayed";
     const { kind, job, seq, body } = envelope;
@@ -118,6 +122,18 @@ export function createInbox(options: InboxOptions): Inbox {
     },
     receive: (bytes) => receive(bytes, false),
     receiveOld: (bytes) => receive(bytes, true),
+  };
+}
+
+/** Addresses of recent senders: to find one takes as long as all the rest but the signature. */
+function createAddressBook(): (publicKey: Uint8Array) => Hex {
+  const known = new Map<string, Hex>();
+  return (publicKey) => {
+    const name = String.fromCharCode(...publicKey);
+    const address = known.get(name) ?? addressFromPublicKey(publicKey);
+    if (known.size >= MAX_ADDRESSES && !known.has(name)) known.delete(known.keys().next().value!);
+    known.set(name, address);
+    return address;
   };
 }
 

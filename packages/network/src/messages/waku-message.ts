@@ -1,6 +1,6 @@
-import { sha256 } from "@noble/hashes/sha2.js";
 import { concatBytes } from "@skynet/protocol";
 import { proto_message } from "@waku/proto";
+import { sha256Now } from "#platform";
 import { NetworkError } from "../errors.ts";
 
 /** Cluster of SkyNet in Waku's numbering; 0 to 1023 are reserved (51/WAKU2-RELAY-SHARDING). */
@@ -82,10 +82,10 @@ export function wakuMessageHash(pubsubTopic: string, bytes: Uint8Array): Uint8Ar
   try {
     decoded = proto_message.WakuMessage.decode(bytes);
   } catch {
-    return sha256(bytes);
+    return sha256Now(bytes);
   }
   const { payload, contentTopic, meta = new Uint8Array(), timestamp } = decoded;
   const time = new Uint8Array(timestamp === undefined ? 0 : 8);
   if (timestamp !== undefined) new DataView(time.buffer).setBigInt64(0, timestamp);
-  return sha256(concatBytes(text.encode(pubsubTopic), payload, text.encode(contentTopic), meta, time));
+  return sha256Now(concatBytes(text.encode(pubsubTopic), payload, text.encode(contentTopic), meta, time));
 }

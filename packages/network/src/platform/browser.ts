@@ -15,6 +15,10 @@ export const encrypters = () => [noise()];
 /** A tab hashes natively only what is there as a whole. */
 export const createSha256: (() => RunningHash) | undefined = undefined;
 
+/** SHA-256, where there is no time to wait for the native one. */
+export { sha256 as sha256Now } from "@noble/hashes/sha2.js";
+export { createPortableVerifier as createVerifier } from "../identity/verify-signature.ts";
+
 /** @throws NetworkError `BadOption`: a tab has no UDP sockets */
 export function startStunServer(): never {
   throw new NetworkError("BadOption", "a browser cannot serve STUN", { hint: "run a relay in Node" });

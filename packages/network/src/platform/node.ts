@@ -1,5 +1,5 @@
 // What Node offers; package.json chooses between this file and browser.ts.
-import { createHash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import { noise } from "@libp2p/noise";
 import type { RunningHash } from "../bulk/running-hash.ts";
 import { nativeTls } from "../node/native-tls.ts";
@@ -42,8 +42,12 @@ export const createSha256: (() => RunningHash) | undefined = () => {
   return { update: (bytes) => void hash.update(bytes), digest: () => new Uint8Array(hash.digest()) };
 };
 
+/** SHA-256. */
+export const sha256Now = (bytes: Uint8Array): Uint8Array => new Uint8Array(hash("sha256", bytes, "buffer"));
+
 /** TLS between Nodes: at twice the speed of Noise. */
 export const encrypters = () => [nativeTls(), noise()];
 
+export { createVerifier } from "../node/verify-signature.ts";
 export { startStunServer } from "../node/stun/stun-server.ts";
 export { keepPortMappings } from "../node/upnp/port-mappings.ts";
