@@ -43,10 +43,12 @@ async function start({ listen, relay, relayService, ways }: Extract<Command, { t
     { maxRequestBytes: 2048, stallMs: 10_000 },
     async (_from, request) => request,
   );
-  host.subscribe(TOPIC, ({ body }) => {
-    lastMs = now();
-    delaysMs.push(lastMs - (body as { sentMs: number }).sentMs);
-  });
+  // A relay forwards; it does not read what jobs say to each other.
+  if (!relayService)
+    host.subscribe(TOPIC, ({ body }) => {
+      lastMs = now();
+      delaysMs.push(lastMs - (body as { sentMs: number }).sentMs);
+    });
   if (relay) await host.connected({ signal: AbortSignal.timeout(20_000) });
   say({ t: "ready", multiaddrs: host.multiaddrs(), tlsPort: await serveTls() });
 }
