@@ -108,6 +108,38 @@ describe.skipIf(chromium === undefined)("the network in a tab (needs Chromium)",
     await delivery.stop();
   });
 
+  it("is closed before the receipt, opened again, and its message is handled exactly once", async () => {
+    const identity = createIdentity(new Uint8Array(32).fill(6));
+    const recipient = await createHost({ identity, relays: relays.map(({ tcp }) => tcp) });
+    await recipient.connected({ signal: AbortSignal.timeout(20_000) });
+    const delivery = await createDelivery({
+      channel: hostChannel(recipient),
+      identity,
+      store: createMemoryStore(),
+    });
+    const handled: unknown[] = [];
+    const gate = Promise.withResolvers<void>();
+    delivery.listen(async ({ body }) => {
+      handled.push(body);
+      await gate.promise;
+    });
+    const [before] = await start(5);
+    expect(await call("openDelivery", {}, before)).toBe(0);
+    call("deliverKept", { to: identity.address, body: "once" }, before).catch(() => "the tab is closed meanwhile");
+    await expect.poll(() => handled, { timeout: 20_000 }).toEqual(["once"]);
+    await before.close();
+    gate.resolve();
+    const [after] = await start(5);
+    expect(await call("openDelivery", {}, after)).toBe(1);
+    await expect
+      .poll(() => call("keptMessages", {}, after), { timeout: 20_000 })
+      .toEqual({ waiting: 0, by: [identity.address] });
+    expect(await call("deliverKept", { to: identity.address, body: "and this" }, after)).toBe(identity.address);
+    expect(handled).toEqual(["once", "and this"]);
+    await delivery.stop();
+    await recipient.stop();
+  });
+
   it("exchanges blocks both ways over WebRTC with a node that nobody can dial, though the tab has no address", async () => {
     hidden = await createHost({
       identity: createIdentity(new Uint8Array(32).fill(4)),

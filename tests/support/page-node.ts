@@ -6,14 +6,17 @@ import {
   createMemoryStore,
   fetchBlock,
   hostChannel,
+  openIndexedDbDeliveryStore,
   publicKeyFrom,
   sendUpdate,
   serveBlocks,
   verifyDeliveryReceipt,
+  type Delivery,
   type Host,
 } from "@skynet/network";
 
 const started = Promise.withResolvers<Host>();
+const kept = Promise.withResolvers<Delivery>();
 const received: unknown[] = [];
 const waiting = new Set<() => void>();
 
@@ -106,6 +109,26 @@ const calls = {
       arrived();
     });
     return verifyDeliveryReceipt(await delivery.send(to, "tab", body, { timeoutMs: 20_000 })).receiver;
+  },
+  /** Opens delivery with what an earlier tab of this site has kept. @returns how many messages wait */
+  async openDelivery() {
+    const host = await started.promise;
+    const options = { channel: hostChannel(host), identity: host.identity, publicKeyOf: publicKeyFrom(host) };
+    const delivery = await createDelivery({ ...options, store: await openIndexedDbDeliveryStore("messages") });
+    kept.resolve(delivery);
+    return delivery.counters().waiting;
+  },
+  /** Delivers a message that is kept. @returns who signed the receipt */
+  async deliverKept({ to, body }: { to: `0x${string}`; body: unknown }) {
+    return (await (await kept.promise).send(to, "tab", body, { timeoutMs: 60_000 })).receiver;
+  },
+  /** How many kept messages wait, and who signed the receipts. */
+  async keptMessages() {
+    const delivery = await kept.promise;
+    return {
+      waiting: delivery.counters().waiting,
+      by: (await delivery.receipts()).map(({ receipt }) => receipt.receiver),
+    };
   },
   async reconnected({ without }: { without: `0x${string}` }) {
     const host = await started.promise;

@@ -31,6 +31,7 @@ export {
 export { MAX_CONTENT_BYTES } from "./delivery/frame.ts";
 export { hostChannel, publicKeyFrom } from "./delivery/host-channel.ts";
 export type { DeliveredMessage, DeliveryHandler } from "./delivery/intake.ts";
+export { openIndexedDbDeliveryStore, type IndexedDbDeliveryStore } from "./browser/indexeddb-delivery-store.ts";
 export { createMemoryStore } from "./delivery/memory-store.ts";
 export { verifyDeliveryReceipt, type DeliveryReceipt } from "./delivery/receipt.ts";
 export type { DeliveryStore, ReceiptFilter, StoredReceipt } from "./delivery/store.ts";

@@ -1,3 +1,4 @@
+import "fake-indexeddb/auto";
 import fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
@@ -7,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { silent } from "../host/log.ts";
 import { identityOf } from "../testing.ts";
 import { openSqliteDeliveryStore } from "../node/sqlite-delivery-store.ts";
+import { openIndexedDbDeliveryStore } from "../browser/indexeddb-delivery-store.ts";
 import { createMemoryStore } from "./memory-store.ts";
 import { openConfirmation, signConfirmation, type DeliveryReceipt } from "./receipt.ts";
 import type { DeliveryStore, OutgoingStream } from "./store.ts";
@@ -34,26 +36,34 @@ function receiptOf(seq: number, job: string | null = "0x0a"): DeliveryReceipt {
   return openConfirmation(id, got, signConfirmation(id, got, bob), bob.address)(0);
 }
 
-describe.each(["memory", "sqlite"])("the %s store", (kind) => {
+/** A place of stores; each `open` is a restart. */
+function openersOf(kind: "memory" | "sqlite" | "indexedDb"): {
+  open(): Promise<DeliveryStore>;
+  close(): void;
+} {
+  let opened: { close(): void } | undefined;
+  const close = () => opened?.close();
+  if (kind === "memory") {
+    const store = createMemoryStore();
+    return { open: async () => store, close };
+  }
+  const place = path.join(folder, "delivery");
+  const open = async () => {
+    close();
+    const store = kind === "sqlite" ? openSqliteDeliveryStore(place) : await openIndexedDbDeliveryStore(place);
+    opened = store;
+    return store;
+  };
+  return { open, close };
+}
+
+describe.each(["memory", "sqlite", "indexedDb"] as const)("the %s store", (kind) => {
   let store: DeliveryStore;
-  let reopen: () => DeliveryStore;
+  let reopen: () => Promise<DeliveryStore>;
   let close: () => void;
-  beforeEach(() => {
-    const file = path.join(folder, "delivery.sqlite");
-    if (kind === "memory") {
-      store = createMemoryStore();
-      reopen = () => store;
-      close = () => undefined;
-    } else {
-      let sqlite = openSqliteDeliveryStore(file);
-      store = sqlite;
-      close = () => sqlite.close();
-      reopen = () => {
-        close();
-        sqlite = openSqliteDeliveryStore(file);
-        return sqlite;
-      };
-    }
+  beforeEach(async () => {
+    ({ open: reopen, close } = openersOf(kind));
+    store = await reopen();
   });
   afterEach(() => close());
 
@@ -73,13 +83,13 @@ describe.each(["memory", "sqlite"])("the %s store", (kind) => {
     const sealed = { ...stream(bob.address, 8), job: null, publicKey: bob.compressedPublicKey };
     await store.addOutgoing(alone, [sealed]);
     await store.settle([{ job: "0x0a", to: bob.address, seq: 1, receipt: receiptOf(1) }], 50);
-    const loaded = await reopen().load();
+    const loaded = await (await reopen()).load();
     expect(loaded.outgoing).toEqual([{ ...record, recipients: [recipients[1]] }, alone]);
     expect(loaded.outgoingStreams).toHaveLength(3);
     expect(loaded.outgoingStreams).toContainEqual(sealed);
-    await reopen().settle([{ job: "0x0a", to: carol.address, seq: 1 }], 60);
-    expect((await reopen().load()).outgoing).toEqual([alone]);
-    expect(await reopen().receipts()).toEqual([{ receipt: receiptOf(1), atMs: 50 }]);
+    await (await reopen()).settle([{ job: "0x0a", to: carol.address, seq: 1 }], 60);
+    expect((await (await reopen()).load()).outgoing).toEqual([alone]);
+    expect(await (await reopen()).receipts()).toEqual([{ receipt: receiptOf(1), atMs: 50 }]);
   });
 
   test("keeps what was handled until the sender has settled it, and only of the latest session", async () => {
@@ -88,12 +98,13 @@ describe.each(["memory", "sqlite"])("the %s store", (kind) => {
     await store.addHandled(state(1, 1, 1), { seq: 1, hash: hash(1), refused: null });
     await store.addHandled(state(1, 2, 1), { seq: 2, hash: hash(2), refused: "no" });
     await store.addHandled(state(1, 3, 2), { seq: 3, hash: hash(3), refused: null });
-    const handled = async () => (await reopen().load()).incomingStreams.map((it) => it.handled.map(({ seq }) => seq));
+    const handled = async () =>
+      (await (await reopen()).load()).incomingStreams.map((it) => it.handled.map(({ seq }) => seq));
     expect(await handled()).toEqual([[2, 3]]);
-    expect((await reopen().load()).incomingStreams[0]).toMatchObject({ ...state(1, 3, 2), from });
-    await reopen().addHandled(state(2, 1, 1), { seq: 1, hash: hash(4), refused: null });
+    expect((await (await reopen()).load()).incomingStreams[0]).toMatchObject({ ...state(1, 3, 2), from });
+    await (await reopen()).addHandled(state(2, 1, 1), { seq: 1, hash: hash(4), refused: null });
     expect(await handled()).toEqual([[1]]);
-    await reopen().removeIncomingStream(null, from, 3);
+    await (await reopen()).removeIncomingStream(null, from, 3);
     expect(await handled()).toEqual([]);
   });
 
@@ -102,12 +113,12 @@ describe.each(["memory", "sqlite"])("the %s store", (kind) => {
       const job = seq === 4 ? null : "0x0a";
       await store.settle([{ job, to: bob.address, seq, receipt: receiptOf(seq, job) }], seq * 10);
     }
-    const seqs = async (filter = {}) => (await reopen().receipts(filter)).map(({ receipt }) => receipt.seq);
+    const seqs = async (filter = {}) => (await (await reopen()).receipts(filter)).map(({ receipt }) => receipt.seq);
     expect(await seqs()).toEqual([4, 3, 2, 1]);
     expect(await seqs({ job: "0x0a", limit: 2 })).toEqual([3, 2]);
     expect(await seqs({ job: null })).toEqual([4]);
     expect(await seqs({ receiver: carol.address })).toEqual([]);
-    await reopen().prune({ beforeMs: 20, maxReceipts: 2 });
+    await (await reopen()).prune({ beforeMs: 20, maxReceipts: 2 });
     expect(await seqs()).toEqual([4, 3]);
   });
 
@@ -121,10 +132,10 @@ describe.each(["memory", "sqlite"])("the %s store", (kind) => {
     for (const session of [40, 50]) await state("0x0a", session, 5);
     await state("0x0a", 60, 15);
     await store.removeIncomingStream(null, identityOf(10).address, 11);
-    expect((await reopen().load()).floors).toEqual({ jobs: 0, strangers: 11 });
-    await reopen().prune({ beforeMs: 10, maxReceipts: 10 });
-    await reopen().removeIncomingStream(null, identityOf(9).address, 10);
-    const { floors, incomingStreams } = await reopen().load();
+    expect((await (await reopen()).load()).floors).toEqual({ jobs: 0, strangers: 11 });
+    await (await reopen()).prune({ beforeMs: 10, maxReceipts: 10 });
+    await (await reopen()).removeIncomingStream(null, identityOf(9).address, 10);
+    const { floors, incomingStreams } = await (await reopen()).load();
     expect(floors).toEqual({ jobs: 51, strangers: 31 });
     expect(incomingStreams.map(({ session }) => session)).toEqual([60]);
   });
@@ -137,8 +148,8 @@ describe.each(["memory", "sqlite"])("the %s store", (kind) => {
     await store.addHandled(incoming, { seq: 1, hash: hash(1), refused: null });
     await store.setHeard("inbox", 5);
     await store.setHeard("job", 15);
-    await reopen().prune({ beforeMs: 10, maxReceipts: 10 });
-    const { outgoingStreams, incomingStreams, heard } = await reopen().load();
+    await (await reopen()).prune({ beforeMs: 10, maxReceipts: 10 });
+    const { outgoingStreams, incomingStreams, heard } = await (await reopen()).load();
     expect(outgoingStreams.map(({ to }) => to)).toEqual([bob.address]);
     expect(incomingStreams).toEqual([]);
     expect([...heard]).toEqual([["job", 15]]);
@@ -195,4 +206,20 @@ test("a file of something else is refused, with what to do", async () => {
   expect(() => openSqliteDeliveryStore(file)).toThrow(
     expect.objectContaining({ code: "BrokenStore", hint: expect.any(String) as string }),
   );
+});
+
+test("a second tab does not open the messages of the first, and damaged entries are passed over", async () => {
+  const warnings: unknown[] = [];
+  const log = { ...silent, warn: (fields: Record<string, unknown>) => void warnings.push(fields.what) };
+  const store = await openIndexedDbDeliveryStore("tab", { log });
+  const second = openIndexedDbDeliveryStore("tab");
+  await store.addOutgoing({ job: null, content: hash(1), deadlineMs: 9, acceptedMs: 3, recipients: [] }, [
+    { ...stream(bob.address, 2), session: 2 ** 53 },
+    stream(carol.address, 2),
+  ]);
+  expect((await store.load()).outgoingStreams).toEqual([stream(carol.address, 2)]);
+  expect(warnings).toEqual(["outgoingStreams"]);
+  await expect(second).rejects.toMatchObject({ code: "BrokenStore", hint: expect.stringContaining("tab") as string });
+  store.close();
+  (await openIndexedDbDeliveryStore("tab")).close();
 });
