@@ -2,8 +2,8 @@ import fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import type { Chain } from "@skynet/contracts";
-import { startChild } from "@skynet/node";
-import type { Hex } from "@skynet/protocol";
+import { createKeystore, startChild } from "@skynet/node";
+import { fromHex, type Hex } from "@skynet/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startTestChain, testKey, type TestChain } from "../packages/contracts/src/test-chain.ts";
 import { fundParties, postTestJob } from "../packages/contracts/src/test-job.ts";
@@ -42,9 +42,7 @@ beforeAll(async () => {
   parties = chain.parties;
   await fundParties(parties.slice(0, 4));
   await Promise.all(
-    parties.map((_, party) =>
-      skynet(["wallet", "import", "-", ...wallet(party)], { env: env(), input: testKey(party) }),
-    ),
+    parties.map((_, party) => createKeystore(file(`${party}.json`), fromHex(testKey(party)), "pass", 1024)),
   );
 }, 120_000);
 afterAll(async () => {

@@ -1,8 +1,9 @@
+import { randomBytes } from "node:crypto";
 import fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { jobBoardAbi, skynetAddresses, startAnvil, type Anvil } from "@skynet/contracts";
-import { keystoreAddress, startChild } from "@skynet/node";
+import { createKeystore, startChild } from "@skynet/node";
 import { createTestClient, http, parseEther, publicActions, type Hex } from "viem";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventsOf, skynet } from "./support/cli.ts";
@@ -41,8 +42,7 @@ const readBook = async (chainId: number): Promise<Book> =>
 
 beforeAll(async () => {
   folder = await fs.mkdtemp(path.join(os.tmpdir(), "skynet-deploy-"));
-  await skynet(["wallet", "new", "--keystore", keystore()], { env: env() });
-  account = await keystoreAddress(keystore());
+  account = await createKeystore(keystore(), randomBytes(32), env().SKYNET_PASSPHRASE, 1024);
 });
 afterAll(async () => {
   for (const anvil of anvils) await anvil.stop();

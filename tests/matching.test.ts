@@ -26,7 +26,7 @@ async function startWorker(name: string, ...flags: readonly string[]): Promise<W
   const key = generatePrivateKey();
   const address = privateKeyToAddress(key).toLowerCase() as Hex;
   const [keystore, passphrase] = ["json", "passphrase"].map((ending) => path.join(network.folder, `${name}.${ending}`));
-  await createKeystore(keystore!, fromHex(key), "pass");
+  await createKeystore(keystore!, fromHex(key), "pass", 1024);
   await fs.writeFile(passphrase!, "pass\n");
   await createTestClient({ mode: "anvil", transport: http(network.rpcUrl) }).setBalance({ address, value: 10n ** 18n });
   await chain.mint(1_000n * SKY, address);

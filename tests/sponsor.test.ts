@@ -7,7 +7,7 @@ import { toHex, type Hex } from "@skynet/protocol";
 import { createPublicClient, createTestClient, createWalletClient, http } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { foundry } from "viem/chains";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as Delegate from "../packages/contracts/generated/Delegate.ts";
 import { startTestNetwork, type TestNetwork } from "./support/network.ts";
 import { writeSmallJob } from "./support/small-job.ts";
@@ -17,12 +17,16 @@ import { writeTinyJob } from "./support/tiny-job.ts";
 const FAUCET_KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 const TOKEN = 1_000_000n;
 
-let network: TestNetwork | undefined;
+let net: TestNetwork;
+let faucet: Chain;
 const children: SkyNetChild[] = [];
-afterEach(async () => {
-  await Promise.all(children.splice(0).map((child) => child.stop()));
-  await network?.close();
-  network = undefined;
+beforeAll(async () => {
+  net = await startTestNetwork(0);
+  faucet = await createChain({ rpcUrl: net.rpcUrl, privateKey: FAUCET_KEY });
+}, 60_000);
+afterAll(async () => {
+  await Promise.all(children.map((child) => child.stop()));
+  await net.close();
 }, 60_000);
 
 interface Newcomer {
@@ -36,22 +40,17 @@ interface Newcomer {
 const addressOf = (key: Hex) => privateKeyToAccount(key).address.toLowerCase() as Hex;
 
 /** A wallet file; its options for the command line. */
-async function walletOf(net: TestNetwork, name: string, key: Hex): Promise<string[]> {
+async function walletOf(name: string, key: Hex): Promise<string[]> {
   const keystore = path.join(net.folder, `${name}.json`);
   const passphraseFile = path.join(net.folder, `${name}.passphrase`);
   await fs.writeFile(passphraseFile, "newcomer\n");
-  await createKeystore(keystore, Buffer.from(key.slice(2), "hex"), "newcomer");
+  await createKeystore(keystore, Buffer.from(key.slice(2), "hex"), "newcomer", 1024);
   return ["--keystore", keystore, "--passphrase-file", passphraseFile];
 }
 
 /** A worker process whose wallet never had any ether. */
-async function startNewcomer(
-  net: TestNetwork,
-  name: string,
-  key: Hex,
-  args: readonly string[] = [],
-): Promise<Newcomer> {
-  const wallet = await walletOf(net, name, key);
+async function startNewcomer(name: string, key: Hex, args: readonly string[] = []): Promise<Newcomer> {
+  const wallet = await walletOf(name, key);
   const place = ["--data", path.join(net.folder, name), "--rpc", net.rpcUrl, "--relay", net.relay];
   const child = startChild(["worker", ...wallet, ...place, "--threads", "1", "--withdraw", ...args]);
   children.push(child);
@@ -63,14 +62,14 @@ async function startNewcomer(
   return { key, address: addressOf(key), child, sponsored };
 }
 
-async function setBalance(rpcUrl: string, address: Hex): Promise<void> {
-  const client = createTestClient({ mode: "anvil", transport: http(rpcUrl) });
+async function giveEther(address: Hex): Promise<void> {
+  const client = createTestClient({ mode: "anvil", transport: http(net.rpcUrl) });
   await client.setBalance({ address, value: 10n ** 19n });
 }
 
 /** Makes an account one with code (EIP-7702); the faucet sends its authorization. */
-async function delegate(rpcUrl: string, key: Hex): Promise<void> {
-  const options = { chain: foundry, transport: http(rpcUrl) };
+async function delegate(key: Hex): Promise<void> {
+  const options = { chain: foundry, transport: http(net.rpcUrl) };
   const faucet = createWalletClient({ ...options, account: privateKeyToAccount(FAUCET_KEY) });
   const reader = createPublicClient(options);
   const { abi, bytecode } = Delegate;
@@ -87,21 +86,29 @@ async function delegate(rpcUrl: string, key: Hex): Promise<void> {
 }
 
 /** Actions of workers that a transaction carries: its rows, or one. */
-async function actionsIn(chain: Chain, hash: Hex): Promise<number> {
-  const call = await chain.transactionInput(hash);
+async function actionsIn(hash: Hex): Promise<number> {
+  const call = await faucet.transactionInput(hash);
   return call && ["joinFor", "ready", "commitFor", "attest"].includes(call.functionName)
     ? (call.args.at(-1) as readonly unknown[]).length
     : 1;
 }
 
 describe("workers without ether", () => {
+  let workers: Newcomer[];
+
+  it("are told what to do when nobody pays", { timeout: 120_000 }, async () => {
+    const newcomer = await startNewcomer("unpaid", toHex(randomBytes(32)));
+    const job = await writeSmallJob(path.join(net.folder, "unpaid-job"), { workers: 1, rounds: 1 });
+    const requester = net.train(job, path.join(net.folder, "unpaid-requester"));
+    const { reason } = await newcomer.child.event("refused", 60_000);
+    expect(reason).toContain("too little ether");
+    await Promise.all([requester.stop(), newcomer.child.stop()]);
+  });
+
   it(
     "register, stake, join, commit, prove, attest, are paid and withdraw through the requester's node, in fewer transactions than actions",
     { timeout: 240_000 },
     async () => {
-      network = await startTestNetwork(0);
-      const net = network;
-      const faucet: Chain = await createChain({ rpcUrl: net.rpcUrl, privateKey: FAUCET_KEY });
       const token = faucet.addresses.testToken;
       const keys = Array.from({ length: 3 }, () => toHex(randomBytes(32)));
       const [first, second, third] = keys.map(addressOf) as [Hex, Hex, Hex];
@@ -110,8 +117,8 @@ describe("workers without ether", () => {
       await faucet.mint(100n * TOKEN);
       await faucet.deposit(token, 100n * TOKEN, second);
       await faucet.mint(100n * TOKEN, third);
-      await delegate(net.rpcUrl, keys[2]!);
-      const workers = await Promise.all(keys.map((key, i) => startNewcomer(net, `newcomer-${i}`, key)));
+      await delegate(keys[2]!);
+      workers = await Promise.all(keys.map((key, i) => startNewcomer(`newcomer-${i}`, key)));
 
       const job = await writeTinyJob(path.join(net.folder, "job"), {
         workers: 3,
@@ -136,7 +143,7 @@ describe("workers without ether", () => {
           expect(calls).toContain(call);
       }
       const transactions = [...new Set(workers.flatMap(({ sponsored }) => sponsored.map(({ hash }) => hash)))];
-      const actions = (await Promise.all(transactions.map((hash) => actionsIn(faucet, hash)))).reduce((a, b) => a + b);
+      const actions = (await Promise.all(transactions.map((hash) => actionsIn(hash)))).reduce((a, b) => a + b);
       console.info(`${actions} actions in ${transactions.length} transactions`);
       // readiness and attestations at the least are gathered
       expect(actions - transactions.length).toBeGreaterThanOrEqual(4);
@@ -144,15 +151,16 @@ describe("workers without ether", () => {
   );
 
   it("work through relays that sponsor; when one dies the other pays on", { timeout: 240_000 }, async () => {
-    network = await startTestNetwork(2);
-    const net = network;
-    const faucet: Chain = await createChain({ rpcUrl: net.rpcUrl, privateKey: FAUCET_KEY });
+    // Two of the workers before, which now pay for themselves.
+    const [stopped, ...paying] = workers as [Newcomer, Newcomer, Newcomer];
+    await stopped.child.stop();
+    for (const { address } of paying) await giveEther(address);
     const relays = new Map<Hex, SkyNetChild>();
     const multiaddrs: string[] = [];
     for (const name of ["sponsor-a", "sponsor-b"]) {
       const key = toHex(randomBytes(32));
-      await setBalance(net.rpcUrl, addressOf(key));
-      const wallet = await walletOf(net, name, key);
+      await giveEther(addressOf(key));
+      const wallet = await walletOf(name, key);
       const sponsoring = ["--sponsor", "--rpc", net.rpcUrl, "--sponsor-budget", "100"];
       const relay = startChild(["relay", ...wallet, "--data", path.join(net.folder, name), ...sponsoring]);
       children.push(relay);
@@ -162,7 +170,7 @@ describe("workers without ether", () => {
     const key = toHex(randomBytes(32));
     await faucet.mint(100n * TOKEN, addressOf(key));
     const more = multiaddrs.flatMap((address) => ["--relay", address]);
-    const newcomer = await startNewcomer(net, "newcomer", key, more);
+    const newcomer = await startNewcomer("newcomer", key, more);
     let killed: Hex | undefined;
     newcomer.child.onEvent((event) => {
       if (event.event !== "sponsored" || event.call !== "joinFor" || killed) return;
@@ -180,14 +188,5 @@ describe("workers without ether", () => {
     expect(await faucet.gasBalance(newcomer.address)).toBe(0n);
     const owned = await faucet.balances(faucet.addresses.testToken, newcomer.address);
     expect(owned.wallet + owned.freeStake).toBeGreaterThanOrEqual(110n * TOKEN);
-  });
-
-  it("are told what to do when nobody pays", { timeout: 120_000 }, async () => {
-    network = await startTestNetwork(0);
-    const net = network;
-    const newcomer = await startNewcomer(net, "newcomer", toHex(randomBytes(32)));
-    net.train(await writeSmallJob(path.join(net.folder, "job"), { workers: 1, rounds: 1 }));
-    const { reason } = await newcomer.child.event("refused", 60_000);
-    expect(reason).toContain("too little ether");
   });
 });
