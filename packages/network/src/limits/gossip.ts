@@ -58,6 +58,8 @@ const PAUSE_BYTES = 256 * 1024;
 const BURST_SECONDS = 4;
 /** Parts of a relay that the user named, up to what all may say together. */
 const TRUSTED_PARTS = 8;
+/** How long it is remembered with whom a neighbour shares its part, milliseconds. */
+const SHARER_MS = 1000;
 /** Most messages that are handled in one turn. */
 const PART_MESSAGES = 32;
 /** Most topics that are not ours in one frame. */
@@ -119,14 +121,18 @@ export function guardGossip(pubsub: GossipSub, options: GossipGuardOptions): voi
   const createThrottle = (peer: PeerId) => {
     let own = createAllowance(1, limits, clock);
     let waitedMs = 0;
+    let sharer = sharerOf(peer);
+    let askedMs = clock();
     return async (cost: Amount) => {
+      // To find out takes as long as a message; who dialled, and who is trusted, changes seldom.
+      if (Math.abs(clock() - askedMs) >= SHARER_MS) [sharer, askedMs] = [sharerOf(peer), clock()];
       // Asked each time: a node learns only after a while which of its neighbours is the relay that was named.
       if (own.parts === 1 && Math.min(own.messages.left(), own.bytes.left()) < 0.5 && trusts(peer))
         own = createAllowance(TRUSTED_PARTS, limits, clock);
       const ownMs = Math.max(own.messages.spend(cost.messages), own.bytes.spend(cost.bytes));
       for (waitedMs += ownMs; waitedMs >= 1000; waitedMs -= 1000) offend(peer, "flood");
       if (ownMs > 0) await delay(ownMs, signal);
-      await all.turn(sharerOf(peer), cost, own.parts);
+      await all.turn(sharer, cost, own.parts);
     };
   };
   const readFrames = async (peer: PeerId, stream: Stream) => {

@@ -83,7 +83,7 @@ export function createGuard({ limits, drops, log, clock, signal, ...options }: G
       const trusts = (peer: PeerId) => options.trusts?.(peer.toString()) === true;
       // Any number of identities of one address are one: identities are free.
       const sharerOf = (peer: PeerId) => {
-        const connection = connectionsWith(peer.toString())[0];
+        const connection = node?.getConnections(peer)[0];
         const group = connection && !trusts(peer) ? liableGroup(connection.remoteAddr, limits) : undefined;
         return group ?? peer.toString();
       };
