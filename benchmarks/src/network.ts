@@ -174,6 +174,7 @@ async function measureTransport(n: number, way: Way, relay: string, content: Con
   });
   try {
     await host.connected({ signal: AbortSignal.timeout(20_000) });
+    await bulk(host, peer, content); // the connection, and code that is compiled on the way
     return mbPerSecond(await bulk(host, peer, content));
   } finally {
     await host.stop();

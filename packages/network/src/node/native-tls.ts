@@ -6,7 +6,7 @@ import type { ConnectionEncrypter, MessageStream, SecureConnectionOptions, Secur
 import { PROTOCOL, tls, type TLSComponents } from "@libp2p/tls";
 import { generateCertificate, verifyPeerCertificate } from "@libp2p/tls/utils";
 import { NetworkError } from "../errors.ts";
-import { toConnection } from "./tls-connection.ts";
+import { readDirectly, toConnection } from "./tls-connection.ts";
 
 /** A TCP connection of libp2p: its socket, and what was read of it and not yet handled. */
 interface SocketConnection extends MessageStream {
@@ -29,11 +29,23 @@ export function nativeTls(): (components: TLSComponents) => ConnectionEncrypter 
     return {
       protocol: PROTOCOL,
       secureInbound: (connection, options) =>
-        hasSocket(connection) ? secure(connection, true, options) : streams.secureInbound(connection, options),
+        hasSocket(connection)
+          ? secure(connection, true, options)
+          : overStreams(streams.secureInbound(connection, options)),
       secureOutbound: (connection, options) =>
-        hasSocket(connection) ? secure(connection, false, options) : streams.secureOutbound(connection, options),
+        hasSocket(connection)
+          ? secure(connection, false, options)
+          : overStreams(streams.secureOutbound(connection, options)),
     };
   };
+}
+
+/** What comes out of @libp2p/tls, read with fewer copies. */
+async function overStreams(securing: Promise<SecuredConnection>): Promise<SecuredConnection> {
+  const secured = await securing;
+  const { socket } = secured.connection as { socket?: unknown };
+  if (socket instanceof TLSSocket) readDirectly(secured.connection, socket);
+  return secured;
 }
 
 type Certificate = ReturnType<typeof generateCertificate>;

@@ -15,15 +15,21 @@ interface SecureStream extends MessageStream {
 
 /** Bytes and calls of @libp2p/tls's connection, with fewer copies and calls for each. */
 export function toConnection(connection: MessageStream, socket: TLSSocket): MessageStream {
-  const secure = toMessageStream(connection, socket) as unknown as SecureStream & DirectConnection;
+  const secure = toMessageStream(connection, socket);
+  (secure as unknown as SecureStream).sendData = (data) => sendData(socket, data);
+  readDirectly(secure, socket);
+  return secure;
+}
+
+/** Lets a multiplexer take the bytes of a connection of @libp2p/tls from the memory that they were read into. */
+export function readDirectly(connection: MessageStream, socket: TLSSocket): void {
+  const secure = connection as unknown as SecureStream & DirectConnection;
   secure.onBytes = undefined;
-  secure.sendData = (data) => sendData(socket, data);
   readInPlace(socket, (chunk) => {
     const direct = secure.readStatus === "readable" && secure.readBufferLength === 0;
     if (direct && secure.onBytes !== undefined) secure.onBytes(chunk);
     else secure.onData(chunk.slice());
   });
-  return secure;
 }
 
 function sendData(socket: TLSSocket, data: Iterable<Uint8Array>): { sentBytes: number; canSendMore: boolean } {
