@@ -57,7 +57,7 @@ describe.skipIf(missing !== undefined)("stock js-waku light nodes", () => {
     host = await createHost({ identity: identityOf(1), relays: [relay.tcp], relayCount: 1 });
     await host.connected({ signal: signal() });
     // The relays know each other.
-    await vi.waitFor(async () => expect(await host.findRelays(5)).toHaveLength(2), { timeout: 20_000 });
+    await vi.waitFor(() => expect(host.relays()).toHaveLength(2), { timeout: 20_000 });
   });
   afterAll(async () => {
     await host?.stop();

@@ -98,7 +98,6 @@ export {
   type StoredMessage,
   type StoreLimits,
 } from "./waku/message-store.ts";
-export type { RelayRecord } from "./waku/relay-record.ts";
 export type { ServiceRates, ServiceSize, ServicesOptions } from "./waku/services.ts";
 export type { Rate } from "./timing/token-bucket.ts";
 export { CLUSTER_ID, MAX_MESSAGE_BYTES } from "./messages/waku-message.ts";

@@ -9,7 +9,6 @@ import { createGuard, type Guard } from "../limits/guard.ts";
 import { hostOf } from "../nat/addresses.ts";
 import { startNat, type Nat } from "../nat/nat.ts";
 import { answerProbes, PROBE_PROTOCOL } from "../nat/probe.ts";
-import { findRelays } from "../waku/peer-exchange.ts";
 import { checkMultiaddrs } from "./check-multiaddrs.ts";
 import { connect, dialAll, openStream, remoteAddress } from "./connect.ts";
 import { circuitFigures, connectionInfo } from "./connections.ts";
@@ -128,8 +127,8 @@ function startRelays(
   context: HostContext,
   parts: HostParts,
   { nat, ...modules }: RelayModules,
-): Pick<Host, "relays" | "reachability" | "onReachability" | "findRelays"> {
-  const { options, signal } = context;
+): Pick<Host, "relays" | "reachability" | "onReachability"> {
+  const { options } = context;
   const listeners = new Set(options.onReachability ? [options.onReachability] : []);
   const relays = startHostRelays(options, {
     ...context,
@@ -147,7 +146,6 @@ function startRelays(
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    findRelays: (count, stop) => findRelays(modules.node, count, stop ? AbortSignal.any([signal, stop]) : signal),
   };
 }
 

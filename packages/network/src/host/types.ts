@@ -16,7 +16,6 @@ import type { StunOptions } from "../nat/nat.ts";
 import type { RandomNumber } from "../timing/delay.ts";
 import type { NetworkTransport } from "../transports/transport.ts";
 import type { HistoryRange, HistoryResult } from "../waku/history.ts";
-import type { RelayRecord } from "../waku/relay-record.ts";
 import type { ServiceSize, ServicesOptions } from "../waku/services.ts";
 import type { TlsCertificate } from "./certificates.ts";
 import type { ConnectOptions } from "./connect.ts";
@@ -139,11 +138,6 @@ export interface Host {
    * @throws NetworkError `Unreachable` when no connected relay answers, `Refused`, `Stalled`; the signal's reason
    */
   history(topicName: string, range: HistoryRange): Promise<HistoryResult>;
-  /**
-   * Asks the connected relays for others, by Waku's peer exchange.
-   * @returns what relays say of themselves, signed; of any cluster
-   */
-  findRelays(count: number, signal?: AbortSignal): Promise<RelayRecord[]>;
   /** Shows every relayed message as it is on the wire, before any check. @returns function that ends it */
   tap(listener: (bytes: Uint8Array) => void): () => void;
   /** Handles messages of a topic. @returns function that ends the subscription */

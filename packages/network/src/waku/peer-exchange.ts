@@ -102,25 +102,6 @@ export async function askRelays(
   return (await askRecords(node, peer, count, signal)).flatMap((bytes) => recordOf(bytes) ?? []);
 }
 
-/**
- * Asks all connected relays for relays; those that fail or lie are left out.
- * @param count most records of each relay
- * @returns the newest record of each relay, of any cluster
- */
-export async function findRelays(node: BaseNode, count: number, signal: AbortSignal): Promise<RelayRecord[]> {
-  const found = new Map<string, RelayRecord>();
-  const peers = await servicePeers(node, PEER_EXCHANGE_PROTOCOL);
-  await Promise.all(
-    peers.map(async (peer) => {
-      for (const record of await askRelays(node, peer, count, signal).catch(() => [])) {
-        if (record.seq >= (found.get(record.peerId)?.seq ?? 0)) found.set(record.peerId, record);
-      }
-    }),
-  );
-  signal.throwIfAborted();
-  return [...found.values()];
-}
-
 function recordOf(bytes: Uint8Array): RelayRecord | undefined {
   try {
     return decodeRecord(bytes);
