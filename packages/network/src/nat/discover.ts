@@ -4,6 +4,7 @@ import { reasonOf } from "../errors.ts";
 import type { BaseNode } from "../host/libp2p-node.ts";
 import type { Log } from "../host/log.ts";
 import { scopeOfHost } from "../ip/scope.ts";
+import { delay } from "../timing/delay.ts";
 import { hostOf, movedTo, pathOf, scopeOf } from "./addresses.ts";
 import { agreedAddresses } from "./opinions.ts";
 import { askDialBack, askInfo } from "./reach-client.ts";
@@ -46,6 +47,8 @@ interface Dialled {
 const MAX_STUN_SERVERS = 4;
 const MAX_CANDIDATES = 4;
 const ASK_MS = 20_000;
+/** Pause after a question without an answer. */
+const ASK_AGAIN_MS = 60_000;
 
 /** `host:port`, with brackets around IPv6. */
 export const stunUrl = (host: string, port: number): string =>
@@ -110,6 +113,7 @@ export function discover(node: BaseNode, { relays, log, signal, onChange }: Disc
       relay.asked = now;
     } catch (error) {
       if (!signal.aborted) log.debug({ error: reasonOf(error) }, "a relay said nothing about our reachability");
+      delay(ASK_AGAIN_MS, signal).then(relaysChanged, () => undefined);
     }
     relay.asking = false;
     if (now !== router && !signal.aborted) relaysChanged();

@@ -95,10 +95,12 @@ function mapPorts({ node, log, signal }: NatOptions, onChange: () => void): () =
     signal,
     onMapped(externalHost, mappings) {
       const now = [externalHost, ...mappings.map(({ protocol, externalPort }) => `${protocol} ${externalPort}`)].join();
-      if (now === before) return;
+      const changed = now !== before;
       before = now;
-      log.info({ externalHost, ports: mappings.length }, "what a router says that it forwards to this node");
-      onChange();
+      if (changed)
+        log.info({ externalHost, ports: mappings.length }, "what a router says that it forwards to this node");
+      // Also with each renewal: relays may have been busy, or the router slow.
+      if (changed || mappings.length > 0) onChange();
     },
   });
 }
