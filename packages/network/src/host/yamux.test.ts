@@ -73,6 +73,32 @@ test("what arrives where it is wanted is counted in order with the rest, a chunk
   await expect(thrown).rejects.toBe(failing);
 });
 
+test.each([
+  ["a new stream", [[1, 300_000]]],
+  [
+    "an open stream",
+    [
+      [1, 100_000],
+      [0, 300_000],
+    ],
+  ],
+])("a frame that exceeds the window of %s ends the connection, before all of it is here", async (_name, frames) => {
+  const [a, b] = multiaddrConnectionPair();
+  const ended = new Promise<Error | undefined>((resolve) => {
+    b.addEventListener("close", ({ error }) => resolve(error));
+  });
+  ours().createStreamMuxer(b);
+  for (const [flag, length] of frames as [number, number][]) {
+    const header = new DataView(new ArrayBuffer(12));
+    header.setUint16(2, flag);
+    header.setUint32(4, 1);
+    header.setUint32(8, length);
+    a.send(new Uint8Array(header.buffer));
+    a.send(new Uint8Array(Math.min(length, 100_000)));
+  }
+  expect(await ended).toMatchObject({ name: "ReceiveWindowExceededError" });
+});
+
 test("a frame of another version ends the connection", async () => {
   const [a, b] = multiaddrConnectionPair();
   ours().createStreamMuxer(b);

@@ -24,6 +24,7 @@ interface YamuxInternals extends StreamMuxer {
 }
 
 interface YamuxStreamInternals extends MessageStream {
+  readonly streamId: number;
   readonly state: StreamState;
   readonly recvWindow: number;
   readonly recvWindowCapacity: number;
@@ -35,8 +36,11 @@ interface YamuxStreamInternals extends MessageStream {
 
 const HEADER_BYTES = 12;
 const DATA = 0;
+const SYN = 1;
+/** Window of a new stream (hashicorp/yamux, spec.md). */
+const FIRST_WINDOW_BYTES = 256 * 1024;
 /** Flags that belong to the beginning of a frame that is handed on in pieces; the others belong to its end. */
-const OPENING = 1 | 2;
+const OPENING = SYN | 2;
 /**
  * Shortest round trip that the growth of windows is reckoned with, milliseconds: within a machine it is 0, and a window
  * would stay so small that the sender waits for each turn of our event loop.
@@ -106,6 +110,13 @@ function updateLazily(stream: YamuxStreamInternals): void {
   };
 }
 
+/** Bytes that the peer may send on a frame's stream; what belongs to no stream is thrown away. */
+function windowOf({ streams }: YamuxInternals, { streamID, flag }: Header): number {
+  const stream = streams.find((one) => (one as unknown as YamuxStreamInternals).streamId === streamID);
+  if (stream !== undefined) return (stream as unknown as YamuxStreamInternals).recvWindowCapacity;
+  return (flag & SYN) === 0 ? Infinity : FIRST_WINDOW_BYTES;
+}
+
 /** Reads frames from chunks of any size; what a data frame carries is handed on in the pieces that arrive. */
 function createReader(muxer: YamuxInternals): (chunk: Uint8Array) => void {
   const header = new Uint8Array(HEADER_BYTES);
@@ -129,6 +140,8 @@ function createReader(muxer: YamuxInternals): (chunk: Uint8Array) => void {
     }
     missing = view.getUint32(8);
     frame = { type: DATA, flag: view.getUint16(2), streamID: view.getUint32(4), length: missing };
+    // In pieces it would slip through: windows open again meanwhile. The whole frame makes the multiplexer give up.
+    if (missing > windowOf(muxer, frame)) muxer.handleFrame({ header: frame, data: new Uint8Array() });
     if (missing === 0) handle(new Uint8Array());
   };
   return (chunk) => {
