@@ -1,6 +1,7 @@
 import type { GossipSub } from "@libp2p/gossipsub";
-import type { Connection, ConnectionGater, PeerId, StreamMuxerFactory } from "@libp2p/interface";
+import type { Connection, ConnectionGater, PeerId, StreamCloseEvent, StreamMuxerFactory } from "@libp2p/interface";
 import type { Hex } from "@skynet/protocol";
+import type { Multiaddr } from "@multiformats/multiaddr";
 import type { Libp2p } from "libp2p";
 import type { Drops } from "../host/drops.ts";
 import type { Log } from "../host/log.ts";
@@ -52,7 +53,8 @@ export function createGuard({ limits, drops, log, clock, signal, ...options }: G
   const connectionsWith = (peerId: string): Connection[] =>
     node?.getConnections().filter(({ remotePeer }) => remotePeer.toString() === peerId) ?? [];
   const drop = (peerId: string, error: Error) => {
-    for (const connection of connectionsWith(peerId)) connection.abort(error);
+    // One that is ending already throws.
+    for (const connection of connectionsWith(peerId)) if (connection.status === "open") connection.abort(error);
   };
   const onBan = (peerId: string, offence: Offence) => {
     drops.count("bannedPeer");
@@ -68,13 +70,22 @@ export function createGuard({ limits, drops, log, clock, signal, ...options }: G
     const peerId = typeof peer === "string" ? peerIdOf(node, peer) : peer.toString();
     if (peerId !== undefined && !signal.aborted) offendPeer(peerId, offence);
   };
-  const gater = createGate({
+  const gate = createGate({
     limits,
     scores,
     drops,
     clock,
     connectionsWith: (peer) => node?.getConnections(peer).length ?? 0,
   });
+  const judge = (connection: Judged, peer: PeerId) => judgeAtClose(connection, peer, { limits, scores, clock, signal });
+  const gater: ConnectionGater = {
+    ...gate,
+    // The last moment before what came with the handshake is read: it may end the connection before libp2p shows it.
+    denyInboundUpgradedConnection(peer, connection) {
+      judge(connection, peer);
+      return gate.denyInboundUpgradedConnection?.(peer, connection) ?? false;
+    },
+  };
   return {
     limits,
     gater,
@@ -92,7 +103,9 @@ export function createGuard({ limits, drops, log, clock, signal, ...options }: G
     },
     attach(attached) {
       node = attached;
-      node.addEventListener("connection:open", ({ detail }) => judgeAtClose(detail, { limits, scores, clock, signal }));
+      node.addEventListener("connection:open", ({ detail }) => {
+        if (detail.direction === "outbound") judge(detail, detail.remotePeer);
+      });
       startSweeping({ node, watched, limits, clock, offend, signal });
     },
     offend,
@@ -100,14 +113,20 @@ export function createGuard({ limits, drops, log, clock, signal, ...options }: G
   };
 }
 
+/** A connection, before or after libp2p shows it. */
+interface Judged {
+  readonly remoteAddr: Multiaddr;
+  addEventListener(type: "close", listener: (event: StreamCloseEvent) => void, options: { once: true }): void;
+}
+
 interface JudgeOptions extends Pick<GuardOptions, "limits" | "clock" | "signal"> {
   readonly scores: PeerScores;
 }
 
 /** Holds against a peer that we had to end its connection, and counts for it how long it behaved. */
-function judgeAtClose(connection: Connection, { limits, scores, clock, signal }: JudgeOptions): void {
+function judgeAtClose(connection: Judged, peer: PeerId, { limits, scores, clock, signal }: JudgeOptions): void {
   const openedMs = clock();
-  const peerId = connection.remotePeer.toString();
+  const peerId = peer.toString();
   connection.addEventListener(
     "close",
     ({ error, local }) => {

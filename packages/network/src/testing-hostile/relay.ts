@@ -22,6 +22,7 @@ const delivery = await createDelivery({
   store: createMemoryStore(),
 });
 delivery.listen(() => undefined);
+host.subscribe("siege", () => undefined);
 let peakBytes = 0;
 setInterval(() => {
   peakBytes = Math.max(peakBytes, process.memoryUsage.rss());
