@@ -32,7 +32,17 @@ beforeAll(async () => {
 afterAll(() => siege.stop());
 
 const groups = [
-  ["plain garbage", "three thousand half-open sockets", "half handshakes", "noise garbage"],
+  [
+    "plain garbage",
+    "three thousand half-open sockets",
+    "half handshakes",
+    "noise garbage",
+    "WebSockets that say nothing",
+    "half requests for WebSockets",
+    "WebSockets without a handshake",
+    "frames of WebSockets that are none",
+    "messages of 2^40 bytes over WebSockets",
+  ],
   [
     "a multiplexer frame of 4 GiB",
     "pings",
@@ -51,7 +61,16 @@ const groups = [
   ],
   ["a flood of valid messages", "one message again and again", "large messages to peers that do not read"],
   ["store queries without end", "filter subscriptions without end", "pushes of nothing"],
-  ["circuits without end", "messages of others again", "forged senders"],
+  [
+    "circuits without end",
+    "messages of others again",
+    "forged senders",
+    "STUN requests without end",
+    "STUN requests that are none",
+    "QUIC datagrams that are none",
+    "QUIC connections without a handshake",
+    "offers of WebRTC that are none",
+  ],
 ];
 
 /** Honest messages are sent by the clock: those that keep their rate arrive soon after they were due. */

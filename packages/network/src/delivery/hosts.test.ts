@@ -11,8 +11,9 @@ import { openSqliteDeliveryStore } from "../node/sqlite-delivery-store.ts";
 import { identityOf, until } from "../testing.ts";
 import { createDelivery, type Delivery, type JobChannel } from "./delivery.ts";
 import { hostChannel, publicKeyFrom } from "./host-channel.ts";
+import { encodeFrame, hashOf, parseFrame, type Frame } from "./frame.ts";
 import type { DeliveredMessage } from "./intake.ts";
-import { verifyDeliveryReceipt } from "./receipt.ts";
+import { signConfirmation, verifyDeliveryReceipt } from "./receipt.ts";
 
 const [ALICE, BOB] = [identityOf(1), identityOf(2)];
 const MEMBERS = new Set([ALICE.address, BOB.address]);
@@ -135,3 +136,43 @@ test("a relay sees neither kind nor body, and no address in a topic", async () =
   expect(text.length).toBeGreaterThan(500);
   for (const word of ["secret", "delivery", BOB.address.slice(2)]) expect(text).not.toContain(word);
 });
+
+test("confirmations that a third node forges, or repeats, settle nothing", async () => {
+  const [alice, bob] = members.slice(-2) as [Member, Member];
+  const eve = identityOf(3);
+  MEMBERS.add(eve.address);
+  const mallory = await createHost({ identity: eve, relays: [address] });
+  await mallory.connected({ signal: AbortSignal.timeout(10_000) });
+  const frames: Frame[] = [];
+  const options = { groupKey: GROUP_KEY };
+  mallory.subscribe("job-0a", ({ body }) => void frames.push(parseFrame(body)), {
+    groupKey: () => [GROUP_KEY],
+  });
+  await alice.job.send(BOB.address, "count", "confirmed");
+  await until(() => frames.some(({ acks }) => acks.some(({ got }) => got.length > 0)));
+  const genuine = frames.flatMap(({ acks }) => acks).find(({ got }) => got.length > 0)!;
+  await bob.stop();
+  const before = (await alice.delivery.receipts()).length;
+  const outcome = alice.job.send(BOB.address, "count", "open", { timeoutMs: 6000 }).catch((error: Error) => error);
+  const open = () => frames.find(({ to }) => to.some(({ seq }) => seq > genuine.upTo));
+  await until(() => open() !== undefined);
+  const { content, to } = open()!;
+  const { seq, session } = to.find(({ seq }) => seq > genuine.upTo)!;
+  const got = [{ seq, hash: hashOf(content) }];
+  const later = { ...genuine, order: genuine.order + 1000, upTo: seq };
+  const stream = { job: "0x0a", sender: ALICE.address, session };
+  const forged = [
+    { ...later, got, signature: signConfirmation(stream, got, eve) },
+    { ...later, got },
+    { ...later, got: [], signature: new Uint8Array(), refused: [{ seq, reason: "not wanted" }] },
+    genuine,
+  ];
+  for (const ack of forged) {
+    const body = encodeFrame({ to: [], content: new Uint8Array(), acks: [ack] });
+    await mallory.publish("job-0a", { kind: "delivery", job: "0x0a", body }, options);
+  }
+  expect(await outcome).toMatchObject({ code: "NotDelivered" });
+  expect(await alice.delivery.receipts()).toHaveLength(before);
+  MEMBERS.delete(eve.address);
+  await mallory.stop();
+}, 60_000);

@@ -1,11 +1,12 @@
-// The process that attacks. Arguments: relay, number of the first attack, names. Ends the attacks on "stop", then says
+// The process that attacks. Arguments: relay, its other ports as JSON, number of the first attack, names. Ends the attacks on "stop", then says
 // on "ask" which of the attackers the relay still takes.
 import { attacks } from "./attacks.ts";
-import { createPeer, type Target } from "./client.ts";
+import { createPeer, type Ports, type Target } from "./client.ts";
 
-const [relay, first, ...names] = process.argv.slice(2) as [string, string, ...string[]];
+const [relay, others, first, ...names] = process.argv.slice(2) as [string, string, string, ...string[]];
+const ports = JSON.parse(others) as Ports;
 const stopping = new AbortController();
-const targets = names.map((_, i) => ({ relay, number: Number(first) + i, signal: stopping.signal }));
+const targets = names.map((_, i) => ({ relay, ports, number: Number(first) + i, signal: stopping.signal }));
 // Whatever the relay does to it, an attacker goes on.
 process.on("uncaughtException", () => undefined);
 process.on("unhandledRejection", () => undefined);

@@ -11,6 +11,7 @@ import { sealEnvelope } from "../messages/envelope.ts";
 import { contentTopicOf, encodeWakuMessage, pubsubTopicOf } from "../messages/waku-message.ts";
 import { FILTER_SUBSCRIBE_PROTOCOL, LIGHT_PUSH_PROTOCOL, STORE_PROTOCOL } from "../waku/protocols.ts";
 import { varint, varintFramed, yamuxHeader } from "./bytes.ts";
+import { listenerAttacks } from "./listener-attacks.ts";
 import { createPeer, createRawPeer, keepSending, openSocket, untilEnded, type Target } from "./client.ts";
 
 /** How an attack must end for its author. */
@@ -131,6 +132,7 @@ function forgedMessage(): Message {
 }
 
 export const attacks: Readonly<Record<string, Attack>> = {
+  ...listenerAttacks,
   "plain garbage": { outcome: "refused", run: sockets(60, () => randomBytes(4096)) },
   "three thousand half-open sockets": { outcome: "refused", run: sockets(3000, () => undefined) },
   "half handshakes": { outcome: "refused", run: sockets(200, () => varintFramed(text.encode("/multistream/1.0.0\n"))) },
@@ -226,6 +228,10 @@ export const attacks: Readonly<Record<string, Attack>> = {
   "circuits without end": {
     outcome: "contained",
     run: requests("/libp2p/circuit/relay/0.2.0/hop", () => Uint8Array.of(8, 0)),
+  },
+  "offers of WebRTC that are none": {
+    outcome: "contained",
+    run: requests("/webrtc-signaling/0.0.1", () => randomBytes(2000)),
   },
   "messages of others again": { outcome: "contained", run: (target) => replay(target) },
   "forged senders": {

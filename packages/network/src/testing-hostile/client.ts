@@ -17,6 +17,15 @@ export interface Target {
   /** The address that it comes from, instead of its own. */
   readonly from?: string;
   readonly signal: AbortSignal;
+  /** Where the relay listens besides TCP. */
+  readonly ports?: Ports;
+}
+
+/** Ports of a relay on 127.0.0.1. */
+export interface Ports {
+  readonly ws: number;
+  readonly quic: number;
+  readonly stun: number;
 }
 
 /** A loopback address that only this attack uses, unless it has to come from another. */
@@ -35,8 +44,9 @@ export function portOf({ relay }: Target): { host: string; port: number } {
 }
 
 /** A plain TCP connection from address `k` of the attack; undefined if it was refused. */
-export function openSocket(target: Target, k: number): Promise<net.Socket | undefined> {
-  const socket = net.connect({ ...portOf(target), localAddress: addressOf(target, k) });
+export function openSocket(target: Target, k: number, port?: number): Promise<net.Socket | undefined> {
+  const place = portOf(target);
+  const socket = net.connect({ ...place, port: port ?? place.port, localAddress: addressOf(target, k) });
   return new Promise((resolve) => {
     socket.once("connect", () => resolve(socket));
     socket.once("close", () => resolve(undefined));

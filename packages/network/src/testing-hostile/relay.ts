@@ -13,7 +13,17 @@ const failures: string[] = [];
 for (const event of ["uncaughtException", "unhandledRejection"] as const)
   process.on(event, (error: unknown) => void failures.push(error instanceof Error ? error.stack! : String(error)));
 
-const host = await createHost({ identity: identityOf(99), relayService: true, role: "relay", ...options });
+const host = await createHost({
+  identity: identityOf(99),
+  relayService: true,
+  role: "relay",
+  listen: ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/tcp/0/ws", "/ip4/127.0.0.1/udp/0/quic-v1"],
+  stun: { port: 0 },
+  ...options,
+});
+const portAt = (place: RegExp) =>
+  Number([...host.multiaddrs(), ...host.stunServers()].flatMap((text) => place.exec(text)?.[1] ?? [])[0]);
+const ports = { ws: portAt(/\/tcp\/(\d+)\/ws/), quic: portAt(/\/udp\/(\d+)\/quic/), stun: portAt(/^stun:.*:(\d+)$/) };
 serveBlocks(host, { allow: () => true, get: async () => new Uint8Array(1000) });
 await receiveUpdates(host, { admit: () => true, maxBytes: 2 ** 20, onUpdate: () => ({ ok: true }) });
 const delivery = await createDelivery({
@@ -48,4 +58,4 @@ process.on("message", (command: string) => {
       .then(() => process.exit(0));
 });
 process.on("disconnect", () => process.exit(0));
-process.send!({ multiaddr: host.multiaddrs()[0] });
+process.send!({ multiaddr: host.multiaddrs().find((text) => /\/tcp\/\d+\/p2p/.test(text)), ports });

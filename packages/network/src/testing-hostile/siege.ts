@@ -11,7 +11,7 @@ import type { PeerScore } from "../limits/scores.ts";
 import { identityOf } from "../testing.ts";
 import type { ServiceRates } from "../waku/services.ts";
 import { attacks, type Outcome } from "./attacks.ts";
-import { attackerId } from "./client.ts";
+import { attackerId, type Ports } from "./client.ts";
 
 /** What the relay says of itself. */
 export interface RelayReport {
@@ -99,7 +99,7 @@ export const outcomeOf = (name: string): Outcome => attacks[name]!.outcome;
 export async function startSiege(options: SiegeOptions = {}): Promise<Siege> {
   const { attackMs = 15_000, limits = {}, serviceRates = {} } = options;
   const relay = start("relay.ts", JSON.stringify({ limits, services: { rates: serviceRates } }));
-  const [{ multiaddr }] = (await once(relay, "message")) as [{ multiaddr: string }];
+  const [{ multiaddr, ports }] = (await once(relay, "message")) as [{ multiaddr: string; ports: Ports }];
   const join = async (n: number) => {
     const host = await createHost({ identity: identityOf(n), relays: [multiaddr] });
     await host.connected({ signal: AbortSignal.timeout(30_000) });
@@ -124,7 +124,7 @@ export async function startSiege(options: SiegeOptions = {}): Promise<Siege> {
     async attack(...names) {
       const first = attackNumber;
       attackNumber += names.length;
-      const attacker = start("attacker.ts", multiaddr, String(first), ...names);
+      const attacker = start("attacker.ts", multiaddr, JSON.stringify(ports), String(first), ...names);
       children.push(attacker);
       // It has computers of its own elsewhere: what it takes of this one's time is no harm that it does to the relay.
       os.setPriority(attacker.pid!, os.constants.priority.PRIORITY_LOW);
