@@ -69,9 +69,15 @@ class ReadBuffer {
 }
 
 interface FrameOptions {
-  /** Longest pause of the peer before its first frame, within a frame, and in taking what we send, milliseconds. */
+  /**
+   * Longest pause of the peer before its first frame, within a frame, and in taking what we send, milliseconds. A frame
+   * that is read at once, as a whole, may take this and its time at 16 KiB/s.
+   */
   readonly stallMs?: number;
 }
+
+/** Slowest line on which whole frames come in time, bytes per millisecond: 16 KiB/s. */
+const LEAST_BYTES_PER_MS = (16 * 1024) / 1000;
 
 /** What was read from streams and not taken yet. */
 const buffers = new WeakMap<Stream, ReadBuffer>();
@@ -83,6 +89,10 @@ export function heldBytes(stream: Stream): number {
 
 const nothing = (): void => undefined;
 const takeNothing: DirectReader = () => 0;
+/** Longest time for so many bytes of a frame that was begun, milliseconds: pauses alone could be had without end. */
+const longestMs = (bytes: number, stallMs: number): number => stallMs + bytes / LEAST_BYTES_PER_MS;
+const tooSlow = (count: number, ms: number) =>
+  new NetworkError("Stalled", `the peer has not sent ${count} bytes within ${Math.ceil(ms / 1000)} s`);
 const stalled = (ms: number) => new NetworkError("Stalled", `the peer did nothing for ${ms / 1000} s`);
 
 /** The promise, or `Stalled` after `ms`. */
@@ -170,7 +180,11 @@ async function writeFrame(
 
 /** Bytes of a stream on demand. */
 export interface ByteSource {
-  /** Exactly so many bytes, or undefined at the end. @throws NetworkError `Stalled` when none arrive for `stallMs` */
+  /**
+   * Exactly so many bytes, or undefined at the end.
+   * @throws NetworkError `Stalled` when none arrive for `stallMs`, or all of them take longer than that and their time at
+   *   16 KiB/s: nothing can be read afterwards
+   */
   take(count: number, stallMs?: number): Promise<Uint8Array | undefined>;
   /** Fills the array with bytes as they arrive. @throws NetworkError `Unreachable` at the end, `Stalled` */
   fill(target: Uint8Array, onBytes: (count: number) => void, stallMs?: number): Promise<void>;
@@ -232,8 +246,14 @@ export function createSource(stream: Stream, pauseBytes: number = PAUSE_BYTES): 
   return {
     async take(count, stallMs) {
       wanted = count;
-      while (buffer.length < count) if (!(await more(count, stallMs))) return undefined;
-      return buffer.take(count);
+      const ms = stallMs === undefined || buffer.length >= count ? undefined : longestMs(count, stallMs);
+      const timer = ms === undefined ? undefined : setTimeout(() => end(tooSlow(count, ms)), ms);
+      try {
+        while (buffer.length < count) if (!(await more(count, stallMs))) return undefined;
+        return buffer.take(count);
+      } finally {
+        clearTimeout(timer);
+      }
     },
     async fill(target, onBytes, stallMs) {
       const place = new Place(target, onBytes);

@@ -139,7 +139,7 @@ export function guardGossip(pubsub: GossipSub, options: GossipGuardOptions): voi
     const throttle = createThrottle(peer);
     const source = createSource(stream, PAUSE_BYTES);
     for (;;) {
-      const frame = await readVarintFrame(source, limits.gossipFrame);
+      const frame = await readVarintFrame(source, limits);
       if (frame === undefined) return;
       const rpc = decodeFrame(gossip, frame);
       if (rpc === undefined) {
@@ -167,7 +167,7 @@ export function guardGossip(pubsub: GossipSub, options: GossipGuardOptions): voi
       stream.abort(error instanceof Error ? error : new Error(reasonOf(error)));
       if (signal.aborted || !(error instanceof NetworkError)) return;
       if (error.code === "TooLarge") offend(peer, "oversized");
-      if (error.code === "Malformed" || error.code === "TooLarge") drop(peer, error);
+      if (["Malformed", "TooLarge", "Stalled"].includes(error.code)) drop(peer, error); // It is scored at its end.
     });
   };
   guardOutbound(gossip);
@@ -194,23 +194,26 @@ function decodeFrame(gossip: GossipInternals, frame: Uint8Array): Rpc | undefine
   }
 }
 
-/** A frame behind its length as a varint. @throws NetworkError `TooLarge`, `Malformed` */
+/**
+ * A frame behind its length as a varint. It may begin at any time; then its bytes must come.
+ * @throws NetworkError `TooLarge`, `Malformed`, `Stalled`
+ */
 async function readVarintFrame(
   source: ReturnType<typeof createSource>,
-  maxBytes: number,
+  { gossipFrame, stallMs }: Limits,
 ): Promise<Uint8Array | undefined> {
   let length = 0;
   for (let shift = 0; ; shift += 7) {
-    const byte = (await source.take(1))?.[0];
+    const byte = (await source.take(1, shift === 0 ? undefined : stallMs))?.[0];
     if (byte === undefined && shift === 0) return undefined;
     if (byte === undefined || shift > 28) throw new NetworkError("Malformed", "a frame without a length");
     length += (byte & 0x7f) * 2 ** shift;
     if (byte < 0x80) break;
   }
-  if (length > maxBytes)
-    throw new NetworkError("TooLarge", `a frame of ${length} bytes, at most ${maxBytes} are allowed`);
+  if (length > gossipFrame)
+    throw new NetworkError("TooLarge", `a frame of ${length} bytes, at most ${gossipFrame} are allowed`);
   if (length === 0) return new Uint8Array();
-  const frame = await source.take(length);
+  const frame = await source.take(length, stallMs);
   if (frame === undefined) throw new NetworkError("Malformed", "the stream ended within a frame");
   return frame;
 }
