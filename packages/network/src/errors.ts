@@ -24,6 +24,7 @@ export type NetworkErrorCode =
   | "NotARelay" // the peer answers, but does not relay messages of this network
   | "BadList" // a list of relays that is malformed, forged, expired or older than the one that is known
   | "Flooded" // the peer sent more than it may
+  | "Overloaded" // all peers together take more than this node has
   | "BrokenHistory" // the file of a relay's history cannot be opened
   | "Stopped"; // the host was stopped
 

@@ -1,9 +1,11 @@
-import type { Connection, PeerId, Stream } from "@libp2p/interface";
+import type { Connection, PeerId, Stream, StreamMuxer } from "@libp2p/interface";
 import type { Libp2p } from "libp2p";
 import { NetworkError } from "../errors.ts";
+import { liableGroup } from "./address.ts";
 import type { GossipInternals } from "./gossip.ts";
 import type { Limits } from "./limits.ts";
 import type { Offence } from "./scores.ts";
+import { shed } from "./shed.ts";
 import { bufferedBy, type WatchedConnection } from "./watch-frames.ts";
 
 const SWEEP_MS = 1000;
@@ -37,16 +39,38 @@ export function startSweeping(options: SweepOptions): void {
   signal.addEventListener("abort", () => clearInterval(timer), { once: true });
 }
 
-/** Ends the connections that hold most, until all together hold what they may. */
-function boundBuffers({ node, watched, limits }: SweepOptions): void {
-  const others = node.getConnections().filter(({ multiplexer }) => multiplexer !== "/yamux/1.0.0");
-  const all = [...watched, ...others.map(unwatched)].map((connection) => ({ connection, bytes: connection.held() }));
-  let sum = all.reduce((total, { bytes }) => total + bytes, 0);
-  for (const { connection, bytes } of all.toSorted((a, b) => b.bytes - a.bytes)) {
-    if (sum <= limits.buffered && bytes <= limits.bufferedPerConnection) return;
+/** Ends the connections that hold more than they may, and some of the others until all together hold what they may. */
+function boundBuffers(options: SweepOptions): void {
+  const { limits } = options;
+  const { greedy = [], others = [] } = Object.groupBy(holdersOf(options), ({ bytes }) =>
+    bytes > limits.bufferedPerConnection ? "greedy" : "others",
+  );
+  for (const { connection, bytes } of greedy)
     connection.abort(new NetworkError("Flooded", `the peer makes us hold ${bytes} bytes`));
-    sum -= bytes;
-  }
+  // What is too much only together with what others do is held against nobody.
+  for (const { connection } of shed(others, limits.buffered))
+    connection.abort(new NetworkError("Overloaded", "all peers together make us hold too many bytes"));
+}
+
+/** The part of libp2p 3's connection behind its interface. */
+interface ConnectionInternals extends Connection {
+  readonly muxer?: StreamMuxer;
+}
+
+/** Open connections with what they make us hold. All whose address says nothing are one group. */
+function holdersOf({ node, watched, limits }: SweepOptions) {
+  const connections = node.getConnections() as ConnectionInternals[];
+  const groups = new Map(connections.map(({ muxer, remoteAddr }) => [muxer, liableGroup(remoteAddr, limits)]));
+  const holder = (connection: Pick<WatchedConnection, "held" | "abort">, group = "") => ({
+    connection,
+    group,
+    bytes: connection.held(),
+  });
+  const others = connections.filter(({ multiplexer }) => multiplexer !== "/yamux/1.0.0");
+  return [
+    ...[...watched].map((connection) => holder(connection, groups.get(connection.muxer()))),
+    ...others.map((connection) => holder(unwatched(connection), groups.get(connection.muxer))),
+  ];
 }
 
 function unwatched(connection: Connection): Pick<WatchedConnection, "held" | "abort"> {

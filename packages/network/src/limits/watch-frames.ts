@@ -23,6 +23,8 @@ const CHECK_BYTES = 256 * 1024;
 export interface WatchedConnection {
   /** Bytes that it makes us hold: unread, unsent. */
   held(): number;
+  /** Undefined until it was created. */
+  muxer(): StreamMuxer | undefined;
   /** Bytes of which the connection dispatches no event. */
   see(chunk: Uint8Array): void;
   abort(error: Error): void;
@@ -106,5 +108,5 @@ export function watchFrames(connection: MessageStream, { limits, clock, muxer }:
   connection.addEventListener("message", ({ data }) => {
     for (const chunk of data instanceof Uint8Array ? [data] : data) see(chunk);
   });
-  return { held, see, abort };
+  return { held, muxer, see, abort };
 }
