@@ -13,6 +13,8 @@ export interface BootstrapOptions extends Omit<ListCheck, "nowMs"> {
   /** Keeps the highest number of each publisher, so that an older list never comes back. */
   readonly sequences: DocumentStore;
   readonly clock: () => number;
+  /** Milliseconds since some moment; a change of the machine's time must not move it. */
+  readonly monotonic: () => number;
   readonly log: Log;
 }
 
@@ -22,10 +24,10 @@ const RETRY_MS = 30_000;
 
 /** Relays of a signed list: the newest valid one of its publishers, also while it cannot be fetched. */
 export function bootstrapRelays(options: BootstrapOptions): RelaySource {
-  const { cache, clock, log } = options;
+  const { cache, clock, monotonic, log } = options;
   let newest: RelayList | undefined;
   let sequences: ListSequences | undefined;
-  let nextMs = 0;
+  let nextMs = -Infinity;
   const complaints = new Set<string>();
 
   /** @throws NetworkError `BadList` when the list is not valid now, or older than one of its publisher that was known */
@@ -62,13 +64,13 @@ export function bootstrapRelays(options: BootstrapOptions): RelaySource {
     name: "bootstrap",
     async relays(signal) {
       sequences ??= await open();
-      if (clock() >= nextMs) {
-        nextMs = clock() + RETRY_MS;
+      if (monotonic() >= nextMs) {
+        nextMs = monotonic() + RETRY_MS;
         try {
           const bytes = await options.load(signal);
           if (take(bytes, sequences)) await cache.write(bytes);
           await sequences.save();
-          nextMs = clock() + RELOAD_MS;
+          nextMs = monotonic() + RELOAD_MS;
         } catch (error) {
           complain(error, "the list of relays is not used");
         }

@@ -9,7 +9,7 @@ const relay = (n: number, host = `10.0.${n}.1`) => `/ip4/${host}/tcp/4000/p2p/${
 
 function setUp() {
   let nowMs = 1_000_000;
-  const candidates = new Candidates({ self: peerOf(250), clock: () => nowMs, random: () => 0.5 });
+  const candidates = new Candidates({ self: peerOf(250), monotonic: () => nowMs, random: () => 0.5 });
   const chosen = (count: number) => candidates.choose(count).map(({ addresses }) => addresses[0]!.text);
   const live = (candidate: Candidate) => void (candidate.state = "live");
   return { candidates, chosen, live, pass: (ms: number) => (nowMs += ms) };

@@ -14,7 +14,7 @@ export interface Candidate {
   peer?: string;
   /** Attempts that failed one after the other. */
   failures: number;
-  /** Milliseconds since the epoch; 0: it never failed. */
+  /** By the monotonic clock; 0: it never failed. */
   failedMs: number;
   /** In [0, 1): spreads the next attempts of many nodes. */
   jitter: number;
@@ -54,7 +54,8 @@ const groupOf = ({ addresses }: Candidate): string | undefined => addresses[0]?.
 export interface CandidatesOptions {
   /** Our own PeerId: a relay does not connect to itself. */
   readonly self: string;
-  readonly clock: () => number;
+  /** Milliseconds since some moment; a change of the machine's time must not move it. */
+  readonly monotonic: () => number;
   readonly random: RandomNumber;
 }
 
@@ -159,7 +160,7 @@ export class Candidates {
     }
     candidate.state = "idle";
     candidate.failures += 1;
-    candidate.failedMs = this.#options.clock();
+    candidate.failedMs = this.#options.monotonic();
     candidate.jitter = this.#options.random();
     candidate.reason = reason;
     this.#remember(candidate);
@@ -173,7 +174,7 @@ export class Candidates {
     this.#health.set(key, { failures, failedMs, jitter });
   }
 
-  /** When a relay may be dialled again, milliseconds since the epoch. */
+  /** When a relay may be dialled again, by the monotonic clock. */
   #retryMs(candidate: Candidate, anyLive: boolean): number {
     if (candidate.failures === 0) return 0;
     // With no relay at all, each is worth an attempt soon, whatever it did before.
@@ -183,7 +184,7 @@ export class Candidates {
 
   /** The best relays to dial now: all pinned ones, and others until `count` are live or being dialled. */
   choose(count: number): Candidate[] {
-    const nowMs = this.#options.clock();
+    const nowMs = this.#options.monotonic();
     const live = this.live();
     const due = this.all().filter((it) => it.state === "idle" && this.#retryMs(it, live.length > 0) <= nowMs);
     const chosen = due.filter(isPinned);
@@ -232,7 +233,7 @@ export class Candidates {
       .map(({ it }) => it);
   }
 
-  /** When the next idle relay may be dialled, milliseconds since the epoch; undefined: there is none. */
+  /** When the next idle relay may be dialled, by the monotonic clock; undefined: there is none. */
   nextRetryMs(): number | undefined {
     const anyLive = this.live().length > 0;
     const times = this.all()

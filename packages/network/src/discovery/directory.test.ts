@@ -6,7 +6,7 @@ import { identityOf } from "../testing.ts";
 function setUp(options: { maxEntries?: number; newPerSecond?: number } = {}) {
   const drops = createDrops();
   let nowMs = 1_000_000;
-  const directory = createDirectory({ clock: () => nowMs, drops, ...options });
+  const directory = createDirectory({ clock: () => 1_000_000, monotonic: () => nowMs, drops, ...options });
   const hear = (n: number, body?: unknown) => {
     const { address, peerId } = identityOf(n);
     const presence = body ?? { multiaddrs: [`/ip4/127.0.0.1/tcp/40${n}/p2p/${peerId.toString()}`], role: "worker" };

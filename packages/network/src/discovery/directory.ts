@@ -30,7 +30,10 @@ export interface Directory {
 }
 
 export interface DirectoryOptions {
+  /** Milliseconds since the epoch, for what is shown and kept. */
   readonly clock: () => number;
+  /** Milliseconds since some moment; a change of the machine's time must not move it. */
+  readonly monotonic: () => number;
   readonly drops: Drops;
   /** Called when a node is heard for the first time. */
   readonly onNew?: (entry: DirectoryEntry) => void;
@@ -75,12 +78,13 @@ interface OwnDirectory extends Directory {
 
 /** @returns the directory, and what fills it */
 export function createDirectory(options: DirectoryOptions): OwnDirectory {
-  const { clock, drops, onNew, maxEntries = 4096, newPerSecond = 64 } = options;
+  const { clock, monotonic, drops, onNew, maxEntries = 4096, newPerSecond = 64 } = options;
   const known = new Map<Hex, DirectoryEntry>(); // the longest silent first
+  const takenMs = new WeakMap<DirectoryEntry, number>(); // By the monotonic clock.
   const remembered = new Map<Hex, DirectoryEntry>();
   const wanted = new Set<Hex>();
   const waiting = createWaiters();
-  const additions = createTokenBucket({ perSecond: newPerSecond, burst: newPerSecond }, clock);
+  const additions = createTokenBucket({ perSecond: newPerSecond, burst: newPerSecond }, monotonic);
 
   const makeRoom = () => {
     if (known.size < maxEntries) return;
@@ -95,7 +99,9 @@ export function createDirectory(options: DirectoryOptions): OwnDirectory {
   const hear = ({ from, body }: RelayMessage) => {
     const before = known.get(from);
     const limited =
-      before === undefined ? !wanted.has(from) && !additions.take() : clock() - before.heardMs < MIN_INTERVAL_MS;
+      before === undefined
+        ? !wanted.has(from) && !additions.take()
+        : monotonic() - takenMs.get(before)! < MIN_INTERVAL_MS;
     if (limited) return drops.count("rateLimited");
     let presence: Presence;
     try {
@@ -105,6 +111,7 @@ export function createDirectory(options: DirectoryOptions): OwnDirectory {
       throw error;
     }
     const entry = { ...presence, address: from, heardMs: clock() };
+    takenMs.set(entry, monotonic());
     if (!known.delete(from)) makeRoom();
     known.set(from, entry);
     waiting.arrived(entry);

@@ -78,7 +78,8 @@ test("a relay that names a crowd does not hide what others name, and lies are le
   const asker = await startClient(13, liar.node.getMultiaddrs()[0]!.toString());
   await asker.node.dial(honest.node.getMultiaddrs());
   let nowMs = 100_000_000;
-  const source = exchangedRelays({ node: asker.node, clusterId: 1729, shard: 0, clock: () => nowMs, log: silent });
+  const clock = () => nowMs;
+  const source = exchangedRelays({ node: asker.node, clusterId: 1729, shard: 0, clock, monotonic: clock, log: silent });
   const { signal } = new AbortController();
   const peers = [liar, honest].map(({ node }) => node.peerId.toString());
   const named = async (live?: string[]) =>

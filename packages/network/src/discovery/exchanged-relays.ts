@@ -13,6 +13,7 @@ const ASK_AGAIN_MS = 60_000;
 /** What a relay named so long ago is forgotten; it outlives the relay, since that is when it is needed. */
 const KEEP_MS = 60 * 60_000;
 
+/** Times are by the monotonic clock. */
 interface Answer {
   askedMs: number;
   heardMs: number;
@@ -25,6 +26,8 @@ interface Modules {
   readonly clusterId: number;
   readonly shard: number;
   readonly clock: () => number;
+  /** Milliseconds since some moment; a change of the machine's time must not move it. */
+  readonly monotonic: () => number;
   readonly log: Log;
 }
 
@@ -32,27 +35,27 @@ interface Modules {
  * Relays that the relays in use name by Waku's peer exchange. Each record is signed by the relay that it is about; that
  * it is a good one, nobody says. No relay can push out what others have named.
  */
-export function exchangedRelays({ node, clusterId, shard, clock, log }: Modules): RelaySource {
+export function exchangedRelays({ node, clusterId, shard, clock, monotonic, log }: Modules): RelaySource {
   const answers = new Map<string, Answer>(); // the longest unasked first
   const isOurs = (record: RelayRecord) =>
     record.clusterId === clusterId && record.shards.includes(shard) && isCurrent(record, clock());
   const ask = async (peer: string, signal: AbortSignal) => {
     const answer = answers.get(peer) ?? { askedMs: -Infinity, heardMs: 0, named: [] };
-    if (clock() - answer.askedMs < ASK_AGAIN_MS) return;
-    answer.askedMs = clock();
+    if (monotonic() - answer.askedMs < ASK_AGAIN_MS) return;
+    answer.askedMs = monotonic();
     answers.delete(peer);
     answers.set(peer, answer);
     try {
       const records = await askRelays(node, peerIdFromString(peer), MAX_NAMED, signal);
       answer.named = records.filter(isOurs);
-      answer.heardMs = clock();
+      answer.heardMs = monotonic();
     } catch (error) {
       if (!signal.aborted) log.debug({ peer, error: reasonOf(error) }, "a relay names no others");
     }
   };
   const forget = (live: readonly string[]) => {
     for (const [peer, { heardMs }] of answers) {
-      const old = !live.includes(peer) && clock() - heardMs > KEEP_MS;
+      const old = !live.includes(peer) && monotonic() - heardMs > KEEP_MS;
       if (old || answers.size > MAX_ANSWERS) answers.delete(peer);
     }
   };

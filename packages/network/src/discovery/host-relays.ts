@@ -27,6 +27,7 @@ interface Modules {
   readonly clusterId: number;
   readonly shard: number;
   readonly clock: () => number;
+  readonly monotonic: () => number;
   readonly random: RandomNumber;
   readonly log: Log;
   readonly signal: AbortSignal;

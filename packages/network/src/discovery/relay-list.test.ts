@@ -100,6 +100,7 @@ function setUp() {
       cache: cache.store,
       sequences: sequences.store,
       clock: () => nowMs,
+      monotonic: () => nowMs,
       log: { ...silent, warn: ({ error }) => void warnings.push(String(error)) },
     });
   const { signal } = new AbortController();

@@ -46,7 +46,10 @@ export interface RelayPoolOptions {
   readonly count: number;
   /** This node is a relay itself: that it knows no other one is no problem. */
   readonly relayService: boolean;
+  /** Milliseconds since the epoch, for what is shown and kept. */
   readonly clock: () => number;
+  /** Milliseconds since some moment; a change of the machine's time must not move it. */
+  readonly monotonic: () => number;
   readonly random: RandomNumber;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -93,9 +96,9 @@ class Pool implements RelayPool {
 
   constructor(options: RelayPoolOptions) {
     this.#options = options;
-    const { node, clock, random } = options;
-    this.#candidates = new Candidates({ self: node.peerId.toString(), clock, random });
-    this.#aloneMs = clock();
+    const { node, monotonic, random } = options;
+    this.#candidates = new Candidates({ self: node.peerId.toString(), monotonic, random });
+    this.#aloneMs = monotonic();
   }
 
   start(): void {
@@ -122,15 +125,15 @@ class Pool implements RelayPool {
   }
 
   refresh(): void {
-    this.#refreshMs = Math.min(this.#refreshMs, this.#options.clock() + NEWS_MS);
+    this.#refreshMs = Math.min(this.#refreshMs, this.#options.monotonic() + NEWS_MS);
     this.#schedule();
   }
 
   /** One look at everything: asks sources that are due, dials what is missing, sets the alarm for the next look. */
   #work(): void {
-    const { clock, count, signal } = this.#options;
+    const { monotonic, count, signal } = this.#options;
     if (signal.aborted) return;
-    const nowMs = clock();
+    const nowMs = monotonic();
     if (nowMs >= this.#refreshMs) {
       this.#refreshMs = nowMs + REFRESH_MS;
       for (const source of this.#options.sources) void this.#ask(source);
@@ -141,10 +144,10 @@ class Pool implements RelayPool {
   }
 
   #schedule(): void {
-    const { clock, count, signal } = this.#options;
+    const { monotonic, count, signal } = this.#options;
     clearTimeout(this.#timer);
     if (signal.aborted) return;
-    const nowMs = clock();
+    const nowMs = monotonic();
     const live = this.#candidates.live().length;
     if (live < count) this.#refreshMs = Math.min(this.#refreshMs, nowMs + SHORT_REFRESH_MS);
     const pinnedWait = this.#candidates.all().some((it) => isPinned(it) && it.state === "idle");
@@ -187,7 +190,7 @@ class Pool implements RelayPool {
 
   /** Connects to a relay and watches it until it is dead. */
   async #use(candidate: Candidate): Promise<void> {
-    const { node, pubsub, clock, log, signal } = this.#options;
+    const { node, pubsub, monotonic, log, signal } = this.#options;
     const relay = candidate.addresses[0]?.text;
     candidate.state = "dialling";
     let sinceMs: number | undefined;
@@ -198,7 +201,7 @@ class Pool implements RelayPool {
       candidate.peer = connection.remotePeer.toString();
       await relaysTopic(pubsub, connection.remotePeer, signal);
       this.#answered(candidate, await roundTrip(node, connection.remotePeer, signal));
-      sinceMs = clock();
+      sinceMs = monotonic();
       this.#candidates.answered(candidate);
       log.info({ relay, sources: [...candidate.sources], latencyMs: candidate.latencyMs }, "connected to a relay");
       this.#changed();
@@ -209,7 +212,7 @@ class Pool implements RelayPool {
       reason = reasonOf(error);
     }
     if (signal.aborted) return;
-    if (sinceMs !== undefined && clock() - sinceMs >= GOOD_MS) this.#candidates.proved(candidate);
+    if (sinceMs !== undefined && monotonic() - sinceMs >= GOOD_MS) this.#candidates.proved(candidate);
     this.#candidates.failed(candidate, reason);
     log[sinceMs === undefined ? "debug" : "info"]({ relay, reason }, "a relay is gone or does not answer");
     if (connection?.status === "open") connection.abort(new NetworkError("Unreachable", reason));
@@ -244,9 +247,9 @@ class Pool implements RelayPool {
   }
 
   #changed(): void {
-    const { clock, log, onChange } = this.#options;
+    const { monotonic, log, onChange } = this.#options;
     const live = this.#candidates.live().length;
-    if (live === 0) this.#aloneMs = clock();
+    if (live === 0) this.#aloneMs = monotonic();
     else if (this.#problem !== undefined) {
       this.#problem = undefined;
       log.info({ live }, "a relay answers again");
@@ -256,11 +259,11 @@ class Pool implements RelayPool {
 
   /** Says once that no relay answers. */
   #complain(): void {
-    const { clock, log, onChange, relayService } = this.#options;
+    const { monotonic, log, onChange, relayService } = this.#options;
     const all = this.#candidates.all();
     if (relayService && all.length === 0) return;
     if (this.#problem !== undefined || this.#candidates.live().length > 0) return;
-    if (clock() - this.#aloneMs < NO_RELAY_MS) return;
+    if (monotonic() - this.#aloneMs < NO_RELAY_MS) return;
     this.#problem = noRelay(all);
     log.warn({ code: this.#problem.code, hint: this.#problem.hint }, this.#problem.message);
     onChange?.(this.reachability());

@@ -83,6 +83,7 @@ test("garbage and oversized messages of a malicious node stop at the relay, whic
     drops,
     log: silent,
     clock: Date.now,
+    monotonic: () => performance.now(),
     signal: AbortSignal.timeout(60_000),
   });
   const options = {
@@ -93,7 +94,7 @@ test("garbage and oversized messages of a malicious node stop at the relay, whic
     relayService: false,
     meter: createTrafficMeter(drops),
     guard,
-    clock: Date.now,
+    monotonic: () => performance.now(),
     signal: AbortSignal.timeout(60_000),
     fault: () => undefined,
   };

@@ -48,22 +48,22 @@ export async function createHost(options: HostOptions): Promise<Host> {
 
 /** Starts the parts, each after those that it needs. */
 async function startHost(context: HostContext, parts: HostParts): Promise<Omit<Host, "stop">> {
-  const { options, drops, clock } = context;
+  const { options, drops, clock, monotonic } = context;
   const guard = createGuard({ ...context, trusts: (peerId) => isNamedRelay(peerId, parts) });
   const { node, pubsub } = await startNode(context, parts, guard);
   const messaging = await startMessaging(context, { node, pubsub, guard });
-  const directory = createDirectory({ clock, drops, onNew: ({ role }) => onNewPeer(role, parts) });
+  const directory = createDirectory({ clock, monotonic, drops, onNew: ({ role }) => onNewPeer(role, parts) });
   const nat = await startHostNat(context, parts, { node, directory });
   messaging.subscribe(PRESENCE_TOPIC, (message) => directory.hear(message));
   const streams = createStreams(context, { node, guard, directory });
   const { maxUpBytesPerSecond, maxDownBytesPerSecond } = options;
   const limits = { maxUpBytesPerSecond, maxDownBytesPerSecond };
-  const bulk = await createBulk({ ...context, clock: context.monotonic, ...streams, ...limits, offend: guard.offend });
+  const bulk = await createBulk({ ...context, clock: monotonic, ...streams, ...limits, offend: guard.offend });
   const relays = startRelays(context, parts, { node, pubsub, directory, nat });
   const figures = createFigures(context, { node, nat, guard });
   const { connected } = pubsub;
   const host = { ...figures, ...messaging, ...streams, ...relays, directory, bulk, connected };
-  await host.serve(PROBE_PROTOCOL, answerProbes(clock));
+  await host.serve(PROBE_PROTOCOL, answerProbes(monotonic));
   parts.announceSoon = announcePresence(host, pubsub, { role: context.relayService ? "relay" : "peer", ...options });
   return host;
 }

@@ -59,7 +59,8 @@ export interface NodeOptions {
   readonly relayService: boolean;
   readonly meter: TrafficMeter;
   readonly guard: Guard;
-  readonly clock: () => number;
+  /** Milliseconds since some moment; a change of the machine's time must not move it. */
+  readonly monotonic: () => number;
   readonly signal: AbortSignal;
   /** What is wrong with the form of a relayed message, so that it may not be forwarded. */
   readonly fault: (bytes: Uint8Array) => "oversized" | "undecodable" | undefined;
@@ -110,8 +111,8 @@ function connectionOptions({ limits }: Guard) {
   };
 }
 
-const circuitModules = ({ clock, signal, guard: { limits } }: NodeOptions) => ({
-  clock,
+const circuitModules = ({ monotonic, signal, guard: { limits } }: NodeOptions) => ({
+  clock: monotonic,
   signal,
   liable: (address: Multiaddr) => liableGroup(address, limits),
 });

@@ -75,7 +75,7 @@ export interface HostOptions extends HostRelaysOptions {
   readonly signal?: AbortSignal;
   /** Milliseconds since the epoch. */
   readonly clock?: () => number;
-  /** Milliseconds since some moment, which no change of the machine's time moves; bulk measures with it. */
+  /** Milliseconds since some moment, which no change of the machine's time moves: for waits and rates. */
   readonly monotonic?: () => number;
   readonly random?: RandomNumber;
   readonly randomBytes?: RandomBytes;

@@ -38,7 +38,10 @@ interface GuardOptions {
   readonly limits: Limits;
   readonly drops: Drops;
   readonly log: Log;
+  /** Milliseconds since the epoch, for what is shown. */
   readonly clock: () => number;
+  /** Milliseconds since some moment; a change of the machine's time must not move it. */
+  readonly monotonic: () => number;
   readonly signal: AbortSignal;
   /** Whether a PeerId is that of a relay that the user named. Default: of none. */
   readonly trusts?: (peerId: string) => boolean;
@@ -47,7 +50,8 @@ interface GuardOptions {
 const dropped = (offence: Offence) =>
   new NetworkError("Refused", `the peer was dropped: ${offence}`, { hint: "it is refused for a while" });
 
-export function createGuard({ limits, drops, log, clock, signal, ...options }: GuardOptions): Guard {
+export function createGuard({ limits, drops, log, signal, ...options }: GuardOptions): Guard {
+  const clock = options.monotonic; // All waits, rates and bans.
   let node: GuardedNode | undefined;
   const watched = new Set<WatchedConnection>();
   const connectionsWith = (peerId: string): Connection[] =>
@@ -61,7 +65,7 @@ export function createGuard({ limits, drops, log, clock, signal, ...options }: G
     log.warn({ peerId, offence }, "a peer is dropped and refused for a while");
     drop(peerId, dropped(offence));
   };
-  const scores = createPeerScores({ limits, clock, onBan });
+  const scores = createPeerScores({ limits, clock: options.clock, monotonic: clock, onBan });
   const offendPeer = (peerId: string, offence: Offence) => {
     const connection = connectionsWith(peerId)[0];
     scores.offend(peerId, offence, connection && liableGroup(connection.remoteAddr, limits));
@@ -119,7 +123,8 @@ interface Judged {
   addEventListener(type: "close", listener: (event: StreamCloseEvent) => void, options: { once: true }): void;
 }
 
-interface JudgeOptions extends Pick<GuardOptions, "limits" | "clock" | "signal"> {
+interface JudgeOptions extends Pick<GuardOptions, "limits" | "signal"> {
+  readonly clock: () => number;
   readonly scores: PeerScores;
 }
 

@@ -9,14 +9,22 @@ import { createTokenBucket } from "../timing/token-bucket.ts";
 
 function setUp(changes = {}) {
   let nowMs = 1_000_000;
+  let aheadMs = 0;
   const dropped: string[] = [];
   const limits = { ...limitsOf(true), ...changes };
   const onBan = (peerId: string) => void dropped.push(peerId);
-  const scores = createPeerScores({ limits, clock: () => nowMs, onBan });
+  const scores = createPeerScores({ limits, clock: () => nowMs + aheadMs, monotonic: () => nowMs, onBan });
   const offend = (peerId: string, offence: Offence, times: number, address = "192.0.2.1") => {
     for (let i = 0; i < times; i++) scores.offend(peerId, offence, address);
   };
-  return { scores, dropped, limits, offend, pass: (ms: number) => void (nowMs += ms) };
+  return {
+    scores,
+    dropped,
+    limits,
+    offend,
+    pass: (ms: number) => void (nowMs += ms),
+    setClock: (ms: number) => (aheadMs += ms),
+  };
 }
 
 test("an address counts for itself, an IPv6 address for its /64, and a relayed one for nobody", () => {
@@ -68,6 +76,17 @@ test("a peer that keeps offending is dropped and refused, longer each time", () 
   pass(limits.banMs);
   expect(scores.banned("mallory")).toBe(false);
   expect(dropped).toEqual(["mallory", "mallory"]);
+});
+
+test("a change of the machine's time ends no ban and makes none longer; its end is shown by the new time", () => {
+  const { scores, limits, offend, pass, setClock } = setUp();
+  for (const name of ["m1", "m2", "m3", "m4"]) offend(name, "protocol", 2);
+  setClock(-7_200_000);
+  expect(scores.snapshot()[0]!.bannedUntilMs).toBe(1_000_000 - 7_200_000 + limits.banMs);
+  setClock(14_400_000);
+  expect([scores.banned("m1"), scores.addressBanned("192.0.2.1")]).toEqual([true, true]);
+  pass(limits.banMs + 1);
+  expect([scores.banned("m1"), scores.addressBanned("192.0.2.1")]).toEqual([false, false]);
 });
 
 test("what an honest peer may do by accident is forgiven with time", () => {

@@ -70,7 +70,7 @@ describe("a flood of identities", () => {
   const setUp = () => {
     let nowMs = 0;
     const limits = limitsOf(true);
-    const scores = createPeerScores({ limits, clock: () => nowMs, onBan: () => undefined });
+    const scores = createPeerScores({ limits, clock: () => nowMs, monotonic: () => nowMs, onBan: () => undefined });
     const ban = (peerId: string, address?: string) => {
       for (let i = 0; i < 2; i++) scores.offend(peerId, "protocol", address);
     };

@@ -44,6 +44,7 @@ export interface PeerScore {
 
 interface Entry {
   points: number;
+  /** By the monotonic clock, as is the end of its ban. */
   atMs: number;
   bans: number;
   bannedUntilMs: number;
@@ -65,7 +66,10 @@ export interface PeerScores {
 
 interface ScoreOptions {
   readonly limits: Limits;
+  /** Milliseconds since the epoch, for what is shown. */
   readonly clock: () => number;
+  /** Milliseconds since some moment; a change of the machine's time must not move it. */
+  readonly monotonic: () => number;
   /** Called when a peer is banned: close its connections. */
   readonly onBan: (peerId: string, offence: Offence) => void;
 }
@@ -73,21 +77,22 @@ interface ScoreOptions {
 /** Where a peer came from. */
 const originOf = (address = ""): Origin => ({ address, network: networkOf(address) });
 
-export function createPeerScores({ limits, clock, onBan }: ScoreOptions): PeerScores {
+export function createPeerScores({ limits, clock, monotonic, onBan }: ScoreOptions): PeerScores {
   // What a peer is remembered for ends with its ban; without one it is as good as its last offence.
   const entries = createOriginTable<Entry>(MOST, ({ atMs, bannedUntilMs }) => Math.max(atMs, bannedUntilMs));
   // When the bans of an address end: the last ones, as many as it takes to refuse it.
   const addresses = createOriginTable<number[]>(MOST, (ends) => Math.max(...ends));
   const standing = createOriginTable<number>(MOST, (sinceMs) => sinceMs);
 
-  const decayed = (entry: Entry) => entry.points * 0.5 ** ((clock() - entry.atMs) / limits.halfLifeMs);
-  const isBanned = (peerId: string) => (entries.get(peerId)?.bannedUntilMs ?? 0) > clock();
+  const decayed = (entry: Entry) => entry.points * 0.5 ** ((monotonic() - entry.atMs) / limits.halfLifeMs);
+  const onClock = (ms: number) => clock() + ms - monotonic();
+  const isBanned = (peerId: string) => (entries.get(peerId)?.bannedUntilMs ?? 0) > monotonic();
   const banFrom = (address: string) => {
-    const ends = [...(addresses.get(address) ?? []), clock() + limits.banMs];
+    const ends = [...(addresses.get(address) ?? []), monotonic() + limits.banMs];
     addresses.set(address, ends.slice(-limits.bannedPeersPerAddress), originOf(address));
   };
   const ban = (peerId: string, entry: Entry, offence: Offence, address: string | undefined) => {
-    entry.bannedUntilMs = clock() + limits.banMs * 2 ** Math.min(entry.bans, MAX_DOUBLINGS);
+    entry.bannedUntilMs = monotonic() + limits.banMs * 2 ** Math.min(entry.bans, MAX_DOUBLINGS);
     entry.bans += 1;
     entry.points = 0;
     standing.delete(peerId);
@@ -97,9 +102,9 @@ export function createPeerScores({ limits, clock, onBan }: ScoreOptions): PeerSc
   return {
     offend(peerId, offence, address) {
       if (isBanned(peerId)) return;
-      const entry = entries.get(peerId) ?? { points: 0, atMs: clock(), bans: 0, bannedUntilMs: 0, offences: {} };
+      const entry = entries.get(peerId) ?? { points: 0, atMs: monotonic(), bans: 0, bannedUntilMs: 0, offences: {} };
       entry.points = decayed(entry) + POINTS[offence];
-      entry.atMs = clock();
+      entry.atMs = monotonic();
       entry.offences[offence] = (entry.offences[offence] ?? 0) + 1;
       entries.set(peerId, entry, originOf(address));
       if (entry.points >= limits.banAt) ban(peerId, entry, offence, address);
@@ -108,14 +113,14 @@ export function createPeerScores({ limits, clock, onBan }: ScoreOptions): PeerSc
     addressBanned(address) {
       const ends = addresses.get(address);
       if (ends === undefined) return false;
-      const left = ends.filter((endMs) => endMs > clock());
+      const left = ends.filter((endMs) => endMs > monotonic());
       if (left.length === 0) addresses.delete(address);
       return left.length >= limits.bannedPeersPerAddress;
     },
     behaved(peerId, ms, address) {
       if (ms < limits.standingMs || isBanned(peerId)) return;
       standing.delete(peerId);
-      standing.set(peerId, clock(), originOf(address));
+      standing.set(peerId, monotonic(), originOf(address));
     },
     hasStanding: (peerId) => standing.get(peerId) !== undefined,
     snapshot: () =>
@@ -123,7 +128,7 @@ export function createPeerScores({ limits, clock, onBan }: ScoreOptions): PeerSc
         peerId,
         score: 0 - decayed(entry),
         offences: { ...entry.offences },
-        ...(entry.bannedUntilMs > clock() ? { bannedUntilMs: entry.bannedUntilMs } : {}),
+        ...(entry.bannedUntilMs > monotonic() ? { bannedUntilMs: onClock(entry.bannedUntilMs) } : {}),
       })),
   };
 }

@@ -31,7 +31,8 @@ interface NatOptions {
   readonly relays: () => readonly string[];
   /** Ask the router to forward the listening ports. */
   readonly upnp: boolean;
-  readonly clock: () => number;
+  /** Milliseconds since some moment; a change of the machine's time must not move it. */
+  readonly monotonic: () => number;
   readonly random: RandomNumber;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -54,7 +55,7 @@ export interface Nat {
 /** @throws NetworkError `PortInUse` for the port of STUN */
 export async function startNat(options: NatOptions): Promise<Nat> {
   const { node, relayService, signal } = options;
-  const stun = options.stun && (await startStunServer({ ...options.stun, clock: options.clock }));
+  const stun = options.stun && (await startStunServer({ ...options.stun, clock: options.monotonic }));
   const info = { stunPorts: stun ? [stun.port, stun.alternatePort] : [], circuits: true };
   if (relayService) await serveReach(node, { ...options, info });
   const discovered = discover(node, options);

@@ -18,7 +18,8 @@ interface ReachServiceOptions {
   readonly info: ReachInfo;
   /** Where to dial back. Behind a proxy, everybody seems to be on this machine or in its network. */
   readonly dialBackTo: readonly Scope[];
-  readonly clock: () => number;
+  /** Milliseconds since some moment; a change of the machine's time must not move it. */
+  readonly monotonic: () => number;
   readonly signal: AbortSignal;
 }
 
@@ -27,7 +28,7 @@ interface ReachServiceOptions {
  * and rarely, so that nobody can use the relay to knock at others.
  */
 export async function serveReach(node: BaseNode, options: ReachServiceOptions): Promise<void> {
-  const { info, clock, signal } = options;
+  const { info, monotonic: clock, signal } = options;
   const mayAsk = createPeerLimiter({ perSecond: 1, burst: 8 }, clock);
   const mayDial = createPeerLimiter({ perSecond: 1 / 30, burst: 4 }, clock);
   // Identities cost nothing; a household or an office shares an address.

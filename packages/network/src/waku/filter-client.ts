@@ -19,7 +19,8 @@ interface FilterOptions {
   readonly pubsubTopic: string;
   readonly drops: Drops;
   readonly log: Log;
-  readonly clock: () => number;
+  /** Milliseconds since some moment; a change of the machine's time must not move it. */
+  readonly monotonic: () => number;
   readonly signal: AbortSignal;
   /** Whether a message is not one that we had, or sent. */
   readonly isNew: (bytes: Uint8Array) => boolean;

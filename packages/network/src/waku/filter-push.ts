@@ -20,7 +20,7 @@ export interface Pusher {
 
 /** @param onUnreachable called once, when the subscriber took nothing for a minute */
 export function createPusher(
-  { node, drops, clock, signal }: ServiceContext,
+  { node, drops, monotonic, signal }: ServiceContext,
   peer: PeerId,
   onUnreachable: () => void,
 ): Pusher {
@@ -54,8 +54,8 @@ export function createPusher(
     return lpStream(await connection.newStream(FILTER_PUSH_PROTOCOL, { maxOutboundStreams: 256, signal: opening }));
   };
   const failed = () => {
-    failingSinceMs ??= clock();
-    if (clock() - failingSinceMs >= UNREACHABLE_MS) onUnreachable();
+    failingSinceMs ??= monotonic();
+    if (monotonic() - failingSinceMs >= UNREACHABLE_MS) onUnreachable();
   };
   const pump = async () => {
     pumping = true;

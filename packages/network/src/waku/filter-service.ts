@@ -28,7 +28,7 @@ interface FilterOptions {
 /** Serves 12/WAKU2-FILTER, version 2. */
 export async function serveFilter(context: ServiceContext, options: FilterOptions): Promise<FilterService> {
   const { pubsubTopic, rate } = options;
-  const subscriptions = createSubscriptions({ ...FILTER_LIMITS, ...options.limits }, context.clock);
+  const subscriptions = createSubscriptions({ ...FILTER_LIMITS, ...options.limits }, context.monotonic);
   const pushers = new Map<string, Pusher>();
 
   const stop = (peer: string) => {

@@ -23,7 +23,8 @@ interface SessionsOptions {
   readonly node: BaseNode;
   readonly pubsubTopic: string;
   readonly log: Log;
-  readonly clock: () => number;
+  /** Milliseconds since some moment; a change of the machine's time must not move it. */
+  readonly monotonic: () => number;
   readonly signal: AbortSignal;
   /** Called when a relay has begun to push all that is wanted. */
   readonly onReady: () => void;
@@ -101,10 +102,10 @@ export class FilterSessions {
 
   /** Which relays push to us. */
   async #choose(): Promise<void> {
-    const { node, clock } = this.#o;
+    const { node, monotonic } = this.#o;
     const connected = new Map((await servicePeers(node, FILTER_SUBSCRIBE_PROTOCOL)).map((peer) => [`${peer}`, peer]));
     for (const key of this.#sessions.keys()) if (!connected.has(key)) this.#sessions.delete(key);
-    for (const [key, untilMs] of this.#refusedUntilMs) if (untilMs <= clock()) this.#refusedUntilMs.delete(key);
+    for (const [key, untilMs] of this.#refusedUntilMs) if (untilMs <= monotonic()) this.#refusedUntilMs.delete(key);
     for (const [key, relay] of connected) {
       if (this.#sessions.size >= RELAYS) break;
       if (!this.#sessions.has(key) && !this.#refusedUntilMs.has(key))
@@ -142,9 +143,9 @@ export class FilterSessions {
   }
 
   #fail(key: string, error: unknown): void {
-    const { clock, log, signal } = this.#o;
+    const { monotonic, log, signal } = this.#o;
     this.#sessions.delete(key);
-    this.#refusedUntilMs.set(key, clock() + PENALTY_MS);
+    this.#refusedUntilMs.set(key, monotonic() + PENALTY_MS);
     if (!signal.aborted) log.debug({ relay: key, error: reasonOf(error) }, "a relay does not push to us");
   }
 }

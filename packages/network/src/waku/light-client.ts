@@ -15,7 +15,8 @@ interface LightOptions {
   readonly pubsubTopic: string;
   readonly drops: Drops;
   readonly log: Log;
-  readonly clock: () => number;
+  /** Milliseconds since some moment; a change of the machine's time must not move it. */
+  readonly monotonic: () => number;
   readonly signal: AbortSignal;
 }
 

@@ -20,6 +20,8 @@ export interface ServiceContext {
   readonly drops: Drops;
   readonly log: Log;
   readonly clock: () => number;
+  /** Milliseconds since some moment; a change of the machine's time must not move it. */
+  readonly monotonic: () => number;
   readonly signal: AbortSignal;
   /** Holds an offence against a peer. */
   readonly offend: (peer: PeerId, offence: Offence) => void;
@@ -40,9 +42,9 @@ export type RpcHandler = (request: Uint8Array, from: PeerId, limited: boolean) =
  * stream is closed. A request that is too large or late, or a handler that throws, resets the stream.
  */
 export async function serveRpc(context: ServiceContext, options: RpcOptions, handler: RpcHandler): Promise<void> {
-  const { node, drops, log, clock, signal, offend } = context;
+  const { node, drops, log, monotonic, signal, offend } = context;
   const { protocol, maxRequestBytes, rate } = options;
-  const mayAsk = createPeerLimiter(rate, clock);
+  const mayAsk = createPeerLimiter(rate, monotonic);
   const answer = async (frames: LengthPrefixedStream, from: PeerId, deadline: AbortSignal) => {
     const request = (await frames.read({ signal: deadline })).subarray();
     const limited = !mayAsk(from.toString());

@@ -22,9 +22,9 @@ const hosts: Host[] = [];
 let nowMs = 0;
 
 async function startRelay(options: Partial<HostOptions> = {}): Promise<Host> {
-  const clock = () => Date.now() + nowMs;
+  const monotonic = () => performance.now() + nowMs;
   const n = 99 - hosts.length;
-  const host = await createHost({ identity: identityOf(n), relayService: true, clock, ...options });
+  const host = await createHost({ identity: identityOf(n), relayService: true, monotonic, ...options });
   hosts.push(host);
   return host;
 }

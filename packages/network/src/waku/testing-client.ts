@@ -50,6 +50,7 @@ export async function startClient(
 ): Promise<TestClient> {
   const drops = createDrops();
   const signal = new AbortController().signal;
+  const monotonic = () => performance.now();
   const node = await createNode({
     identity: identityOf(n),
     transports: [tcp(), webSockets()],
@@ -58,8 +59,8 @@ export async function startClient(
     pubsubTopic: "/waku/2/rs/1/1",
     relayService: false,
     meter: createTrafficMeter(drops),
-    guard: createGuard({ limits: limitsOf(false), drops, log: silent, clock: Date.now, signal }),
-    clock: Date.now,
+    guard: createGuard({ limits: limitsOf(false), drops, log: silent, clock: Date.now, monotonic, signal }),
+    monotonic,
     signal,
     fault: () => undefined,
   });

@@ -84,6 +84,7 @@ export async function openDiscovery(
         cache: fileStore(path.join(dataDir, "relay-list.json")),
         sequences: fileStore(path.join(dataDir, "relay-list-sequences.json")),
         clock: Date.now,
+        monotonic: () => performance.now(),
         log,
       }),
     );

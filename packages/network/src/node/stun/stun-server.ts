@@ -36,7 +36,7 @@ const MAX_REQUEST_BYTES = 548;
  * @throws NetworkError `PortInUse`, `BadOption`
  */
 export async function startStunServer(options: StunServerOptions): Promise<StunServer> {
-  const { host, port, clock = Date.now, perSource = { perSecond: 20, burst: 60 } } = options;
+  const { host, port, clock = () => performance.now(), perSource = { perSecond: 20, burst: 60 } } = options;
   const mayAsk = createPeerLimiter(perSource, clock);
   const all = createTokenBucket(options.ofAll ?? { perSecond: 5000, burst: 5000 }, clock);
   const sockets: dgram.Socket[] = [];
