@@ -260,16 +260,21 @@ async function joinMesh(target: Target, k: number, read: (stream: Stream) => voi
   return stream;
 }
 
-/** Says again what it hears. */
+/** Says again what it hears: of each topic the latest messages, since a relay opens only those of its own topics. */
 async function replay(target: Target): Promise<void> {
-  const heard: Uint8Array[] = [];
+  const heard = new Map<string, Uint8Array[]>();
   const listen = async (stream: Stream) => {
     const frames = lpStream(stream);
-    for (;;) for (const { data } of RPC.decode(await frames.read()).messages) if (data) heard.push(data);
+    for (;;)
+      for (const { data } of RPC.decode(await frames.read()).messages) {
+        if (data === undefined) continue;
+        const { contentTopic } = proto_message.WakuMessage.decode(data);
+        heard.set(contentTopic, [...(heard.get(contentTopic) ?? []).slice(-9), data]);
+      }
   };
   const stream = await joinMesh(target, 0, (inbound) => void listen(inbound).catch(() => undefined));
   while (!target.signal.aborted && stream.status === "open") {
-    for (const data of heard.slice(-20)) stream.send(rpcOf([again(data)]));
+    for (const data of [...heard.values()].flat()) stream.send(rpcOf([again(data)]));
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }
