@@ -59,7 +59,7 @@ export {
 export type { ProofKey } from "./script/key.ts";
 export { CHECKS, Rejection } from "./script/rejection.ts";
 export { decodeLogits, encodeLogits, inputId, type StatementHeader } from "./script/statement.ts";
-export { type CompiledVerifier, compileVerifier } from "./solidity/compile.ts";
+export { type CompiledVerifier, compilerInput, compileVerifier } from "./solidity/compile.ts";
 export { generateVerifier } from "./solidity/generate.ts";
 export { createDevelopmentString, type DevelopmentOptions } from "./srs/development.ts";
 export { DEVELOPMENT_SEED } from "./srs/tau.ts";

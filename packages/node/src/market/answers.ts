@@ -2,7 +2,6 @@
 import {
   architectureOf,
   type Commitment,
-  compileVerifier,
   createExecutor,
   createProofSystem,
   deriveBlinders,
@@ -26,6 +25,7 @@ import {
   type VerifierDescription,
 } from "@skynet/protocol";
 import { loadReferenceString } from "../trainer/reference-string.ts";
+import { compileVerifierOnce } from "../runtime/compiled-verifiers.ts";
 
 export interface ProofPlace {
   readonly chainId: number;
@@ -66,7 +66,7 @@ export interface AnswerVerifier {
 }
 
 export async function answerVerifier({ key, blocks }: ProofSystem): Promise<AnswerVerifier> {
-  const { initcode, runtime } = await compileVerifier((await generateVerifier(key)).source);
+  const { initcode, runtime } = await compileVerifierOnce((await generateVerifier(key)).source);
   const { circuitHash, srsHash } = key;
   const weightsTag = toHex(key.weightsTag);
   const description = { kind: VerifierKind.INFER, circuitHash, srsHash, weightsTag, weightBlocks: blocks.weights };

@@ -2,7 +2,6 @@ import {
   blindAll,
   type Blinders,
   type Commitment,
-  compileVerifier,
   createProofSystem,
   decodeBlinders,
   deriveBlinders,
@@ -35,6 +34,7 @@ import {
 import { decodePoints, encodePoints } from "./points.ts";
 import type { TrainerSetup } from "./protocol.ts";
 import { loadReferenceString } from "./reference-string.ts";
+import { compileVerifierOnce } from "../runtime/compiled-verifiers.ts";
 
 /**
  * The proof system of one model.
@@ -180,7 +180,7 @@ export class ModelProver {
   verifier(): Promise<VerifierCode> {
     this.#code ??= generateVerifier(this.#system.key).then(async ({ source }) => ({
       source,
-      ...(await compileVerifier(source)),
+      ...(await compileVerifierOnce(source)),
     }));
     return this.#code;
   }

@@ -2,7 +2,6 @@ import type { Chain, ChainVerifier } from "@skynet/contracts";
 import { parseModel } from "@skynet/onnx";
 import {
   compileTraining,
-  compileVerifier,
   createProofSystem,
   generateVerifier,
   initialWeights,
@@ -22,6 +21,7 @@ import {
 import { circuitOf, type JobMetadata } from "@skynet/swarm";
 import { loadReferenceString } from "../trainer/reference-string.ts";
 import { VerificationError } from "./audit.ts";
+import { compileVerifierOnce } from "../runtime/compiled-verifiers.ts";
 
 export interface SystemOptions {
   readonly chain: Chain;
@@ -66,7 +66,7 @@ export async function checkModel(
 }
 
 async function ownVerifierId({ key, circuit }: ProofSystem): Promise<Hex> {
-  const { runtime } = await compileVerifier((await generateVerifier(key)).source);
+  const { runtime } = await compileVerifierOnce((await generateVerifier(key)).source);
   const description = {
     kind: VerifierKind.STEP,
     circuitHash: key.circuitHash,

@@ -32,13 +32,9 @@ interface SolcOutput {
   };
 }
 
-/**
- * Compiles a generated verifier with the pinned npm package of solc. The code carries no metadata, so the same source
- * gives the same bytes on every machine. Takes a second or two and blocks its thread.
- */
-export async function compileVerifier(source: string): Promise<CompiledVerifier> {
-  const { default: solc } = (await import("solc")) as unknown as { default: { compile(input: string): string } };
-  const input = {
+/** What the compiler is given: a generated verifier, which names the version of the compiler, and its settings. */
+export function compilerInput(source: string): string {
+  return JSON.stringify({
     language: "Solidity",
     sources: { "ProofVerifier.sol": { content: source } },
     settings: {
@@ -48,8 +44,16 @@ export async function compileVerifier(source: string): Promise<CompiledVerifier>
       metadata: { bytecodeHash: "none", appendCBOR: false },
       outputSelection: { "*": { "*": ["evm.bytecode.object", "evm.deployedBytecode.object"] } },
     },
-  };
-  const output = JSON.parse(solc.compile(JSON.stringify(input))) as SolcOutput;
+  });
+}
+
+/**
+ * Compiles a generated verifier with the pinned npm package of solc. The code carries no metadata, so the same source
+ * gives the same bytes on every machine. Takes a second or two and blocks its thread.
+ */
+export async function compileVerifier(source: string): Promise<CompiledVerifier> {
+  const { default: solc } = (await import("solc")) as unknown as { default: { compile(input: string): string } };
+  const output = JSON.parse(solc.compile(compilerInput(source))) as SolcOutput;
   const failure = output.errors?.find(({ severity }) => severity === "error");
   if (failure !== undefined) throw new Error(`the generated verifier does not compile: ${failure.formattedMessage}`);
   const { bytecode, deployedBytecode } = output.contracts!["ProofVerifier.sol"].ProofVerifier.evm;

@@ -2,7 +2,6 @@ import path from "node:path";
 import { type Command, Option } from "commander";
 import {
   type Circuit,
-  compileVerifier,
   createExecutor,
   createProofSystem,
   generateVerifier,
@@ -24,6 +23,7 @@ import { addBuyerOptions, buyerNode, type BuyerOptions } from "../shop.ts";
 import { openReader } from "../account.ts";
 import { findSale } from "./listing-actions.ts";
 import { toJson, type Ui } from "../ui.ts";
+import { compileVerifierOnce } from "../../runtime/compiled-verifiers.ts";
 
 interface InferOptions extends BuyerOptions {
   readonly input?: string;
@@ -184,7 +184,7 @@ async function check(
     const startedMs = performance.now();
     await system.verify(statement as StatementHeader, fromHex(proof));
     const verifyMs = performance.now() - startedMs;
-    const { runtime } = await compileVerifier((await generateVerifier(system.key)).source);
+    const { runtime } = await compileVerifierOnce((await generateVerifier(system.key)).source);
     ui.line(
       `the proof is valid (${verifyMs.toFixed(0)} ms); its verifier contract has ${(runtime.length - 2) / 2} bytes`,
     );
