@@ -158,13 +158,22 @@ async function setUpPackages(node, env) {
   writeStamp("packages", wanted);
 }
 
-/** npm puts node_modules/.bin first on the PATH of every script: a link there gives all of them this Node. */
-function linkNode(node) {
-  const link = path.join(root, "node_modules", ".bin", "node");
-  if (node === process.execPath && !fs.existsSync(localNode)) return;
-  if (process.platform === "win32" || (fs.existsSync(link) && fs.realpathSync(link) === fs.realpathSync(node))) return;
+function linkTo(node, link) {
+  if (fs.existsSync(link) && fs.realpathSync(link) === fs.realpathSync(node)) return;
+  fs.mkdirSync(path.dirname(link), { recursive: true });
   fs.rmSync(link, { force: true });
-  fs.symlinkSync(path.relative(path.dirname(link), node), link);
+  fs.symlinkSync(node.startsWith(root + path.sep) ? path.relative(path.dirname(link), node) : node, link);
+}
+
+/**
+ * npm puts node_modules/.bin first on the PATH of every script: a link there gives all of them this Node. Services start
+ * it by .toolchain/bin/node, whichever Node that is.
+ */
+function linkNode(node) {
+  if (process.platform === "win32") return;
+  linkTo(node, path.join(toolchain, "bin", "node"));
+  if (node !== process.execPath || fs.existsSync(localNode))
+    linkTo(node, path.join(root, "node_modules", ".bin", "node"));
 }
 
 const builds = [

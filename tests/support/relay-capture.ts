@@ -1,6 +1,7 @@
 // Loaded into every process of a test network with --import; it acts in the relay alone. Writes down all bytes of all
 // streams on every level that the relay terminates: sockets, what it decrypts, multiplexed streams, circuits.
 import fs from "node:fs";
+import { registerHooks } from "node:module";
 import path from "node:path";
 import process from "node:process";
 import type { StreamMessageEvent } from "@libp2p/interface";
@@ -42,4 +43,15 @@ function capture(into: string): void {
   };
 }
 
-if (folder !== undefined && process.argv[2] === "relay") capture(folder);
+/** The command has its own copy of libp2p in its bundle; from its sources it shares the one that is patched here. */
+function runFromSource(): void {
+  registerHooks({
+    resolve: (specifier, context, next) =>
+      next(specifier.replace(/packages\/node\/build\/main\.js$/, "packages/node/src/cli/main.ts"), context),
+  });
+}
+
+if (folder !== undefined && process.argv[2] === "relay") {
+  runFromSource();
+  capture(folder);
+}
