@@ -24,7 +24,7 @@ afterAll(() => network.close());
 const wallet = () => ["--keystore", network.requester.keystore, "--passphrase-file", network.requester.passphraseFile];
 const connection = () => ["--rpc", network.rpcUrl, "--relay", network.relay, ...wallet()];
 
-/** Trains a job file that differs from the good one, and expects a clear error and nothing posted. */
+/** Trains a job file that differs from the good one, and expects a clear error. */
 async function expectRefused(
   change: (text: string) => string,
   message: RegExp,
@@ -36,6 +36,9 @@ async function expectRefused(
   expect(stderr).toMatch(message);
   expect(stderr).not.toMatch(/\n\s+at /);
   expect(code).toBe(1);
+}
+
+async function expectNothingPosted(): Promise<void> {
   const list = await skynet(["job", "list", "--rpc", network.rpcUrl]);
   expect(list.stdout).toMatch(/no such jobs on this chain/);
 }
@@ -43,6 +46,8 @@ async function expectRefused(
 const write = (name: string, bytes: Uint8Array | string) => fs.writeFile(path.join(path.dirname(job), name), bytes);
 
 describe("input that cannot be used is refused before anything is escrowed", () => {
+  afterAll(expectNothingPosted);
+
   it("a broken ONNX file", async () => {
     await write("broken.onnx", (await fs.readFile(path.join(path.dirname(job), "mlp.onnx"))).subarray(0, 1000));
     await expectRefused((text) => text.replace("mlp.onnx", "broken.onnx"), /error: .*(truncated|protobuf|ONNX)/i);
@@ -117,6 +122,8 @@ describe("input that cannot be used is refused before anything is escrowed", () 
       }
     },
   );
+
+  it("so that no job is on the chain after all of that", expectNothingPosted);
 });
 
 /** A user namespace in which this user may mount a file system of 300 kB. */
@@ -131,8 +138,7 @@ describe("a full disk", () => {
     expect(stderr).toMatch(/error: (the disk is full|no space left)/);
     expect(stderr).not.toMatch(/\n\s+at /);
     expect(status).toBe(1);
-    const list = await skynet(["job", "list", "--rpc", network.rpcUrl]);
-    expect(list.stdout).toMatch(/no such jobs on this chain/);
+    await expectNothingPosted();
     await fs.rm(folder, { recursive: true });
   });
 });

@@ -66,16 +66,18 @@ const TRIES = 20;
 /** Every so many removals the true witness is tried too: it explains whatever was sent. */
 const OWN_EVERY = 4;
 
-/** All that is no pad, and `count` pads, evenly spread. */
+/** `count` pads and as many others, evenly spread. */
 function chooseRemovals(all: readonly Removal[], count: number): Removal[] {
   const pads = all.filter(({ isPad }) => isPad);
-  const share = (i: number) => Math.floor((i * count) / pads.length);
-  return [...all.filter(({ isPad }) => !isPad), ...pads.filter((_, i) => share(i + 1) !== share(i))];
+  return [pads, all.filter(({ isPad }) => !isPad)].flatMap((kind) => {
+    const share = (i: number) => Math.floor((i * Math.min(count, kind.length)) / kind.length);
+    return kind.filter((_, i) => share(i + 1) !== share(i));
+  });
 }
 
 /**
  * A proof of one witness is, with other randomness, a proof of another one; and with any part of the randomness taken
- * away it is not, so that the two can be told apart. `count` limits the pads that are taken away. Pads of scalars that
+ * away it is not, so that the two can be told apart. `count` limits the pads that are taken away, and the others. Pads of scalars that
  * are the same for every witness are reported.
  */
 async function fuzzRemovals({ count, seed, onProgress }: FuzzOptions): Promise<Record<string, unknown>> {
