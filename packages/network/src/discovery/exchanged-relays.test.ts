@@ -1,10 +1,12 @@
 import { lpStream } from "@libp2p/utils";
 import { proto_peer_exchange } from "@waku/proto";
 import { afterAll, expect, test } from "vitest";
+import { createDrops } from "../host/drops.ts";
 import { createHost } from "../host/host.ts";
 import { silent } from "../host/log.ts";
 import type { Host, HostOptions } from "../host/types.ts";
 import { identityOf, until } from "../testing.ts";
+import { askRelays, servePeerExchange } from "../waku/peer-exchange.ts";
 import { PEER_EXCHANGE_PROTOCOL } from "../waku/protocols.ts";
 import { encodeRecord } from "../waku/relay-record.ts";
 import { startClient, type TestClient } from "../waku/testing-client.ts";
@@ -66,6 +68,38 @@ async function startTeller(
   });
   return teller;
 }
+
+test("a relay tells the addresses that it announces: at home, where only its router knows the best one, that too", async () => {
+  const relay = await startRelay(20);
+  const home = await startClient(21, relay.multiaddrs()[0]!, ["/ip4/127.0.0.1/tcp/0"]);
+  const asker = await startClient(22, home.node.getMultiaddrs()[0]!.toString());
+  const stopping = new AbortController();
+  const [clock, monotonic] = [Date.now, () => performance.now()];
+  const context = {
+    drops: createDrops(),
+    log: silent,
+    clock,
+    monotonic,
+    signal: stopping.signal,
+    offend: () => undefined,
+  };
+  const announced = ["/ip4/9.9.9.20/tcp/4000", "/ip4/192.168.1.2/tcp/4000"];
+  await servePeerExchange(
+    { ...context, node: home.node },
+    {
+      identity: identityOf(21),
+      clusterId: 1,
+      shard: 1,
+      rate: { perSecond: 1, burst: 1 },
+      random: Math.random,
+      announced: () => announced,
+    },
+  );
+  const [own] = await askRelays(asker.node, home.node.peerId, 1, stopping.signal);
+  expect(own!.multiaddrs).toEqual(announced.map((text) => `${text}/p2p/${home.node.peerId.toString()}`));
+  stopping.abort();
+  await Promise.all([home, asker].map(({ node }) => node.stop()));
+});
 
 test("a relay that names a crowd does not hide what others name, and lies are left out", async () => {
   const relay = await startRelay(10);

@@ -7,6 +7,7 @@ import { isNamed, isRelayRole } from "../discovery/relay-source.ts";
 import { NetworkError } from "../errors.ts";
 import { createGuard, type Guard } from "../limits/guard.ts";
 import { hostOf } from "../nat/addresses.ts";
+import { chooseAnnounced } from "../nat/announced.ts";
 import { startNat, type Nat } from "../nat/nat.ts";
 import { answerProbes, PROBE_PROTOCOL } from "../nat/probe.ts";
 import { checkMultiaddrs } from "./check-multiaddrs.ts";
@@ -51,7 +52,9 @@ async function startHost(context: HostContext, parts: HostParts): Promise<Omit<H
   const { options, drops, clock, monotonic } = context;
   const guard = createGuard({ ...context, trusts: (peerId) => isNamedRelay(peerId, parts) });
   const { node, pubsub } = await startNode(context, parts, guard);
-  const messaging = await startMessaging(context, { node, pubsub, guard });
+  // Before its NAT is known, a node has the addresses of its listeners.
+  const announced = () => parts.nat?.announced() ?? chooseAnnounced(node.getMultiaddrs()).map(String);
+  const messaging = await startMessaging(context, { node, pubsub, guard, announced });
   const directory = createDirectory({ clock, monotonic, drops, onNew: ({ role }) => onNewPeer(role, parts) });
   const nat = await startHostNat(context, parts, { node, directory });
   messaging.subscribe(PRESENCE_TOPIC, (message) => directory.hear(message));

@@ -16,6 +16,8 @@ interface Modules {
   readonly node: BaseNode;
   readonly pubsub: Pubsub;
   readonly guard: Guard;
+  /** Our addresses for others, the best first. */
+  readonly announced: () => readonly string[];
 }
 
 /** Starts to hear relay messages; a relay's services as well. */
@@ -48,11 +50,16 @@ export async function startMessaging(context: HostContext, modules: Modules): Pr
 }
 
 /** @param hear gets the messages that light nodes push */
-function startServices(context: HostContext, { node, pubsub, guard }: Modules, hear: (bytes: Uint8Array) => void) {
+function startServices(context: HostContext, modules: Modules, hear: (bytes: Uint8Array) => void) {
+  const { node, pubsub, guard, announced } = modules;
   const relay = async (bytes: Uint8Array) => {
     hear(bytes);
     // gossipsub would remember what nobody took, and not send it when it is pushed again.
     return node.getPeers().some(pubsub.isNeighbour) ? pubsub.publish(bytes) : 0;
   };
-  return serveWaku({ ...context, node, offend: guard.offend }, { ...context, relay }, context.options.services ?? {});
+  return serveWaku(
+    { ...context, node, offend: guard.offend },
+    { ...context, announced, relay },
+    context.options.services ?? {},
+  );
 }

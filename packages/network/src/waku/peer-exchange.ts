@@ -3,7 +3,6 @@ import { proto_peer_exchange } from "@waku/proto";
 import type { BaseNode } from "../host/libp2p-node.ts";
 import { NetworkError, reasonOf } from "../errors.ts";
 import type { Identity } from "../identity/identity.ts";
-import { chooseAnnounced } from "../nat/announced.ts";
 import type { RandomNumber } from "../timing/delay.ts";
 import { PEER_EXCHANGE_PROTOCOL } from "./protocols.ts";
 import { decodeRecord, encodeRecord, sequenceAt, type RelayRecord } from "./relay-record.ts";
@@ -28,6 +27,8 @@ interface PeerExchangeOptions {
   readonly shard: number;
   readonly rate: Rate;
   readonly random: RandomNumber;
+  /** Our addresses for others, the best first: also those that only a router knows. */
+  readonly announced: () => readonly string[];
 }
 
 /**
@@ -37,14 +38,13 @@ interface PeerExchangeOptions {
  */
 export async function servePeerExchange(context: ServiceContext, options: PeerExchangeOptions): Promise<void> {
   const { node, clock, log, signal } = context;
-  const { identity, clusterId, shard, random } = options;
+  const { identity, clusterId, shard, random, announced } = options;
   const self = node.peerId.toString();
   const records = createRelayRecords({ self, clusterId, shard, clock, random });
 
   const ownRecord = () => {
-    const multiaddrs = chooseAnnounced(node.getMultiaddrs()).map(String);
     const seq = sequenceAt(clock());
-    return encodeRecord(identity, { seq, multiaddrs, clusterId, shards: [shard] });
+    return encodeRecord(identity, { seq, multiaddrs: announced(), clusterId, shards: [shard] });
   };
   const learn = async (peer: PeerId) => {
     try {

@@ -49,6 +49,8 @@ interface Place {
   readonly shard: number;
   readonly pubsubTopic: string;
   readonly random: RandomNumber;
+  /** Our addresses for others, the best first. */
+  readonly announced: () => readonly string[];
   /** Relays a message that a light node pushed. @returns to how many neighbours it was sent */
   readonly relay: (bytes: Uint8Array) => Promise<number>;
 }
