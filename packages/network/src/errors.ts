@@ -39,5 +39,18 @@ export class NetworkError extends SkyNetError {
 
 /** Text of anything that was thrown, for logs and reasons. */
 export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
+  if (message !== undefined) return message;
+  if (error instanceof Error) return error.name;
+  return error instanceof Event ? "the connection was refused or closed" : String(error);
+}
+
+/** Events of failed sockets have a message or carry an error; one error for several attempts has theirs. */
+function messageOf(error: unknown): string | undefined {
+  if (typeof error !== "object" || error === null) return undefined;
+  const { message, error: inner, errors } = error as { message?: unknown; error?: unknown; errors?: unknown };
+  if (typeof message === "string" && message !== "") return message;
+  if (Array.isArray(errors) && errors.length > 0)
+    return [...new Set(errors.map((one) => messageOf(one) ?? String(one)))].join(", ");
+  return messageOf(inner);
 }

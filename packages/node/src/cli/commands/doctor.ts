@@ -4,11 +4,9 @@ import path from "node:path";
 import process from "node:process";
 import type { Command } from "commander";
 import { colours as pc } from "../colours.ts";
-import { createHost, createIdentity, fixedRelays } from "@skynet/network";
-import { SkyNetError } from "@skynet/protocol";
-import { registryRelays } from "../../runtime/discovery.ts";
 import { openReader } from "../account.ts";
 import { addDoctorNetwork } from "./doctor-network.ts";
+import { checkRelay, describe, type Check } from "./doctor-relay.ts";
 import { formatBytes } from "../format.ts";
 import {
   addConnectionOptions,
@@ -18,14 +16,6 @@ import {
   type ConnectionOptions,
   type JsonOption,
 } from "../options.ts";
-
-interface Check {
-  readonly name: string;
-  readonly ok: boolean;
-  readonly found: string;
-  /** What to do when it is not ok. */
-  readonly mend?: string;
-}
 
 const FREE_BYTES_NEEDED = 1_000_000_000;
 
@@ -110,49 +100,4 @@ async function checkChain(rpcUrl: string | undefined): Promise<Check> {
   } catch (error) {
     return { name: "Chain", ok: false, ...describe(error, "check --rpc") };
   }
-}
-
-/** The named relay, else any that the chain's list knows. */
-async function checkRelay(relay: string | undefined, rpcUrl: string | undefined): Promise<Check> {
-  const listed = relay === undefined ? await listedRelays(rpcUrl) : [];
-  if (relay === undefined && listed.length === 0)
-    return {
-      name: "Relay",
-      ok: false,
-      found: "none is given, no devnet runs, and the chain lists none",
-      mend: "start one: npx skynet devnet, or give --relay MULTIADDR",
-    };
-  const privateKey = crypto.getRandomValues(new Uint8Array(32));
-  const host = await createHost({
-    identity: createIdentity(privateKey),
-    listen: [],
-    relays: relay === undefined ? [] : [relay],
-    relaySources: [fixedRelays("registry", listed)],
-  });
-  try {
-    const startedMs = performance.now();
-    await host.connected({ signal: AbortSignal.timeout(5000) });
-    const found = relay ?? host.relays().find(({ state }) => state === "live")?.multiaddrs[0] ?? "a listed relay";
-    return { name: "Relay", ok: true, found: `${found} answers in ${(performance.now() - startedMs).toFixed(0)} ms` };
-  } catch (error) {
-    return { name: "Relay", ok: false, ...describe(error, "check --relay; is the relay running?") };
-  } finally {
-    await host.stop();
-  }
-}
-
-/** None when the chain cannot be asked: its own check says why. */
-async function listedRelays(rpcUrl: string | undefined): Promise<readonly string[]> {
-  if (rpcUrl === undefined) return [];
-  try {
-    const chain = await openReader({ rpc: rpcUrl });
-    return await registryRelays(chain).relays(AbortSignal.timeout(5000));
-  } catch {
-    return [];
-  }
-}
-
-function describe(error: unknown, otherwise: string): { found: string; mend: string } {
-  const hint = error instanceof SkyNetError ? error.hint : undefined;
-  return { found: (error as Error).message, mend: hint ?? otherwise };
 }
