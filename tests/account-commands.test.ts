@@ -2,8 +2,8 @@ import fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import type { Chain } from "@skynet/contracts";
-import { createKeystore, startChild } from "@skynet/node";
-import { fromHex, type Hex } from "@skynet/protocol";
+import { createKeystore } from "@skynet/node";
+import { fromHex } from "@skynet/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startTestChain, testKey, type TestChain } from "../packages/contracts/src/test-chain.ts";
 import { fundParties, postTestJob } from "../packages/contracts/src/test-job.ts";
@@ -13,8 +13,6 @@ import { actOnJob, settleJob, type JobAction } from "../packages/node/src/roles/
 import { fundLedger, tokenInfo } from "../packages/node/src/roles/token.ts";
 import { addStake, changePayout, unstake } from "../packages/node/src/roles/worker-account.ts";
 import { eventsOf, skynet } from "./support/cli.ts";
-import { startTestNetwork } from "./support/network.ts";
-import { writeTinyJob } from "./support/tiny-job.ts";
 
 let folder = "";
 let chain: TestChain;
@@ -146,35 +144,4 @@ describe("a requester's actions", () => {
     const list = await skynet(["job", "list", "--rpc", chain.anvil.rpcUrl], { env: env() });
     expect(list.stdout).toMatch(/STOPPED[^]*CANCELLED[^]*EXPIRED/);
   }, 120_000);
-});
-
-describe("a job that is posted first and led later", () => {
-  it("is followed from the chain alone, through Ctrl-C, to its end", async () => {
-    const network = await startTestNetwork(2);
-    try {
-      const job = await writeTinyJob(path.join(network.folder, "job"), { workers: 2, rounds: 1 });
-      const data = path.join(network.folder, "requester");
-      const { keystore, passphraseFile } = network.requester;
-      const connection = ["--rpc", network.rpcUrl, "--relay", network.relay, "--data", data];
-      const requester = ["--keystore", keystore, "--passphrase-file", passphraseFile];
-      const posting = startChild(["job", "post", job, ...connection, ...requester]);
-      const { jobId } = (await posting.event("result")) as { jobId: Hex };
-
-      const interrupted = startChild(["job", "watch", jobId.slice(0, 10), "--rpc", network.rpcUrl]);
-      await interrupted.event("JobPosted");
-      const ended = new Promise((resolve) => interrupted.process.once("exit", resolve));
-      interrupted.process.kill("SIGINT");
-      expect(await ended).toBe(130);
-
-      const watch = startChild(["job", "watch", jobId, "--rpc", network.rpcUrl]);
-      const result = watch.event("result", 110_000);
-      const train = network.train(job, data);
-      expect((await train.event("posted")).jobId).toBe(jobId);
-      expect(await result).toMatchObject({ phase: "SETTLED", outcome: "COMPLETED" });
-      for (const name of ["Joined", "Assigned", "Merged", "RoundEnded", "Settled"]) await watch.event(name);
-      await train.event("summary");
-    } finally {
-      await network.close();
-    }
-  }, 240_000);
 });

@@ -1,7 +1,8 @@
+import { once } from "node:events";
 import fs from "node:fs/promises";
 import path from "node:path";
 import { createHost, createIdentity, fetchBlock, sendUpdate } from "@skynet/network";
-import { keystoreAddress, type SkyNetChild } from "@skynet/node";
+import { keystoreAddress, startChild, type SkyNetChild } from "@skynet/node";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { readIdx } from "@skynet/storage";
 import type { Hex } from "@skynet/protocol";
@@ -36,7 +37,7 @@ async function filesIn(folder: string): Promise<string[]> {
 describe("a job on a local network of processes", () => {
   it(
     "is trained, paid and delivered, also without a worker that is killed in the middle; workers get everything over sockets; strangers see nothing",
-    { timeout: 180_000 },
+    { timeout: 240_000 },
     async () => {
       const { folder } = network;
       const [victim, ...others] = network.workers as [SkyNetChild, SkyNetChild, SkyNetChild, SkyNetChild];
@@ -50,8 +51,21 @@ describe("a job on a local network of processes", () => {
       victim.onEvent((event) => {
         if (event.event === "training" && event.round === 1) victim.process.kill("SIGKILL");
       });
+      // Posted first, followed from the chain alone, through Ctrl-C, and then led by its requester's node.
+      const { keystore, passphraseFile } = network.requester;
+      const wallet = ["--keystore", keystore, "--passphrase-file", passphraseFile];
+      const place = ["--rpc", network.rpcUrl, "--relay", network.relay, "--data", path.join(folder, "requester")];
+      const posting = startChild(["job", "post", job, ...place, ...wallet]);
+      const { jobId } = (await posting.event("result")) as { jobId: Hex };
+      const interrupted = startChild(["job", "watch", jobId.slice(0, 10), "--rpc", network.rpcUrl]);
+      await interrupted.event("JobPosted");
+      const interruption = once(interrupted.process, "exit");
+      interrupted.process.kill("SIGINT");
+      expect(await interruption).toEqual([130, null]);
+      const watch = startChild(["job", "watch", jobId, "--rpc", network.rpcUrl]);
+      const watched = watch.event("result", 160_000);
       const requester = network.train(job);
-      const { jobId } = (await requester.event("posted")) as { jobId: Hex };
+      expect((await requester.event("posted")).jobId).toBe(jobId);
       outsider.subscribe(`job-${jobId.slice(2)}`, (message) => void overheard.push(message));
       await requester.event("round", 60_000);
 
@@ -69,6 +83,8 @@ describe("a job on a local network of processes", () => {
       expect(outsider.traffic().dropped.notForUs).toBeGreaterThan(0);
       await outsider.stop();
 
+      expect(await watched).toMatchObject({ phase: "SETTLED", outcome: "COMPLETED" });
+      for (const name of ["Joined", "Assigned", "Merged", "RoundEnded", "Settled"]) await watch.event(name);
       expect(victim.process.signalCode).toBe("SIGKILL");
       expect(summary).toMatchObject({ outcome: "COMPLETED", rounds: 3, statesIdentical: true });
       expect(summary.testAccuracy).toBeGreaterThan(0.5);
