@@ -15,7 +15,7 @@ export type NetworkErrorCode =
   | "BadBlock" // the bytes do not have the hash that was asked for
   | "Rejected" // the peer looked at the update or message and does not accept it
   | "NotDelivered" // no receipt before the deadline
-  | "Forgotten" // the recipient has forgotten this node, and may have handled the message before
+  | "Forgotten" // the recipient may have handled the message, and one side has lost what it knew of the other
   | "BadReceipt" // the receipt is forged or for something else
   | "BrokenStore" // the file of messages and receipts cannot be opened
   | "QueueFull" // too many messages wait for one recipient

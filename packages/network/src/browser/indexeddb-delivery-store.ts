@@ -115,10 +115,16 @@ function createStore(database: Database, log: Log, close: () => void): IndexedDb
     if (failed !== undefined) throw failed.error;
   };
   return {
+    discardDamaged: (floor) =>
+      write(["incomingStreams", "handled", "floors"], (change) => discardDamaged(change, floor)),
     load: () => load(database, log),
     addOutgoing: (record, streams) =>
       write(["messages", "outbox", "outgoingStreams"], (change) => addOutgoing(change, record, streams)),
-    saveOutgoingStream: (stream) => write(["outgoingStreams"], (change) => saveStream(change, stream)),
+    renewOutgoing: (stream, givenUp) =>
+      write(["messages", "outbox", "receipts", "outgoingStreams"], async (change) => {
+        await settle(change, givenUp, stream.atMs);
+        await saveStream(change, stream);
+      }),
     settle: (settlements, atMs) =>
       write(["messages", "outbox", "receipts"], (change) => settle(change, settlements, atMs)),
     addHandled: (stream, handled) =>
@@ -131,8 +137,9 @@ function createStore(database: Database, log: Log, close: () => void): IndexedDb
     setHeard: (topic, atMs) => write(["heard"], (change) => change.objectStore("heard").put({ topic, atMs })),
     receipts: (filter = {}) => receipts(database, filter, log),
     prune: (options) =>
-      write(["receipts", "outgoingStreams", "outbox", "incomingStreams", "handled", "heard", "floors"], (change) =>
-        prune(change, options),
+      write(
+        ["receipts", "messages", "outgoingStreams", "outbox", "incomingStreams", "handled", "heard", "floors"],
+        (change) => prune(change, options),
       ),
     close,
   };
@@ -190,6 +197,22 @@ async function load(database: Database, log: Log): Promise<StoredDelivery> {
     floors: { jobs: 0, strangers: 0, ...Object.fromEntries(floors.map(({ lane, session }) => [lane, session])) },
     heard: new Map(heard.map(({ topic, atMs }) => [topic, atMs])),
   };
+}
+
+async function discardDamaged(change: Change, floor: number): Promise<void> {
+  const lanes = new Set<Lane>();
+  const [floors, incoming] = [change.objectStore("floors"), change.objectStore("incomingStreams")];
+  for (const entry of await floors.getAll()) {
+    if (layout.floor.safeParse(entry).success) continue;
+    await floors.delete(entry.lane);
+    lanes.add(entry.lane === "jobs" ? "jobs" : "strangers");
+  }
+  for (const entry of await incoming.getAll()) {
+    if (layout.incomingStream.safeParse(entry).success) continue;
+    await removeIncoming(change, entry.job, entry.from);
+    lanes.add(laneOf(jobOf(entry.job)));
+  }
+  for (const lane of lanes) await raiseFloor(change, lane, floor);
 }
 
 /** Of a part of a buffer, the browser would keep the whole buffer. */
@@ -274,6 +297,7 @@ async function prune(change: Change, { beforeMs, maxReceipts }: PruneOptions): P
   for (const { job, to, atMs } of await outgoing.getAll())
     if (atMs < beforeMs && (await change.objectStore("outbox").count(beginningWith(job, to))) === 0)
       await outgoing.delete([job, to]);
+  await pruneMessages(change, beforeMs);
   for (const { job, from, session, atMs } of await change.objectStore("incomingStreams").getAll()) {
     if (atMs >= beforeMs) continue;
     await raiseFloor(change, laneOf(jobOf(job)), session + 1);
@@ -281,6 +305,15 @@ async function prune(change: Change, { beforeMs, maxReceipts }: PruneOptions): P
   }
   const heard = change.objectStore("heard");
   for (const { topic, atMs } of await heard.getAll()) if (atMs < beforeMs) await heard.delete(topic);
+}
+
+async function pruneMessages(change: Change, beforeMs: number): Promise<void> {
+  const [messages, outbox] = [change.objectStore("messages"), change.objectStore("outbox")];
+  // Long after its deadline a message waits only because a part of it was damaged.
+  for (const { job, to, seq, message } of await outbox.getAll())
+    if (((await messages.get(message))?.deadlineMs ?? 0) < beforeMs) await outbox.delete([job, to, seq]);
+  for (const key of await messages.getAllKeys())
+    if ((await outbox.index("message").count(key)) === 0) await messages.delete(key);
 }
 
 async function pruneReceipts(change: Change, { beforeMs, maxReceipts }: PruneOptions): Promise<void> {

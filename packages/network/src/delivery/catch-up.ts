@@ -27,6 +27,7 @@ export interface CatchUpOptions {
 interface Topic {
   /** Until when everything was heard, milliseconds since the epoch. */
   heardMs: number | undefined;
+  /** On the monotonic clock. */
   savedMs: number;
   /** What relays kept since then was asked for, and came. */
   complete: boolean;
@@ -71,7 +72,13 @@ export function createCatchUp(options: CatchUpOptions): CatchUp {
   };
   return {
     open(name) {
-      const topic = { heardMs: options.heard.get(name), savedMs: 0, complete: false, attempt: 0, run: 0 };
+      const topic = {
+        heardMs: options.heard.get(name),
+        savedMs: Number.NEGATIVE_INFINITY,
+        complete: false,
+        attempt: 0,
+        run: 0,
+      };
       topics.set(name, topic);
       void ask(name, topic);
     },
@@ -81,8 +88,9 @@ export function createCatchUp(options: CatchUpOptions): CatchUp {
       const nowMs = timers.nowMs();
       if (topic === undefined || !topic.complete) return;
       topic.heardMs = nowMs;
-      if (nowMs - topic.savedMs < SAVE_EVERY_MS) return;
-      topic.savedMs = nowMs;
+      const monotonicMs = timers.monotonicMs();
+      if (monotonicMs - topic.savedMs < SAVE_EVERY_MS) return;
+      topic.savedMs = monotonicMs;
       store.setHeard(name, nowMs).catch((error: unknown) => {
         log.warn({ error: reasonOf(error) }, "the time of the last message could not be written");
       });

@@ -22,14 +22,17 @@ export interface MessageChannel {
 
 /** Time, passed in so that tests can let it run. */
 export interface Timers {
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, for what is said or stored; its user or NTP may set it back. */
   nowMs(): number;
+  /** Milliseconds since some moment, for waits: no change of the machine's time moves it. */
+  monotonicMs(): number;
   /** Calls back once. @returns function that cancels it */
   after(ms: number, callback: () => void): () => void;
 }
 
 export const systemTimers: Timers = {
   nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
   after: (ms, callback) => {
     const timer = setTimeout(callback, ms);
     return () => clearTimeout(timer);

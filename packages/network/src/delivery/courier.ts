@@ -18,7 +18,8 @@ import type {
 } from "./delivery.ts";
 import { encodeContent, encodeFrame, MAX_RECIPIENTS, parseFrame, type Ack } from "./frame.ts";
 import { Intake, type DeliveryHandler } from "./intake.ts";
-import { Outbox, type Recipient, type Transmit } from "./outbox.ts";
+import type { Transmit } from "./frame-sender.ts";
+import { Outbox, type Recipient } from "./outbox.ts";
 import type { RetryTimes } from "./outgoing-stream.ts";
 import type { DeliveryReceipt } from "./receipt.ts";
 import { SealedLine } from "./sealed-line.ts";
@@ -293,5 +294,6 @@ export class Courier implements Delivery {
 /** Sessions and deadlines are whole numbers, whatever the clock says. */
 const wholeMs = (timers: Timers): Timers => ({
   nowMs: () => Math.floor(timers.nowMs()),
+  monotonicMs: () => timers.monotonicMs(),
   after: (ms, callback) => timers.after(ms, callback),
 });

@@ -1,15 +1,16 @@
 import type { Hex } from "@skynet/protocol";
 import type { Drops } from "../host/drops.ts";
-import type { Log } from "../host/log.ts";
+import { silent, type Log } from "../host/log.ts";
 import type { RandomBytes } from "../identity/group-key.ts";
 import type { Identity } from "../identity/identity.ts";
 import type { RandomNumber } from "../timing/delay.ts";
-import type { MessageChannel, Timers } from "./channel.ts";
+import { systemTimers, type MessageChannel, type Timers } from "./channel.ts";
 import { Courier } from "./courier.ts";
+import type { SentCounters } from "./frame-sender.ts";
 import type { DeliveryHandler, IntakeCounters } from "./intake.ts";
-import type { OutboxCounters } from "./outbox.ts";
 import type { Outcome, RetryTimes } from "./outgoing-stream.ts";
 import type { DeliveryReceipt } from "./receipt.ts";
+import { recover } from "./recover.ts";
 import type { DeliveryStore, ReceiptFilter, StoredReceipt } from "./store.ts";
 
 export interface DeliveryOptions {
@@ -72,7 +73,7 @@ export interface JoinOptions {
   readonly handler: DeliveryHandler;
 }
 
-export interface DeliveryCounters extends OutboxCounters, IntakeCounters {
+export interface DeliveryCounters extends SentCounters, IntakeCounters {
   /** Unsettled messages, counted once for each recipient. */
   readonly waiting: number;
 }
@@ -99,5 +100,6 @@ export interface Delivery {
 
 /** Starts delivery on a channel. Messages that an earlier run left are sent on once their channel is open. */
 export async function createDelivery(options: DeliveryOptions): Promise<Delivery> {
-  return new Courier(options, await options.store.load());
+  const { store, timers = systemTimers, log = silent } = options;
+  return new Courier(options, await recover(store, Math.floor(timers.nowMs()), log));
 }

@@ -34,8 +34,10 @@ export function deliveryTargets(): { valid: Uint8Array; process: (bytes: Uint8Ar
     attempts: 1,
     sentMs: 0,
     dueMs: 0,
+    restMs: 0,
     held: false,
     settling: false,
+    answered: false,
     doubtful: false,
   };
   return [

@@ -9,6 +9,11 @@ export const forgotten = (to: Hex) =>
     hint: "send it again if it may be handled twice; what is sent from now on is handled once",
   });
 
+export const lostNumbers = (to: Hex) =>
+  new NetworkError("Forgotten", `its number on this disk is damaged; ${to} may have handled the message`, {
+    hint: "send it again if it may be handled twice; what is sent from now on is handled once",
+  });
+
 export const late = (to: Hex, gone: boolean) =>
   new NetworkError(
     "NotDelivered",

@@ -82,18 +82,3 @@ test("no frame holds a session that cannot be counted on from", () => {
   const acks = [ackOf(MAX_SESSION + 1)];
   expect(() => parseFrame(encodeFrame({ to: [], content, acks }))).toThrow("not a frame");
 });
-
-test("a message whose stream is damaged on the disk goes out in a new session", async () => {
-  bob.kill();
-  void alice.channel.send(bob.address, "m", "kept").catch(() => undefined);
-  await run(() => false, 1000);
-  alice.kill();
-  const { load } = alice.disk;
-  alice.disk.load = async () => ({ ...(await load()), outgoingStreams: [] });
-  await bob.start();
-  await alice.start();
-  await run(() => bob.handled.length === 1);
-  const next = watch(alice.channel.send(bob.address, "m", "next"));
-  await run(() => next.done);
-  expect(bob.handled.map(({ body }) => body)).toEqual(["kept", "next"]);
-});

@@ -22,6 +22,7 @@ export class Incoming {
   lastHandled = -1;
   upTo = 0;
   base = 1;
+  /** When the sender was last heard, on the monotonic clock. */
   lastMs = 0;
   /** A message is being handled. */
   running = false;
@@ -37,8 +38,8 @@ export class Incoming {
     this.session = floor;
   }
 
-  restore({ session, upTo, base, atMs, handled }: IncomingStream & { readonly handled: readonly Handled[] }): void {
-    Object.assign(this, { session, upTo, base, lastMs: atMs, lastHandled: session });
+  restore({ session, upTo, base, handled }: IncomingStream & { readonly handled: readonly Handled[] }): void {
+    Object.assign(this, { session, upTo, base, lastHandled: session });
     this.#handled = [...handled];
   }
 

@@ -96,9 +96,11 @@ export class Intake {
 
   resume({ incomingStreams, floors }: StoredDelivery): void {
     Object.assign(this.#floors, floors);
+    const [wallMs, monotonicMs] = [this.#o.timers.nowMs(), this.#o.timers.monotonicMs()];
     for (const stored of incomingStreams.toSorted((a, b) => a.atMs - b.atMs)) {
       const stream = new Incoming(stored.job, stored.from);
       stream.restore(stored);
+      stream.lastMs = monotonicMs - Math.max(0, wallMs - stored.atMs);
       this.#streams.set(keyOf(stored.job, stored.from), stream);
       if (stored.job === null) this.#strangers++;
     }
@@ -169,7 +171,7 @@ export class Intake {
 
   #streamOf(job: string | null, from: Hex): Incoming | undefined {
     const key = keyOf(job, from);
-    const nowMs = this.#o.timers.nowMs();
+    const nowMs = this.#o.timers.monotonicMs();
     const known = this.#streams.get(key);
     if (known === undefined && job === null) {
       if (this.#strangers >= (this.#o.maxSenders ?? MAX_SENDERS) && !this.#forgetOne(nowMs)) return undefined;
@@ -222,7 +224,7 @@ export class Intake {
       const handled = { seq, hash, refused: result.refused };
       // The sender may have given the number up, or begun anew, while it was handled.
       if (session === stream.session && seq > stream.upTo) {
-        if (!(await this.#keep(stream, handled))) return;
+        if (!(await this.#keep(stream, session, handled))) return;
         this.#counted(stream, () => stream.settled(session, handled));
       }
       if (result.refused === null) this.counters.handled++;
@@ -253,15 +255,19 @@ export class Intake {
       }
       await this.#pause(Math.min(FIRST_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS));
       if (session !== stream.session || seq <= stream.upTo) return "unwanted";
-      if (this.#o.timers.nowMs() - stream.lastMs > SENDER_GONE_MS) return "later";
+      if (this.#o.timers.monotonicMs() - stream.lastMs > SENDER_GONE_MS) return "later";
     }
   }
 
-  /** @returns false when the node stops before the result is on disk */
-  async #keep(stream: Incoming, handled: Handled): Promise<boolean> {
-    for (;;) {
+  /**
+   * Writes a result down, unless the sender begins anew meanwhile: it asks for nothing of its old session.
+   * @returns false when the node stops before the result is on disk
+   */
+  async #keep(stream: Incoming, session: number, handled: Handled): Promise<boolean> {
+    const state = stream.stateAfter(handled.seq, this.#o.timers.nowMs());
+    while (session === stream.session) {
       try {
-        await this.#o.store.addHandled(stream.stateAfter(handled.seq, this.#o.timers.nowMs()), handled);
+        await this.#o.store.addHandled(state, handled);
         return true;
       } catch (error) {
         this.#o.log.warn({ error: reasonOf(error) }, "a message was handled, but this could not be written down");
@@ -269,6 +275,7 @@ export class Intake {
         await this.#pause(DISK_RETRY_MS);
       }
     }
+    return true;
   }
 
   async #pause(ms: number): Promise<void> {

@@ -7,6 +7,7 @@ import {
   type Lane,
   type OutgoingRecord,
   type OutgoingStream,
+  type Settlement,
   type StoredDelivery,
   type StoredReceipt,
 } from "./store.ts";
@@ -34,23 +35,27 @@ export function createMemoryStore(): DeliveryStore {
     floors: { ...floors },
     heard: new Map(heard),
   });
+  const settle = async (settlements: readonly Settlement[], atMs: number) => {
+    const settled = new Set(settlements.map(({ job, to, seq }) => `${keyOf(job, to)} ${seq}`));
+    outgoing = outgoing.flatMap((record) => {
+      const left = record.recipients.filter(({ to, seq }) => !settled.has(`${keyOf(record.job, to)} ${seq}`));
+      if (left.length === record.recipients.length) return [record];
+      return left.length === 0 ? [] : [{ ...record, recipients: left }];
+    });
+    for (const { receipt } of settlements) if (receipt) receipts.push({ receipt, atMs });
+  };
   return {
+    // Memory is not damaged.
+    discardDamaged: async () => undefined,
     load,
+    settle,
     async addOutgoing(record, streams) {
       outgoing.push(record);
       for (const stream of streams) outgoingStreams.set(keyOf(stream.job, stream.to), stream);
     },
-    async saveOutgoingStream(stream) {
+    async renewOutgoing(stream, givenUp) {
+      await settle(givenUp, stream.atMs);
       outgoingStreams.set(keyOf(stream.job, stream.to), stream);
-    },
-    async settle(settlements, atMs) {
-      const settled = new Set(settlements.map(({ job, to, seq }) => `${keyOf(job, to)} ${seq}`));
-      outgoing = outgoing.flatMap((record) => {
-        const left = record.recipients.filter(({ to, seq }) => !settled.has(`${keyOf(record.job, to)} ${seq}`));
-        if (left.length === record.recipients.length) return [record];
-        return left.length === 0 ? [] : [{ ...record, recipients: left }];
-      });
-      for (const { receipt } of settlements) if (receipt) receipts.push({ receipt, atMs });
     },
     async addHandled(stream, result) {
       const key = keyOf(stream.job, stream.from);
@@ -72,6 +77,7 @@ export function createMemoryStore(): DeliveryStore {
       return wanted.toReversed().slice(0, limit);
     },
     async prune({ beforeMs, maxReceipts }) {
+      outgoing = outgoing.filter(({ recipients }) => recipients.length > 0);
       receipts = receipts.filter(({ atMs }) => atMs >= beforeMs).slice(-maxReceipts);
       for (const { job, from, session, atMs } of incoming.values()) if (atMs < beforeMs) forget(job, from, session + 1);
       for (const [key, { job, to, atMs }] of outgoingStreams)

@@ -1,28 +1,27 @@
-import { SkyNetError, type Hex } from "@skynet/protocol";
+import type { Hex } from "@skynet/protocol";
 import { NetworkError, reasonOf } from "../errors.ts";
 import type { Log } from "../host/log.ts";
 import type { RandomNumber } from "../timing/delay.ts";
 import type { Timers } from "./channel.ts";
-import { CLOCK_SKEW_MS, type Ack, type Target } from "./frame.ts";
+import { CLOCK_SKEW_MS, type Ack } from "./frame.ts";
+import { FrameSender, type Addressed, type SentCounters, type Transmit } from "./frame-sender.ts";
 import {
   messageOf,
   Outgoing,
   pendingOf,
+  type Now,
   type Outcome,
   type OutgoingMessage,
   type Pending,
   type RetryTimes,
 } from "./outgoing-stream.ts";
 import { forgotten, late, stopped } from "./given-up.ts";
-import type { DeliveryStore, Settlement, StoredDelivery } from "./store.ts";
+import type { DeliveryStore, OutgoingStream, Settlement, StoredDelivery } from "./store.ts";
 
 /** Unsettled messages and bytes for one recipient; more are refused. */
 export const MAX_QUEUED = 1024;
 export const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
 
-/** Copies that relays are asked to keep: the first ones, and one more from time to time. */
-const KEPT_COPIES = 2;
-const KEEP_AGAIN_MS = 300_000;
 /** Recipients whose turn comes this soon share a frame. */
 const BUNDLE_MS = 60;
 /** Between two looks of its own, also when the disk fails all the time. */
@@ -31,14 +30,6 @@ const SHORTEST_TURN_MS = 10;
 const LONGEST_WAIT_MS = 3_600_000;
 /** Pause after the disk refused to write. */
 const DISK_RETRY_MS = 1000;
-
-/** Puts a frame on the wire; `content` is empty in a question. Resolves with the number of neighbours that took it. */
-export type Transmit = (frame: {
-  readonly job: string | null;
-  readonly targets: readonly Target[];
-  readonly content: Uint8Array;
-  readonly ephemeral: boolean;
-}) => Promise<number>;
 
 export interface OutboxOptions {
   readonly self: Hex;
@@ -60,17 +51,10 @@ export interface Recipient {
   readonly publicKey?: Uint8Array | undefined;
 }
 
-export interface OutboxCounters {
-  /** Frames with content, and those of them that repeat it. */
-  sent: number;
-  repeated: number;
-  probes: number;
-}
-
 /** Messages on their way: numbered, repeated until they are confirmed, given up after their deadline. */
 export class Outbox {
-  readonly counters: OutboxCounters = { sent: 0, repeated: 0, probes: 0 };
   readonly #o: OutboxOptions;
+  readonly #sender: FrameSender;
   readonly #streams = new Map<string, Outgoing>();
   /** Those of them that wait for something. */
   readonly #busy = new Set<Outgoing>();
@@ -80,16 +64,23 @@ export class Outbox {
 
   constructor(options: OutboxOptions) {
     this.#o = options;
+    this.#sender = new FrameSender(options.transmit, options.log);
   }
 
-  /** Goes on with what an earlier run left. */
+  get counters(): SentCounters {
+    return this.#sender.counters;
+  }
+
+  /** Goes on with what an earlier run left; every message of it has its stream. */
   resume({ outgoingStreams, outgoing }: StoredDelivery): void {
     for (const stream of outgoingStreams)
       this.#streams.set(keyOf(stream.job, stream.to), new Outgoing(stream, this.#o.retry, this.#o.random));
     for (const record of outgoing) {
       const { job, recipients } = record;
-      const message = messageOf(record);
+      const message = messageOf(record, this.#now());
       for (const { to, seq } of recipients) {
+        const stream = this.#streams.get(keyOf(job, to));
+        if (stream === undefined) continue;
         const done = (outcome: Outcome) => {
           if ("error" in outcome)
             this.#o.log.warn(
@@ -97,7 +88,9 @@ export class Outbox {
               "a message of an earlier run was not delivered",
             );
         };
-        this.#resumed(job, to, seq).add(pendingOf(message, seq, done));
+        stream.next = Math.max(stream.next, seq + 1);
+        stream.add(pendingOf(message, seq, done));
+        this.#busy.add(stream);
       }
     }
     this.wake();
@@ -118,8 +111,9 @@ export class Outbox {
     const { store, timers } = this.#o;
     const { deadlineMs, signal } = options;
     const streams = recipients.map((recipient) => this.#roomFor(job, recipient, content.length));
-    const record = { job, content, deadlineMs, acceptedMs: timers.nowMs() };
-    const message = messageOf(record);
+    const now = this.#now();
+    const record = { job, content, deadlineMs, acceptedMs: now.wallMs };
+    const message = messageOf(record, now);
     const outcomes: Promise<Outcome>[] = [];
     const added = streams.map((stream) => {
       const { promise, resolve } = Promise.withResolvers<Outcome>();
@@ -136,30 +130,30 @@ export class Outbox {
         streams.map((stream) => stream.state(timers.nowMs())),
       );
     } catch (cause) {
-      for (const { stream, pending } of added) stream.remove(pending, timers.nowMs());
+      for (const { stream, pending } of added) stream.remove(pending, timers.monotonicMs());
       throw cause;
     }
     for (const { pending } of added) {
       pending.settling = false;
-      pending.dueMs = timers.nowMs();
+      pending.dueMs = timers.monotonicMs();
     }
     this.#withdrawOn(signal, added, outcomes);
-    this.#wakeAt(timers.nowMs());
+    this.#wakeAt(timers.monotonicMs());
     return outcomes;
   }
 
   /** What a recipient says about the messages of one stream. @throws NetworkError `BadReceipt`, `Malformed` */
   async hear(job: string | null, from: Hex, ack: Ack): Promise<void> {
     const stream = this.#streams.get(keyOf(job, from));
-    const nowMs = this.#o.timers.nowMs();
+    const now = this.#now();
     if (stream === undefined || this.#stopped || ack.session < stream.session) return;
     if (ack.session > stream.session) {
-      if (ack.session > nowMs + CLOCK_SKEW_MS)
+      if (ack.session > now.wallMs + CLOCK_SKEW_MS)
         throw new NetworkError("Malformed", `${from} claims a session that begins in the future`);
       return this.#renew(stream, ack.session + 1);
     }
     const receipts = stream.receiptsIn(ack, this.#o.self);
-    stream.heard(ack, nowMs);
+    stream.heard(ack, now.monotonicMs);
     const refused = ack.refused.flatMap(({ seq, reason }) => {
       const pending = stream.pending.get(seq);
       if (pending === undefined || pending.settling) return [];
@@ -167,13 +161,15 @@ export class Outbox {
       return [{ pending, outcome: { error } }];
     });
     const received = receipts.map(({ pending, receipt }) => ({ pending, outcome: { receipt } }));
-    await this.#settle(stream, [...received, ...refused]);
-    this.#wakeAt(stream.nextDueMs());
+    const answered = [...received, ...refused];
+    for (const { pending } of answered) pending.answered = true;
+    await this.#settle(stream, answered);
+    this.#wakeFor(stream);
   }
 
   /** Tries everything again soon: a relay or a member may be there again. */
   wake(): void {
-    const nowMs = this.#o.timers.nowMs();
+    const nowMs = this.#o.timers.monotonicMs();
     for (const stream of this.#busy) stream.wake(nowMs);
     this.#wakeAt(nowMs);
   }
@@ -201,13 +197,9 @@ export class Outbox {
     return [...this.#busy].reduce((sum, { pending }) => sum + pending.size, 0);
   }
 
-  /** The stream of a stored message; one whose row was damaged begins a new session. */
-  #resumed(job: string | null, to: Hex, seq: number): Outgoing {
-    const stream = this.#streams.get(keyOf(job, to)) ?? this.#begun(job, to);
-    stream.next = Math.max(stream.next, seq + 1);
-    this.#streams.set(keyOf(job, to), stream);
-    this.#busy.add(stream);
-    return stream;
+  #now(): Now {
+    const { timers } = this.#o;
+    return { wallMs: timers.nowMs(), monotonicMs: timers.monotonicMs() };
   }
 
   #begun(job: string | null, to: Hex): Outgoing {
@@ -246,17 +238,36 @@ export class Outbox {
     void Promise.all(outcomes).then(() => signal.removeEventListener("abort", withdraw));
   }
 
+  /**
+   * Goes on in a later session. Until it is on disk nothing is sent: a node that is restarted in the old one would send
+   * it again. What may have been handled leaves the disk with the old session: nobody could tell it from the rest.
+   */
   async #renew(stream: Outgoing, session: number): Promise<void> {
-    const nowMs = this.#o.timers.nowMs();
-    this.#o.log.info(
-      { to: stream.to, job: stream.job, session },
-      "the recipient knows a later session: going on there",
-    );
-    stream.renew(session, nowMs);
-    // What is given up must leave the disk before the new session is there.
-    this.#expire(stream, nowMs);
-    this.#wakeAt(nowMs);
-    await this.#o.store.saveOutgoingStream(stream.state(nowMs));
+    if (stream.renewing) return;
+    const { store, timers, log } = this.#o;
+    const { job, to } = stream;
+    log.info({ to, job, session }, "the recipient knows a later session: going on there");
+    stream.renewing = true;
+    const doubtful = stream.doubt(timers.monotonicMs());
+    const givenUp = doubtful.map(({ seq }): Settlement => ({ job, to, seq }));
+    try {
+      let written: OutgoingStream;
+      do {
+        written = { ...stream.state(timers.nowMs()), session };
+        await store.renewOutgoing(written, givenUp);
+        // What was accepted meanwhile has written the old session again.
+      } while (written.next !== stream.next);
+      stream.renew(session, timers.monotonicMs());
+      const error = forgotten(to);
+      this.#end(
+        stream,
+        doubtful.filter(({ settling }) => !settling).map((pending) => ({ pending, outcome: { error } })),
+      );
+    } finally {
+      // When the disk has failed, the recipient answers the next repetition in the same way.
+      stream.renewing = false;
+      this.#wakeAt(timers.monotonicMs());
+    }
   }
 
   /** The disk first: a receiver forgets what we have settled. */
@@ -276,12 +287,17 @@ export class Outbox {
       log.warn({ error: reasonOf(error) }, "receipts could not be written; trying again");
       for (const { pending } of ended) {
         pending.settling = false;
-        pending.dueMs = timers.nowMs() + DISK_RETRY_MS;
+        pending.restMs = timers.monotonicMs() + DISK_RETRY_MS;
+        pending.dueMs = pending.restMs;
       }
       return;
     }
+    this.#end(stream, ended);
+  }
+
+  #end(stream: Outgoing, ended: readonly { pending: Pending; outcome: Outcome }[]): void {
     for (const { pending, outcome } of ended) {
-      stream.remove(pending, timers.nowMs());
+      stream.remove(pending, this.#o.timers.monotonicMs());
       pending.done(outcome);
     }
   }
@@ -290,30 +306,39 @@ export class Outbox {
     if (pending.settling || stream.pending.get(pending.seq) !== pending || this.#stopped) return;
     await this.#settle(stream, [{ pending, outcome: { error } }]);
     // The recipient must not wait for a number that will not come.
-    if (stream.pending.size > 0) stream.probeMs = this.#o.timers.nowMs();
-    this.#wakeAt(stream.nextDueMs());
+    if (stream.pending.size > 0) stream.probeMs = this.#o.timers.monotonicMs();
+    this.#wakeFor(stream);
   }
 
+  #wakeFor(stream: Outgoing): void {
+    this.#wakeAt(stream.nextDueMs(this.#now(), this.#o.isOpen(stream.job)));
+  }
+
+  /** `ms`: on the monotonic clock. */
   #wakeAt(ms: number): void {
     if (this.#stopped || ms >= this.#wakeMs) return;
     this.#cancel?.();
     this.#wakeMs = ms;
-    const waitMs = Math.min(Math.max(0, ms - this.#o.timers.nowMs()), LONGEST_WAIT_MS);
+    const waitMs = Math.min(Math.max(0, ms - this.#o.timers.monotonicMs()), LONGEST_WAIT_MS);
     this.#cancel = this.#o.timers.after(waitMs, () => this.#turn());
   }
 
   /** Sends what is due and sets the timer for what comes next. */
   #turn(): void {
     this.#wakeMs = Number.POSITIVE_INFINITY;
-    const nowMs = this.#o.timers.nowMs();
-    const frames = new Map<OutgoingMessage, { stream: Outgoing; pending: Pending }[]>();
+    const now = this.#now();
+    const nowMs = now.monotonicMs;
+    const frames = new Map<OutgoingMessage, Addressed[]>();
+    const asking: Outgoing[] = [];
     for (const stream of this.#busy) {
       if (stream.pending.size === 0) {
         this.#busy.delete(stream);
         continue;
       }
-      this.#expire(stream, nowMs);
+      if (stream.renewing) continue;
+      this.#expire(stream, now);
       if (!this.#o.isOpen(stream.job)) continue;
+      asking.push(stream);
       for (const pending of stream.due(nowMs, BUNDLE_MS)) {
         const group = frames.get(pending.message) ?? [];
         frames.set(pending.message, group);
@@ -321,75 +346,28 @@ export class Outbox {
       }
     }
     for (const [message, group] of frames)
-      if (group.some(({ pending }) => pending.dueMs <= nowMs)) this.#send(message, group, nowMs);
-    this.#probe(nowMs);
+      if (group.some(({ pending }) => pending.dueMs <= nowMs)) this.#sender.send(message, group, nowMs);
+    // After the messages: whoever gets one is asked by it.
+    this.#sender.ask(
+      asking.filter(({ probeMs }) => probeMs <= nowMs),
+      nowMs,
+    );
     let nextMs = Number.POSITIVE_INFINITY;
-    for (const stream of this.#busy)
-      nextMs = Math.min(nextMs, this.#o.isOpen(stream.job) ? stream.nextDueMs() : firstDeadline(stream));
+    for (const stream of this.#busy) nextMs = Math.min(nextMs, stream.nextDueMs(now, this.#o.isOpen(stream.job)));
     this.#wakeAt(Math.max(nextMs, nowMs + SHORTEST_TURN_MS));
   }
 
-  #expire(stream: Outgoing, nowMs: number): void {
+  #expire(stream: Outgoing, { wallMs, monotonicMs }: Now): void {
     const gone = this.#o.hasLeft(stream.job, stream.to);
     for (const pending of stream.pending.values()) {
+      if (pending.restMs > monotonicMs) continue;
       if (pending.doubtful) void this.#giveUp(stream, pending, forgotten(stream.to));
-      else if (gone || pending.message.deadlineMs <= nowMs) void this.#giveUp(stream, pending, late(stream.to, gone));
+      else if (gone || pending.message.deadlineMs <= wallMs) void this.#giveUp(stream, pending, late(stream.to, gone));
     }
-  }
-
-  #send(message: OutgoingMessage, group: { stream: Outgoing; pending: Pending }[], nowMs: number): void {
-    this.counters.sent++;
-    if (message.copies > 0) this.counters.repeated++;
-    const ephemeral = message.copies >= KEPT_COPIES && nowMs < message.keptMs + KEEP_AGAIN_MS;
-    if (!ephemeral) message.keptMs = nowMs;
-    message.copies++;
-    for (const { stream, pending } of group) stream.sent(pending, nowMs);
-    const targets = group.map(({ stream, pending }) => targetOf(stream, pending.seq));
-    this.#transmit({ job: message.job, targets, content: message.content, ephemeral }, () => {
-      message.copies--;
-    });
-  }
-
-  /** Asks recipients that have everything, but have not confirmed it. */
-  #probe(nowMs: number): void {
-    const asked = new Map<string, Outgoing[]>();
-    for (const stream of this.#busy) {
-      if (stream.probeMs > nowMs || !this.#o.isOpen(stream.job)) continue;
-      stream.probed(nowMs);
-      const lane = stream.job ?? stream.to;
-      asked.set(lane, [...(asked.get(lane) ?? []), stream]);
-    }
-    for (const streams of asked.values()) {
-      this.counters.probes++;
-      const targets = streams.map((stream) => targetOf(stream, 0));
-      this.#transmit({ job: streams[0]!.job, targets, content: new Uint8Array(), ephemeral: true }, () => undefined);
-    }
-  }
-
-  #transmit(frame: Parameters<Transmit>[0], failed: () => void): void {
-    const { transmit, log } = this.#o;
-    const lost = (error: unknown) => {
-      failed();
-      const level = error instanceof SkyNetError ? "debug" : "warn";
-      log[level]({ job: frame.job, error: reasonOf(error) }, "a frame was not sent; it will be repeated");
-    };
-    transmit(frame).then((neighbours) => {
-      if (neighbours === 0) failed();
-    }, lost);
   }
 }
 
 const keyOf = (job: string | null, to: Hex): string => `${job ?? ""} ${to}`;
-
-const targetOf = (stream: Outgoing, seq: number): Target => ({
-  to: stream.to,
-  session: stream.session,
-  seq,
-  base: stream.base(),
-});
-
-const firstDeadline = ({ pending }: Outgoing): number =>
-  Math.min(Number.POSITIVE_INFINITY, ...[...pending.values()].map(({ message }) => message.deadlineMs));
 
 /** The callers are told; the messages stay as they are. */
 function detach(stream: Outgoing): void {

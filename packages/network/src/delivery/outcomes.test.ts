@@ -139,14 +139,31 @@ test("what goes wrong on the own disk is not held against the peer", async () =>
   await run(() => first.done);
   alice.kill();
   alice.disk = createMemoryStore();
-  alice.disk.saveOutgoingStream = async () => {
-    throw new Error("disk full");
+  const { renewOutgoing } = alice.disk;
+  let failures = 0;
+  alice.disk.renewOutgoing = async (...args) => {
+    if (failures++ < 3) throw new Error("disk full");
+    return renewOutgoing(...args);
   };
   await alice.start({ clockMs: -3_600_000 });
   const second = watch(alice.channel.send(bob.address, "m", 2));
   await run(() => second.done);
   expect(bodies(bob)).toEqual([1, 2]);
   expect(alice.drops.snapshot()).toEqual({});
+});
+
+test("a clock that is set back by two hours stops no repetition", async () => {
+  const bob = await startPeer(2, w);
+  bob.kill();
+  const sent = watch(alice.channel.send(bob.address, "m", 1));
+  await run(() => false, 20_000);
+  alice.clockMs = -2 * 60 * MINUTE;
+  await run(() => false, 20_000);
+  // Relays do not help.
+  w.bus.forget();
+  await bob.start();
+  await run(() => sent.done);
+  expect(sent.value?.seq).toBe(1);
 });
 
 test("recipients that have confirmed everything cost nothing when others are spoken to", async () => {

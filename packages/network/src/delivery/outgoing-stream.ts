@@ -10,16 +10,25 @@ export interface OutgoingMessage {
   readonly job: string | null;
   readonly content: Uint8Array;
   readonly hash: Uint8Array;
+  /** Milliseconds since the epoch. */
   readonly deadlineMs: number;
+  /** On the monotonic clock: what happens to its age must not depend on who sets the machine's time. */
   readonly acceptedMs: number;
-  /** When relays were last asked to keep a copy. */
+  /** When relays were last asked to keep a copy, on the monotonic clock. */
   keptMs: number;
   copies: number;
 }
 
 export type Outcome = { readonly receipt: DeliveryReceipt } | { readonly error: Error };
 
-/** A message on its way to one recipient. */
+/** One moment on both clocks. */
+export interface Now {
+  /** Since the epoch: for deadlines and whatever is stored. */
+  readonly wallMs: number;
+  readonly monotonicMs: number;
+}
+
+/** A message on its way to one recipient; times are on the monotonic clock. */
 export interface Pending {
   readonly message: OutgoingMessage;
   readonly seq: number;
@@ -27,20 +36,26 @@ export interface Pending {
   attempts: number;
   sentMs: number;
   dueMs: number;
+  /** The disk has refused its outcome: not tried again before. */
+  restMs: number;
   /** The recipient has it and works on it: nothing is sent again, only asked. */
   held: boolean;
-  /** The outcome is being written to the disk. */
+  /** It, or its outcome, is being written to the disk. */
   settling: boolean;
+  /** The recipient has told its outcome. */
+  answered: boolean;
   /** The recipient may have handled it, and has forgotten that: sent again it might be handled twice. */
   doubtful: boolean;
 }
 
-export const messageOf = (record: Omit<OutgoingRecord, "recipients">): OutgoingMessage => ({
-  ...record,
-  hash: hashOf(record.content),
-  keptMs: 0,
-  copies: 0,
-});
+export function messageOf(
+  { job, content, deadlineMs, acceptedMs }: Omit<OutgoingRecord, "recipients">,
+  { wallMs, monotonicMs }: Now,
+): OutgoingMessage {
+  // Accepted in the future: the clock was set back since, and nobody knows when that was.
+  const ageMs = acceptedMs <= wallMs ? wallMs - acceptedMs : Number.POSITIVE_INFINITY;
+  return { job, content, hash: hashOf(content), deadlineMs, acceptedMs: monotonicMs - ageMs, keptMs: 0, copies: 0 };
+}
 
 export const pendingOf = (message: OutgoingMessage, seq: number, done: Pending["done"]): Pending => ({
   message,
@@ -49,8 +64,10 @@ export const pendingOf = (message: OutgoingMessage, seq: number, done: Pending["
   attempts: 0,
   sentMs: 0,
   dueMs: 0,
+  restMs: 0,
   held: false,
   settling: false,
+  answered: false,
   doubtful: false,
 });
 
@@ -71,12 +88,14 @@ export class Outgoing {
   session: number;
   next: number;
   publicKey: Uint8Array;
-  /** Last message. */
+  /** Last message, since the epoch. */
   lastMs: number;
+  /** A later session is being written to the disk: nothing is sent. */
+  renewing = false;
   /** In the order of their numbers. */
   readonly pending = new Map<number, Pending>();
   bytes = 0;
-  /** When the recipient is asked what it has. */
+  /** When the recipient is asked what it has, on the monotonic clock; as all times of the methods unless stated. */
   probeMs = Number.POSITIVE_INFINITY;
   #probes = 0;
   #lastOrder = 0;
@@ -119,18 +138,23 @@ export class Outgoing {
 
   /** Messages whose turn it is within the next `slackMs`. */
   due(nowMs: number, slackMs: number): Pending[] {
+    if (this.renewing) return [];
     const end = this.base() + WINDOW;
     return [...this.pending.values()].filter(
-      ({ seq, held, settling, dueMs }) => seq < end && !held && !settling && dueMs <= nowMs + slackMs,
+      ({ seq, held, settling, doubtful, dueMs }) =>
+        seq < end && !held && !settling && !doubtful && dueMs <= nowMs + slackMs,
     );
   }
 
-  nextDueMs(): number {
+  /** When something is to be done next. `open`: messages may be sent, not only given up. */
+  nextDueMs({ wallMs, monotonicMs }: Now, open: boolean): number {
+    if (this.renewing) return Number.POSITIVE_INFINITY;
     const end = this.base() + WINDOW;
-    let first = this.probeMs;
-    for (const { seq, held, settling, dueMs, message } of this.pending.values()) {
-      if (seq < end && !held && !settling) first = Math.min(first, dueMs);
-      if (!settling) first = Math.min(first, message.deadlineMs);
+    let first = open ? this.probeMs : Number.POSITIVE_INFINITY;
+    for (const { seq, held, settling, doubtful, dueMs, restMs, message } of this.pending.values()) {
+      if (settling) continue;
+      if (open && seq < end && !held && !doubtful) first = Math.min(first, dueMs);
+      first = Math.min(first, doubtful ? restMs : Math.max(restMs, monotonicMs + message.deadlineMs - wallMs));
     }
     return first;
   }
@@ -199,14 +223,22 @@ export class Outgoing {
   }
 
   /**
-   * The recipient takes later sessions only: this node has lost its disk, or the recipient has forgotten it. It begins a
-   * session after that. Whoever forgets has not heard us for an hour, so what is younger was not handled before; half
-   * of that leaves room for clocks and for messages on their way.
+   * The recipient takes later sessions only: this node has lost its disk, or the recipient has forgotten it. Whoever
+   * forgets has not heard us for an hour, so what is younger was not handled before; half of that leaves room for
+   * messages on their way.
+   * @returns what must not go out in a later session
    */
+  doubt(nowMs: number): Pending[] {
+    return [...this.pending.values()].filter((pending) => {
+      pending.doubtful ||= pending.answered || pending.message.acceptedMs <= nowMs - FORGET_MS / 2;
+      return pending.doubtful;
+    });
+  }
+
+  /** Goes on in a session that is on the disk. */
   renew(session: number, nowMs: number): void {
     this.session = session;
     for (const pending of this.pending.values()) {
-      pending.doubtful ||= pending.message.acceptedMs <= nowMs - FORGET_MS / 2;
       pending.held = false;
       pending.dueMs = nowMs;
     }

@@ -92,6 +92,27 @@ describe.each(["memory", "sqlite", "indexedDb"] as const)("the %s store", (kind)
     expect(await (await reopen()).receipts()).toEqual([{ receipt: receiptOf(1), atMs: 50 }]);
   });
 
+  test("a later session and what is given up for it are written together", async () => {
+    const recipients = [bob, carol].map(({ address }) => ({ to: address, seq: 1 }));
+    const record = { job: "0x0a", content: hash(1), deadlineMs: 1000, acceptedMs: 3, recipients };
+    await store.addOutgoing(record, [stream(bob.address, 2), stream(carol.address, 2)]);
+    const renewed = { ...stream(bob.address, 2), session: 200 };
+    const givenUp = [{ job: "0x0a", to: bob.address, seq: 1 }];
+    const left = async () => {
+      const { outgoing, outgoingStreams } = await (await reopen()).load();
+      const { session } = outgoingStreams.find(({ to }) => to === bob.address)!;
+      return [session, new Set(outgoing.flatMap((it) => it.recipients).map(({ to }) => to))];
+    };
+    if (kind !== "memory") {
+      const unwritable = { ...renewed, next: (() => 0) as never };
+      await expect(store.renewOutgoing(unwritable, givenUp)).rejects.toThrow();
+      expect(await left(), "nothing of it").toEqual([100, new Set([bob.address, carol.address])]);
+    }
+    await (await reopen()).renewOutgoing(renewed, givenUp);
+    expect(await left()).toEqual([200, new Set([carol.address])]);
+    expect(await (await reopen()).receipts()).toEqual([]);
+  });
+
   test("keeps what was handled until the sender has settled it, and only of the latest session", async () => {
     const from = alice.address;
     const state = (session: number, upTo: number, base: number) => ({ job: null, from, session, upTo, base, atMs: 9 });
@@ -200,12 +221,64 @@ test("damaged entries are passed over with a warning, and the others are read", 
   store.close();
 });
 
+const incoming = (from: Hex, job: string | null, session = 1) => ({ job, from, session, upTo: 1, base: 1, atMs: 5 });
+const result = { seq: 1, hash: hash(1), refused: null };
+
+test.each(["sqlite", "indexedDb"] as const)(
+  "a damaged position of a sender is discarded, and nothing older is heard in its lane (%s)",
+  async (kind) => {
+    const { open, close } = openersOf(kind);
+    let store = await open();
+    await store.addHandled(incoming(alice.address, null, 2 ** 53), result);
+    await store.addHandled(incoming(bob.address, null), result);
+    await store.addHandled(incoming(carol.address, "0x0a"), result);
+    await store.discardDamaged(77);
+    store = await open();
+    const first = await store.load();
+    expect(first.floors).toEqual({ jobs: 0, strangers: 77 });
+    expect(first.incomingStreams.map(({ from }) => from).toSorted()).toEqual([bob.address, carol.address].toSorted());
+    // A second start finds nothing damaged.
+    await store.discardDamaged(99);
+    expect((await store.load()).floors).toEqual({ jobs: 0, strangers: 77 });
+    await store.removeIncomingStream("0x0a", carol.address, 2 ** 53);
+    await store.discardDamaged(88);
+    expect((await store.load()).floors, "a floor that nobody reaches").toEqual({ jobs: 88, strangers: 77 });
+    close();
+  },
+);
+
 test("a file of something else is refused, with what to do", async () => {
   const file = path.join(folder, "other.sqlite");
   await fs.writeFile(file, "this is no database, and long enough to be looked at by SQLite".repeat(20));
   expect(() => openSqliteDeliveryStore(file)).toThrow(
     expect.objectContaining({ code: "BrokenStore", hint: expect.any(String) as string }),
   );
+});
+
+test("messages that nobody waits for any more are pruned, also when the entry of who did was damaged", async () => {
+  const file = path.join(folder, "lost.sqlite");
+  const store = openSqliteDeliveryStore(file);
+  const to = (seq: number) => [{ to: bob.address, seq }];
+  const record = { job: "0x0a", content: hash(1), acceptedMs: 3 };
+  for (const [seq, deadlineMs] of [
+    [1, 1e9],
+    [2, 1e9],
+    [3, 8],
+  ] as const)
+    await store.addOutgoing({ ...record, deadlineMs, recipients: to(seq) }, [stream(bob.address, seq + 1, 20)]);
+  store.close();
+  const damaged = new DatabaseSync(file);
+  damaged.exec(
+    "PRAGMA foreign_keys = OFF; DELETE FROM outbox WHERE seq = 2; UPDATE outbox SET seq = -3 WHERE seq = 3;",
+  );
+  damaged.close();
+  const again = openSqliteDeliveryStore(file);
+  await again.prune({ beforeMs: 10, maxReceipts: 10 });
+  again.close();
+  const left = new DatabaseSync(file, { readOnly: true });
+  expect(left.prepare("SELECT id FROM messages").all()).toEqual([{ id: 1 }]);
+  expect(left.prepare("SELECT seq FROM outbox").all()).toEqual([{ seq: 1 }]);
+  left.close();
 });
 
 test("a second tab does not open the messages of the first, and damaged entries are passed over", async () => {

@@ -94,12 +94,18 @@ export interface StoredDelivery {
   readonly heard: ReadonlyMap<string, number>;
 }
 
-/** The disk of delivery. A call that has resolved survives a crash; each is complete or absent. */
+/** The disk of delivery. A call that has resolved survives a crash; each is complete or absent, in the order of calls. */
 export interface DeliveryStore {
+  /**
+   * Removes what cannot be read of incoming streams and floors, and raises the floors of their lanes to `floor`: what
+   * they told of may have been handled.
+   */
+  discardDamaged(floor: number): Promise<void>;
   load(): Promise<StoredDelivery>;
   /** Keeps a message, and the streams that numbered it. */
   addOutgoing(record: OutgoingRecord, streams: readonly OutgoingStream[]): Promise<void>;
-  saveOutgoingStream(stream: OutgoingStream): Promise<void>;
+  /** Keeps a stream that goes on in a later session, without the messages that are given up. */
+  renewOutgoing(stream: OutgoingStream, givenUp: readonly Settlement[]): Promise<void>;
   settle(settlements: readonly Settlement[], atMs: number): Promise<void>;
   /** Keeps a result and the stream; results below the stream's base, or of another session, are forgotten. */
   addHandled(stream: IncomingStream, handled: Handled): Promise<void>;
@@ -107,6 +113,6 @@ export interface DeliveryStore {
   removeIncomingStream(job: string | null, from: Hex, floor: number): Promise<void>;
   setHeard(topic: string, atMs: number): Promise<void>;
   receipts(filter?: ReceiptFilter): Promise<StoredReceipt[]>;
-  /** Removes what is old; floors rise above the sessions of incoming streams that are removed. */
+  /** Removes what is old, and messages that nobody waits for; floors rise above the sessions of incoming streams that are removed. */
   prune(options: PruneOptions): Promise<void>;
 }

@@ -7,16 +7,22 @@ import type { MessageChannel, Timers } from "./channel.ts";
 
 /** Time that passes when nothing is left to do. */
 export class VirtualTimers implements Timers {
+  readonly #startMs: number;
   #nowMs: number;
   #order = 0;
   #timers: { atMs: number; order: number; callback: () => void }[] = [];
 
   constructor(startMs = 1_700_000_000_000) {
+    this.#startMs = startMs;
     this.#nowMs = startMs;
   }
 
   nowMs(): number {
     return this.#nowMs;
+  }
+
+  monotonicMs(): number {
+    return this.#nowMs - this.#startMs;
   }
 
   after(ms: number, callback: () => void): () => void {

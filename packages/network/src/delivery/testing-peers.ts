@@ -37,6 +37,8 @@ export class Peer {
   delivery!: Delivery;
   channel!: JobChannel;
   disk = createMemoryStore();
+  /** How far the node's clock is off, milliseconds. */
+  clockMs = 0;
   readonly #lives: Delivery[] = [];
   #kill: () => void = () => undefined;
   #reconnect: () => void = () => undefined;
@@ -53,11 +55,15 @@ export class Peer {
     return this.identity.address;
   }
 
-  /** `clockMs`: how far the node's clock is off. */
   async start({ clockMs = 0 } = {}): Promise<void> {
+    this.clockMs = clockMs;
     const { bus, random } = this.#world;
     const { timers: world } = this.#world;
-    const timers: Timers = { nowMs: () => world.nowMs() + clockMs, after: (ms, callback) => world.after(ms, callback) };
+    const timers: Timers = {
+      nowMs: () => world.nowMs() + this.clockMs,
+      monotonicMs: () => world.monotonicMs(),
+      after: (ms, callback) => world.after(ms, callback),
+    };
     const channel = bus.join(this.address);
     const { store, die } = mortal(this.disk);
     let alive = true;

@@ -86,13 +86,18 @@ export function openSqliteDeliveryStore(file: string, { log = silent }: { log?: 
       atMs,
     );
   return {
+    discardDamaged: async (floor) => atomically(() => discardDamaged(rows, floor)),
     load: async () => load(rows, log),
     addOutgoing: async (record, streams) =>
       atomically(() => {
         addMessage(rows, record);
         for (const stream of streams) saveStream(stream);
       }),
-    saveOutgoingStream: async (stream) => saveStream(stream),
+    renewOutgoing: async (stream, givenUp) =>
+      atomically(() => {
+        settle(rows, givenUp, stream.atMs);
+        saveStream(stream);
+      }),
     settle: async (settlements, atMs) => atomically(() => settle(rows, settlements, atMs)),
     addHandled: async (stream, handled) => atomically(() => addHandled(rows, stream, handled)),
     removeIncomingStream: async (job, from, floor) =>
@@ -151,7 +156,12 @@ function openRows(file: string): Rows {
 }
 
 const jobOf = (row: Row): string | null => (row.job === "" ? null : String(row.job));
-const peerOf = (row: Row): Hex => String(row.peer) as Hex;
+
+function peerOf(row: Row): Hex {
+  const peer = String(row.peer);
+  if (!/^0x[0-9a-f]{40}$/.test(peer)) throw new Error("not an address");
+  return peer as Hex;
+}
 
 /** Integers are read as bigints: a single one beyond 2^53 would make the whole query fail. */
 function numberOf(value: SQLOutputValue | undefined): number {
@@ -165,6 +175,15 @@ function sessionOf(row: Row): number {
   if (session > MAX_SESSION) throw new Error("a session that no node begins");
   return session;
 }
+
+const incomingOf = (row: Row): IncomingStream => ({
+  job: jobOf(row),
+  from: peerOf(row),
+  session: sessionOf(row),
+  upTo: numberOf(row.up_to),
+  base: numberOf(row.base),
+  atMs: numberOf(row.at_ms),
+});
 
 /** What the rows say; a damaged one is passed over, since the others are still good. */
 function readable<T>(rows: readonly Row[], what: string, log: Log, parse: (row: Row) => T): T[] {
@@ -216,23 +235,44 @@ function load({ all }: Rows, log: Log): StoredDelivery {
       recipients: recipientsOf(row),
     })),
     incomingStreams: read("incoming_streams", "SELECT * FROM incoming_streams", (row) => ({
-      job: jobOf(row),
-      from: peerOf(row),
-      session: sessionOf(row),
-      upTo: numberOf(row.up_to),
-      base: numberOf(row.base),
-      atMs: numberOf(row.at_ms),
+      ...incomingOf(row),
       handled: handledOf(row),
     })),
     floors: {
       jobs: 0,
       strangers: 0,
-      ...Object.fromEntries(read("floors", "SELECT * FROM floors", (row) => [String(row.lane), numberOf(row.session)])),
+      ...Object.fromEntries(read("floors", "SELECT * FROM floors", (row) => [String(row.lane), sessionOf(row)])),
     },
     heard: new Map(
       read("heard", "SELECT * FROM heard", (row): [string, number] => [String(row.topic), numberOf(row.at_ms)]),
     ),
   };
+}
+
+function isReadable(parse: () => unknown): boolean {
+  try {
+    parse();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function discardDamaged(rows: Rows, floor: number): void {
+  const { all, run } = rows;
+  const lanes = new Set<Lane>();
+  for (const row of all("SELECT * FROM floors")) {
+    if (isReadable(() => sessionOf(row))) continue;
+    run("DELETE FROM floors WHERE lane = ?", row.lane as Value);
+    lanes.add(row.lane === "jobs" ? "jobs" : "strangers");
+  }
+  for (const row of all("SELECT * FROM incoming_streams")) {
+    if (isReadable(() => incomingOf(row))) continue;
+    for (const table of ["incoming_streams", "handled"])
+      run(`DELETE FROM ${table} WHERE job = ? AND peer = ?`, row.job as Value, row.peer as Value);
+    lanes.add(laneOf(jobOf(row)));
+  }
+  for (const lane of lanes) raiseFloor(rows, lane, floor);
 }
 
 function addMessage({ run, all }: Rows, { job, content, deadlineMs, acceptedMs, recipients }: OutgoingRecord): void {
@@ -299,6 +339,13 @@ function prune(rows: Rows, { beforeMs, maxReceipts }: PruneOptions): void {
       (SELECT 1 FROM outbox WHERE outbox.job = outgoing_streams.job AND outbox.peer = outgoing_streams.peer)`,
     beforeMs,
   );
+  // Long after its deadline a message waits only because a part of it was damaged.
+  run(
+    `DELETE FROM outbox WHERE NOT EXISTS
+      (SELECT 1 FROM messages WHERE messages.id = outbox.message AND messages.deadline_ms >= ?)`,
+    beforeMs,
+  );
+  run("DELETE FROM messages WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.message = messages.id)");
   const old = all("SELECT job, max(session) AS last FROM incoming_streams WHERE at_ms < ? GROUP BY job", beforeMs);
   for (const row of old) raiseFloor(rows, laneOf(jobOf(row)), Number(row.last) + 1);
   run("DELETE FROM incoming_streams WHERE at_ms < ?", beforeMs);
