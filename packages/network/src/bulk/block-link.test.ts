@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Host } from "../host/types.ts";
 import { startNetwork, type TestNetwork } from "../testing.ts";
 import { createBlockLink } from "./block-link.ts";
-import { BLOCK_PROTOCOL } from "./block-messages.ts";
+import { BLOCK_PROTOCOL, BLOCK_STATUS, encodeAnswerHead, parseBlockRequest } from "./block-messages.ts";
 import { fetchBlocks, serveBlocks } from "./blocks.ts";
 import { createPace } from "./pace.ts";
 
@@ -46,6 +46,43 @@ test("a link that nothing is asked of closes its stream, and opens another one w
     await expect.poll(blockStreams).toBe(0);
   }
   end();
+});
+
+test("of what the limit was charged for a link that breaks, it gets back what did not come", async () => {
+  const PROTOCOL = "/skynet/test-blocks/1";
+  const [size, came] = [200_000, 64 * 1024];
+  const block = new Uint8Array(size);
+  const halfIsHere = Promise.withResolvers<void>();
+  const end = await seller.serve(PROTOCOL, async (stream) => {
+    const head = async () => {
+      const { id } = parseBlockRequest((await stream.read(4096))!);
+      return encodeAnswerHead({ id, status: BLOCK_STATUS.part, size });
+    };
+    await stream.write(await head(), block);
+    let slices = 0;
+    await stream.writePaced(() => (slices++ === 0 ? undefined : halfIsHere.promise), await head(), block);
+  });
+  let charged = 0;
+  const count = (bytes: number) => void (charged += bytes);
+  const link = createBlockLink({
+    peer: seller.identity.address,
+    openStream: (peer, _protocol, options) => buyer.openStream(peer, PROTOCOL, options),
+    down: { burstBytes: 4096, take: count, settle: count },
+    clock: () => performance.now(),
+    signal: buyer.signal,
+  });
+  let arrived = 0;
+  const onBytes = (bytes: number) => {
+    arrived += bytes;
+    if (arrived === size + came) halfIsHere.reject(new Error("the link breaks"));
+  };
+  const cid = await cidOf(block);
+  const part = { cid, from: 0, length: size, open: false, target: () => new Uint8Array(size), onBytes };
+  const gets = [1, 2, 3].map(() => link.get(part, { signal: buyer.signal, silenceMs: 20_000 }));
+  const results = await Promise.allSettled(gets);
+  expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected"]);
+  expect(charged).toBe(size + came);
+  await end();
 });
 
 test("a change of the machine's time does not end a transfer", async () => {

@@ -64,6 +64,8 @@ interface Request extends PromiseWithResolvers<number | undefined> {
   sentMs: number;
   /** Bytes that the limit has counted for it; what comes beyond is counted when it is here. */
   charged: number;
+  /** Bytes of its answer that are here. */
+  arrived: number;
   /** Nothing else was under way when it was sent. */
   alone: boolean;
 }
@@ -115,6 +117,7 @@ class StreamLink implements BlockLink {
       id: 0,
       sentMs: 0,
       charged: 0,
+      arrived: 0,
       alone: false,
     };
     const stop = () => this.#stop(request);
@@ -207,7 +210,13 @@ class StreamLink implements BlockLink {
     this.#stream = undefined;
     this.#underWay = 0;
     this.window.idle();
-    for (const request of [...this.#sent.splice(0), ...this.#waiting.splice(0)]) request.reject(failure);
+    const sent = this.#sent.splice(0);
+    for (const request of sent) {
+      // What will not come may come from somebody else. What is still read of an answer is counted at its end.
+      this.#o.down.settle(request.arrived - request.charged);
+      request.charged = request.arrived;
+    }
+    for (const request of [...sent, ...this.#waiting.splice(0)]) request.reject(failure);
   }
 
   async #readAnswers(stream: FramedStream): Promise<void> {
@@ -289,6 +298,7 @@ class StreamLink implements BlockLink {
     await stream.readInto(target.subarray(0, count), (bytes) => {
       this.#hear();
       this.#underWay -= bytes;
+      request.arrived += bytes;
       this.window.arrived(bytes, this.#heardMs);
       if (!request.stopped) request.part.onBytes(bytes);
       void this.#pump();
