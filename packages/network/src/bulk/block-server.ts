@@ -44,8 +44,24 @@ interface Found {
   readonly block: Uint8Array;
 }
 
+/** Part of a block that is being sent. */
+interface Cut {
+  readonly part: Uint8Array;
+  /** Bytes of the whole block. */
+  readonly size: number;
+  /** Bytes that stay in memory for it beyond its own. */
+  readonly sharedBytes: number;
+}
+
 /** Blocks that are being served in parts, 32 MiB. */
 const CACHE_BYTES = 32 * 1024 * 1024;
+/**
+ * Whole blocks that answers under way, above all to slow readers, keep in memory. Above it an answer has a copy of its
+ * part, at most 512 KiB; below it nothing is copied.
+ */
+const SHARED_BYTES = 64 * 1024 * 1024;
+/** Blocks that are read from providers at once. */
+const MAX_READS = 8;
 /** Such blocks leave in one part, or few. */
 const UNCACHED_BYTES = 64 * 1024;
 /** Streams of one peer; a node opens one. */
@@ -55,6 +71,7 @@ export function createBlockServer({ drops, up, offend }: BlockServerOptions): Bl
   const providers = new Set<BlockProvider>();
   const streams = new Map<Hex, number>();
   const cache = createBlockCache(CACHE_BYTES);
+  let shared = 0;
 
   const find = async (from: Hex, cid: string): Promise<Found | { readonly allowed: boolean }> => {
     const allowed = [...providers].filter((provider) => provider.allow(from, cid));
@@ -80,12 +97,29 @@ export function createBlockServer({ drops, up, offend }: BlockServerOptions): Bl
       }
       return status(found.allowed ? BLOCK_STATUS.notFound : BLOCK_STATUS.refused);
     }
-    const { block, provider }: Found = found;
-    const part = block.subarray(request.from, request.from + request.length);
-    const head = encodeAnswerHead({ id, status: BLOCK_STATUS.part, size: block.length });
-    if (up.burstBytes === Infinity) await stream.write(head, part);
-    else await stream.writePaced(paceFor(gone), head, part);
-    provider.onServed?.(from, cid, part.length);
+    const { provider } = found;
+    const onSent = (bytes: number) => provider.onServed?.(from, cid, bytes);
+    // Nothing here waits for it: the block itself is let go of.
+    return send(stream, id, cut(found.block, request), gone).then(onSent);
+  };
+  const cut = (block: Uint8Array, { from, length }: PartRequest): Cut => {
+    const [part, size] = [block.subarray(from, from + length), block.length];
+    const beyond = part.length < size ? size : 0;
+    return shared + beyond > SHARED_BYTES
+      ? { part: part.slice(), size, sharedBytes: 0 }
+      : { part, size, sharedBytes: beyond };
+  };
+  /** @returns how many bytes of a block were sent */
+  const send = async (stream: FramedStream, id: number, { part, size, sharedBytes }: Cut, gone: AbortSignal) => {
+    const head = encodeAnswerHead({ id, status: BLOCK_STATUS.part, size });
+    shared += sharedBytes;
+    try {
+      if (up.burstBytes === Infinity) await stream.write(head, part);
+      else await stream.writePaced(paceFor(gone), head, part);
+    } finally {
+      shared -= sharedBytes;
+    }
+    return part.length;
   };
   /** Small steps, so that others get their turn. */
   const paceFor = (gone: AbortSignal) => async (bytes: number) => {
@@ -193,6 +227,7 @@ async function readRequests(stream: FramedStream, requests: ReturnType<typeof cr
 function createBlockCache(maxBytes: number) {
   const blocks = new Map<string, Uint8Array>();
   let bytes = 0;
+  const inTurn = createTurns(MAX_READS);
   const keep = (cid: string, block: Uint8Array) => {
     if (blocks.has(cid)) return;
     blocks.set(cid, block);
@@ -207,9 +242,26 @@ function createBlockCache(maxBytes: number) {
     async get(cid: string, provider: BlockProvider): Promise<Uint8Array | undefined> {
       const cached = blocks.get(cid);
       if (cached !== undefined) return cached;
-      const block = await provider.get(cid);
+      const block = await inTurn(async () => blocks.get(cid) ?? provider.get(cid));
       if (block !== undefined && block.length > UNCACHED_BYTES && block.length <= MAX_BLOCK_BYTES) keep(cid, block);
       return block;
     },
+  };
+}
+
+/** @returns function that does work, at most so much at once, the others wait in order */
+function createTurns(most: number) {
+  const waiting: (() => void)[] = [];
+  let free = most;
+  return async <T>(work: () => Promise<T>): Promise<T> => {
+    if (free > 0) free -= 1;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next !== undefined) next();
+      else free += 1;
+    }
   };
 }
