@@ -4,12 +4,14 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 // Tests run the built command and kernels: those of the sources as they are now.
 import "./scripts/setup.mjs";
 
-/** Whole jobs begin first: one that begins last would keep a core idle at the end. */
-class JobsFirst extends BaseSequencer {
+/** Between whole jobs, which mostly wait for blocks, come tests that compute; no job begins last. */
+class Mixed extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
     const isJob = ({ moduleId }: TestSpecification) => !moduleId.includes("/packages/");
-    return [...sorted.filter(isJob), ...sorted.filter((file) => !isJob(file))];
+    const [jobs, others] = [sorted.filter(isJob), sorted.filter((file) => !isJob(file))];
+    const each = Math.floor(others.length / Math.max(jobs.length, 1));
+    return [...jobs.flatMap((job) => [job, ...others.splice(0, each)]), ...others];
   }
 }
 
@@ -17,7 +19,7 @@ export default defineConfig({
   test: {
     include: ["packages/*/src/**/*.test.ts", "tests/**/*.test.ts"],
     pool: "forks",
-    sequence: { sequencer: JobsFirst },
+    sequence: { sequencer: Mixed },
     // Whole jobs mostly wait for blocks, so that three files fit two cores.
     maxWorkers: Math.max(3, Math.floor(os.availableParallelism() / 2)),
     testTimeout: 60_000,

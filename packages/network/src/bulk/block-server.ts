@@ -73,10 +73,10 @@ export function createBlockServer({ drops, up, offend }: BlockServerOptions): Bl
   const cache = createBlockCache(CACHE_BYTES);
   let shared = 0;
 
-  const find = async (from: Hex, cid: string): Promise<Found | { readonly allowed: boolean }> => {
+  const find = async (from: Hex, cid: string, stop: AbortSignal): Promise<Found | { readonly allowed: boolean }> => {
     const allowed = [...providers].filter((provider) => provider.allow(from, cid));
     for (const provider of allowed) {
-      const block = await cache.get(cid, provider);
+      const block = await cache.get(cid, provider, stop);
       if (block !== undefined && block.length <= MAX_BLOCK_BYTES) return { provider, block };
     }
     return { allowed: allowed.length > 0 };
@@ -85,7 +85,7 @@ export function createBlockServer({ drops, up, offend }: BlockServerOptions): Bl
     const { request, stop } = queued;
     const { id, cid } = request;
     const status = (value: number) => stream.write(encodeAnswerHead({ id, status: value, size: 0 }));
-    const found = await untilAborted(find(from, cid), stop.signal).catch((error: unknown) => {
+    const found = await find(from, cid, stop.signal).catch((error: unknown) => {
       if (!stop.signal.aborted) throw error;
       return undefined;
     });
@@ -239,29 +239,47 @@ function createBlockCache(maxBytes: number) {
     }
   };
   return {
-    async get(cid: string, provider: BlockProvider): Promise<Uint8Array | undefined> {
+    async get(cid: string, provider: BlockProvider, stop: AbortSignal): Promise<Uint8Array | undefined> {
       const cached = blocks.get(cid);
       if (cached !== undefined) return cached;
-      const block = await inTurn(async () => blocks.get(cid) ?? provider.get(cid));
+      const block = await inTurn(async () => blocks.get(cid) ?? provider.get(cid), stop);
       if (block !== undefined && block.length > UNCACHED_BYTES && block.length <= MAX_BLOCK_BYTES) keep(cid, block);
       return block;
     },
   };
 }
 
-/** @returns function that does work, at most so much at once, the others wait in order */
+/**
+ * @returns function that does work, at most so much at once, the others wait in order; whoever stops gives its turn to
+ * the next one, and rejects with the signal's reason
+ */
 function createTurns(most: number) {
-  const waiting: (() => void)[] = [];
+  const waiting = new Set<() => void>();
   let free = most;
-  return async <T>(work: () => Promise<T>): Promise<T> => {
-    if (free > 0) free -= 1;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
+  const pass = () => {
+    const [next] = waiting;
+    if (next === undefined) return void (free += 1);
+    waiting.delete(next);
+    next();
+  };
+  const turn = async (stop: AbortSignal) => {
+    if (free > 0) return void (free -= 1);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    waiting.add(resolve);
     try {
-      return await work();
+      await untilAborted(promise, stop);
+    } catch (error) {
+      // Unless the turn came in the same moment.
+      if (!waiting.delete(resolve)) pass();
+      throw error;
+    }
+  };
+  return async <T>(work: () => Promise<T>, stop: AbortSignal): Promise<T> => {
+    await turn(stop);
+    try {
+      return await untilAborted(work(), stop);
     } finally {
-      const next = waiting.shift();
-      if (next !== undefined) next();
-      else free += 1;
+      pass();
     }
   };
 }
