@@ -122,12 +122,13 @@ export class Audits {
 
 /** The value, unless the signal aborts before it is there. */
 async function before<T>(signal: AbortSignal, value: Promise<T>): Promise<T> {
-  signal.throwIfAborted();
   const aborted = Promise.withResolvers<never>();
   const abort = () => aborted.reject(signal.reason as Error);
   signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
   try {
-    return await Promise.race([value, aborted.promise]);
+    // Also after an abort: a value that fails then must not end the process as unhandled.
+    return await Promise.race([aborted.promise, value]);
   } finally {
     signal.removeEventListener("abort", abort);
   }

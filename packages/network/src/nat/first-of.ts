@@ -27,7 +27,7 @@ export async function firstOf<T>(attempts: readonly Attempt<T>[], signal: AbortS
   const startNext = () => {
     clearTimeout(timer);
     const attempt = attempts[next];
-    if (attempt === undefined || over.signal.aborted) return;
+    if (attempt === undefined || over.signal.aborted || signal.aborted) return;
     next += 1;
     timer = setTimeout(startNext, attempt.headStartMs);
     void run(attempt);

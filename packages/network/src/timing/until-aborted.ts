@@ -4,9 +4,10 @@ export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal |
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const abort = () => reject(signal.reason as Error);
   signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
   try {
-    signal.throwIfAborted();
-    return await Promise.race([promise, aborted]);
+    // Also after an abort: a promise that fails then, often because of it, must not end the process as unhandled.
+    return await Promise.race([aborted, promise]);
   } finally {
     signal.removeEventListener("abort", abort);
   }
