@@ -13,7 +13,17 @@ export type StorageErrorCode =
   | "BadKey" // not an age recipient or identity
   | "BadDataset" // images, labels and sizes do not fit together
   | "BadManifest" // the manifest does not parse or does not have the expected root
-  | "BadBatch"; // a batch does not have the leaf that the manifest commits to
+  | "BadBatch" // a batch does not have the leaf that the manifest commits to
+  | "BadFile" // malformed data; the message names the file and the line, row or entry
+  | "TruncatedFile" // the file, or what is compressed in it, ends too early
+  | "UnsupportedFile" // a format, compression or type of values that is not read here
+  | "TooLarge" // more than a limit allows: a bomb, or data beyond what this machine takes
+  | "UnsafePath" // an archive's entry that points outside of it
+  | "PrivateAddress" // a URL that leads to this machine or a private network
+  | "DownloadFailed"
+  | "BadSchema" // dataset.yaml is malformed, or does not fit the data
+  | "UploadFailed" // the storage service did not take it
+  | "BadAnswer"; // the storage service answered something else than it should
 
 /** An error of the storage, told apart by `code`. */
 export class StorageError extends SkyNetError {

@@ -13,3 +13,15 @@ export {
 export { StorageError, type StorageErrorCode } from "./errors.ts";
 export { encodeIdx, readIdx, type IdxArray } from "./idx.ts";
 export { parseManifest, type BatchCommitments, type Manifest } from "./manifest.ts";
+export type {
+  Cell,
+  CellColumn,
+  Column,
+  ColumnInfo,
+  DataFormat,
+  DataReader,
+  NumericArray,
+  ReadOptions,
+  RowBlock,
+  TensorColumn,
+} from "./readers/reader.ts";
