@@ -12,6 +12,17 @@ export {
 } from "./dataset.ts";
 export { StorageError, type StorageErrorCode } from "./errors.ts";
 export { encodeIdx, readIdx, type IdxArray } from "./idx.ts";
+export type { ValueCount } from "./inspect/distinct.ts";
+export type { Summary } from "./inspect/moments.ts";
+export {
+  createStatistics,
+  isMissing,
+  MISSING_TEXTS,
+  numberOf,
+  type ColumnStatistics,
+  type Statistics,
+  type StatisticsOptions,
+} from "./inspect/statistics.ts";
 export { parseManifest, type BatchCommitments, type Manifest } from "./manifest.ts";
 export type {
   Cell,
