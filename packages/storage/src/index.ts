@@ -24,6 +24,8 @@ export {
   type StatisticsOptions,
 } from "./inspect/statistics.ts";
 export { parseManifest, type BatchCommitments, type Manifest } from "./manifest.ts";
+export type { InputFile, OpenOptions } from "./readers/input.ts";
+export { openReader } from "./readers/open.ts";
 export type {
   Cell,
   CellColumn,
@@ -36,3 +38,4 @@ export type {
   RowBlock,
   TensorColumn,
 } from "./readers/reader.ts";
+export { packingOf, unpackFile, type Packing, type UnpackOptions } from "./sources/decompress.ts";

@@ -1,0 +1,22 @@
+import { openCsv } from "./csv.ts";
+import type { InputFile, OpenOptions } from "./input.ts";
+import type { DataFormat, DataReader } from "./reader.ts";
+
+/** One format of data, as `openReader` chooses it. */
+export interface FormatEntry {
+  /** For people. */
+  readonly title: string;
+  /** Lower case, with the dot. */
+  readonly extensions: readonly string[];
+  /** Whether a file begins as this format does (unpacked, at most 64 KiB); without: only names tell the format. */
+  readonly begins?: (head: Uint8Array) => boolean;
+  /** Whether a folder is read as this format. */
+  readonly folders?: boolean;
+  readonly open: (input: InputFile, options: OpenOptions) => Promise<DataReader>;
+}
+
+/** What is read. Where a file begins as several of them do, its name tells, else the first one is taken. */
+export const FORMATS: Partial<Record<DataFormat, FormatEntry>> = {
+  csv: { title: "CSV", extensions: [".csv"], open: openCsv },
+  tsv: { title: "TSV", extensions: [".tsv", ".tab"], open: openCsv },
+};
