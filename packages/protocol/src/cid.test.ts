@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { cidOf, digestOfCid, matchesCid, sha256 } from "./cid.ts";
+import { cidOf, codecOfCid, digestOfCid, matchesCid, sha256 } from "./cid.ts";
 
 const hello = new TextEncoder().encode("hello world");
 
@@ -8,8 +8,9 @@ test("the CID of a raw block is the one that IPFS gives it", async () => {
 });
 
 test("a CID matches its block and no other, whatever the codec", async () => {
-  for (const codec of ["raw", "dag-cbor"] as const) {
+  for (const codec of ["raw", "dag-pb", "dag-cbor"] as const) {
     const cid = await cidOf(hello, codec);
+    expect(codecOfCid(cid)).toBe(codec);
     expect(digestOfCid(cid)).toEqual(await sha256(hello));
     expect(await matchesCid(cid, hello)).toBe(true);
     expect(await matchesCid(cid, hello.subarray(1))).toBe(false);

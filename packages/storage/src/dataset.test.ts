@@ -5,7 +5,7 @@ import { committedId, decode, encode, merkleRoot, toHex } from "@skynet/protocol
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { encryptBlock, generateDataKey, type DataKey } from "./age.ts";
 import { batchLeaf, buildBatches, type Batch } from "./batches.ts";
-import { openBlockStore, type BlockStore } from "./block-store.ts";
+import { openBlockStore, type BlockStore } from "./blocks/block-store.ts";
 import { openDataset, publishDataset, type PublishedDataset } from "./dataset.ts";
 import { encodeManifest } from "./manifest.ts";
 

@@ -1,7 +1,7 @@
 import { equalBytes, matchesCid, merkleRoot, toHex, type Hex } from "@skynet/protocol";
 import { decryptBlock, encryptBlock } from "./age.ts";
 import { batchLeaf, INPUT_SCALE, type Batch } from "./batches.ts";
-import type { BlockStore } from "./block-store.ts";
+import type { BlockStore } from "./blocks/block-store.ts";
 import { StorageError } from "./errors.ts";
 import { committedLeaves, encodeManifest, parseManifest, type BatchCommitments, type Manifest } from "./manifest.ts";
 

@@ -3,6 +3,7 @@ import { SkyNetError } from "@skynet/protocol";
 /** Stable codes of everything that this package raises on purpose. */
 export type StorageErrorCode =
   | "DiskFull" // no space left where blocks are kept
+  | "QuotaExceeded" // the block store has as much as it may have, and nothing of it can be removed
   | "StoreFailed" // the block store cannot be read or written
   | "CorruptBlock" // a stored or fetched block does not have the hash of its CID
   | "BlockMissing" // nobody has the block

@@ -1,7 +1,18 @@
 export { cidOf } from "@skynet/protocol";
 export { dataKeyOf, decryptBlock, encryptBlock, generateDataKey, type DataKey } from "./age.ts";
 export { batchLeaf, buildBatches, INPUT_SCALE, type Batch, type BuildBatchesOptions } from "./batches.ts";
-export { openBlockStore, type BlockStore, type BlockStoreOptions } from "./block-store.ts";
+export {
+  openBlockStore,
+  type BlockStore,
+  type BlockStoreOptions,
+  type DiskBlockStore,
+  type GcOptions,
+  type LostBlock,
+  type StoreStats,
+  type VerifyOptions,
+  type VerifyReport,
+} from "./blocks/block-store.ts";
+export type { Pin, Totals } from "./blocks/block-index.ts";
 export {
   openDataset,
   publishDataset,

@@ -1,0 +1,3 @@
+import { crashWriters } from "./blocks/crashes.ts";
+
+export const fuzzers = { "store-crashes": crashWriters };
