@@ -1,6 +1,8 @@
 import { openCsv } from "./csv.ts";
 import type { InputFile, OpenOptions } from "./input.ts";
+import { openJsonLines } from "./jsonl.ts";
 import type { DataFormat, DataReader } from "./reader.ts";
+import { openText } from "./text.ts";
 
 /** One format of data, as `openReader` chooses it. */
 export interface FormatEntry {
@@ -18,5 +20,7 @@ export interface FormatEntry {
 /** What is read. Where a file begins as several of them do, its name tells, else the first one is taken. */
 export const FORMATS: Partial<Record<DataFormat, FormatEntry>> = {
   csv: { title: "CSV", extensions: [".csv"], open: openCsv },
+  jsonl: { title: "JSON lines", extensions: [".jsonl", ".ndjson"], open: openJsonLines },
+  text: { title: "plain text", extensions: [".txt"], open: openText },
   tsv: { title: "TSV", extensions: [".tsv", ".tab"], open: openCsv },
 };
