@@ -3,7 +3,7 @@ import { SkyNetError } from "@skynet/protocol";
 /** Stable codes of everything that this package raises on purpose. */
 export type StorageErrorCode =
   | "DiskFull" // no space left where blocks are kept
-  | "QuotaExceeded" // the block store has as much as it may have, and nothing of it can be removed
+  | "QuotaExceeded" // the block store, or the account at a storage service, has as much as it may have
   | "StoreFailed" // the block store cannot be read or written
   | "CorruptBlock" // a stored or fetched block does not have the hash of its CID
   | "BlockMissing" // nobody has the block
@@ -24,7 +24,14 @@ export type StorageErrorCode =
   | "DownloadFailed"
   | "BadSchema" // dataset.yaml is malformed, or does not fit the data
   | "UploadFailed" // the storage service did not take it
-  | "BadAnswer"; // the storage service answered something else than it should
+  | "BadAnswer" // the storage service answered something else than it should
+  | "NoApiKey" // no key of the storage service is known
+  | "WrongApiKey" // the storage service does not know the key, or does not let it do this
+  | "ServiceFailed" // the storage service did not do what was asked, and nothing better is known
+  | "RemoteMissing" // the storage service or no gateway has it
+  | "PinFailed" // the pinning service gave up
+  | "FileChanged" // the file is another one than when the upload began
+  | "FileExists"; // there is a file of that name already
 
 /** An error of the storage, told apart by `code`. */
 export class StorageError extends SkyNetError {

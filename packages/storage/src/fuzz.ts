@@ -1,3 +1,4 @@
 import { crashWriters } from "./blocks/crashes.ts";
+import { remoteFuzzers } from "./remote/fuzz.ts";
 
-export const fuzzers = { "store-crashes": crashWriters };
+export const fuzzers = { "store-crashes": crashWriters, ...remoteFuzzers };

@@ -49,4 +49,29 @@ export type {
   RowBlock,
   TensorColumn,
 } from "./readers/reader.ts";
+export { downloadFile, type Downloaded, type DownloadOptions, type DownloadProgress } from "./remote/download.ts";
+export { createGateways, GATEWAYS, type Gateways, type GatewayOptions } from "./remote/gateway.ts";
+export type { HttpOptions } from "./remote/http.ts";
+export {
+  createLighthouse,
+  filecoinDeals,
+  type FilecoinDeal,
+  type Lighthouse,
+  type LighthouseOptions,
+  type LighthouseQuota,
+} from "./remote/lighthouse.ts";
+export {
+  createPinningService,
+  type RemotePin,
+  type PinningService,
+  type PinningServiceOptions,
+} from "./remote/pinning-service.ts";
+export type { PinRequest, RemoteObject, RemoteStatus, RemoteStorage } from "./remote/remote-storage.ts";
+export {
+  uploadFile,
+  type PartTarget,
+  type Uploaded,
+  type UploadOptions,
+  type UploadProgress,
+} from "./remote/upload.ts";
 export { packingOf, unpackFile, type Packing, type UnpackOptions } from "./sources/decompress.ts";
