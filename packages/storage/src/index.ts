@@ -75,3 +75,4 @@ export {
   type UploadProgress,
 } from "./remote/upload.ts";
 export { packingOf, unpackFile, type Packing, type UnpackOptions } from "./sources/decompress.ts";
+export { fetchSource, type FetchSourceOptions } from "./sources/source.ts";

@@ -1,0 +1,73 @@
+import fs from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { CID } from "multiformats/cid";
+import { StorageError } from "../errors.ts";
+import { download, type DownloadOptions } from "./download.ts";
+
+export interface FetchSourceOptions extends DownloadOptions {
+  /** Folder that paths are relative to; the working directory unless given. */
+  readonly base?: string | undefined;
+  /** Writes the content of a CID to a file. Without it CIDs are refused. */
+  readonly fetchCid?:
+    | ((cid: string, file: string, options: Pick<DownloadOptions, "signal" | "onProgress">) => Promise<void>)
+    | undefined;
+}
+
+/**
+ * Brings data onto this machine: a path as it is, `http(s)://` by {@link download}, `ipfs://CID` or a CID by `fetchCid`.
+ * @returns path of the file, which may be missing where a path was given
+ * @throws StorageError `UnsupportedFile` (another kind of URL), and those of the download or of `fetchCid`
+ */
+export async function fetchSource(ref: string, options: FetchSourceOptions): Promise<string> {
+  const { base = ".", signal } = options;
+  signal?.throwIfAborted();
+  const scheme = /^([a-z][a-z\d+.-]+):\/\//i.exec(ref)?.[1]?.toLowerCase();
+  if (scheme === "http" || scheme === "https") return download(parseUrl(ref), options);
+  if (scheme === "ipfs") return fetchByCid(ref.slice("ipfs://".length), options);
+  if (scheme === "file") return fileURLToPath(parseUrl(ref));
+  if (scheme !== undefined) throw unsupported(`${scheme}:// is not read`);
+  const file = path.resolve(base, ref);
+  if (!isCid(ref) || (await exists(file))) return file;
+  return fetchByCid(ref, options);
+}
+
+async function fetchByCid(cid: string, { folder, fetchCid, signal, onProgress }: FetchSourceOptions): Promise<string> {
+  if (!isCid(cid)) throw unsupported(`ipfs://${cid} is not ipfs:// and a CID`);
+  if (fetchCid === undefined) throw unsupported(`there is no way here to fetch ${cid}`);
+  const file = path.join(folder, cid);
+  if (await exists(file)) return file;
+  await fs.mkdir(folder, { recursive: true });
+  const part = `${file}.part`;
+  await fetchCid(cid, part, { signal, onProgress });
+  await fs.rename(part, file);
+  return file;
+}
+
+function parseUrl(text: string): URL {
+  const url = URL.parse(text);
+  if (url === null) throw unsupported(`${JSON.stringify(text.slice(0, 200))} is not a URL`);
+  return url;
+}
+
+function isCid(text: string): boolean {
+  try {
+    CID.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function exists(file: string): Promise<boolean> {
+  return fs.access(file).then(
+    () => true,
+    () => false,
+  );
+}
+
+function unsupported(message: string): StorageError {
+  return new StorageError("UnsupportedFile", message, {
+    hint: "give a path, a URL that starts with http:// or https://, or ipfs:// and a CID",
+  });
+}
