@@ -21,7 +21,15 @@ const threads: Readonly<Record<string, string>> = {
 };
 
 /** Packages with native code, or with files that they look for beside their own. */
-const external = ["@chainsafe/libp2p-quic", "esbuild", "koffi", "node-datachannel", "onnxruntime-node", "solc"];
+const external = [
+  "@chainsafe/libp2p-quic",
+  "esbuild",
+  "koffi",
+  "node-datachannel",
+  "onnxruntime-node",
+  "sharp",
+  "solc",
+];
 
 /** Our own modules name files by where they are themselves; in the bundle that is said relative to the bundle. */
 const ownPlaces: Plugin = {

@@ -1,4 +1,5 @@
 import { crashWriters } from "./blocks/crashes.ts";
+import { damageFiles } from "./readers/damage.ts";
 import { remoteFuzzers } from "./remote/fuzz.ts";
 
-export const fuzzers = { "store-crashes": crashWriters, ...remoteFuzzers };
+export const fuzzers = { "store-crashes": crashWriters, "damaged-files": damageFiles, ...remoteFuzzers };

@@ -8,7 +8,7 @@ import type { Cell, DataReader, RowBlock } from "./readers/reader.ts";
 /** A folder for files of a test, and how to remove it. */
 export interface TestFolder extends AsyncDisposable {
   readonly path: string;
-  /** @returns path of a file that now has this content */
+  /** @returns path of a file that now has this content, with the folders above it */
   write(name: string, content: string | Uint8Array): Promise<string>;
 }
 
@@ -18,6 +18,7 @@ export async function openTestFolder(): Promise<TestFolder> {
     path: folder,
     async write(name, content) {
       const file = path.join(folder, name);
+      await fs.mkdir(path.dirname(file), { recursive: true });
       await fs.writeFile(file, content);
       return file;
     },

@@ -1,8 +1,12 @@
 import { openCsv } from "./csv.ts";
+import { beginsAsIdx, openIdx } from "./idx.ts";
 import type { InputFile, OpenOptions } from "./input.ts";
 import { openJsonLines } from "./jsonl.ts";
+import { beginsAsNpy, openNpy } from "./npy.ts";
+import { openNpz } from "./npz.ts";
 import type { DataFormat, DataReader } from "./reader.ts";
 import { openText } from "./text.ts";
+import { beginsAsZip } from "./zip.ts";
 
 /** One format of data, as `openReader` chooses it. */
 export interface FormatEntry {
@@ -20,7 +24,18 @@ export interface FormatEntry {
 /** What is read. Where a file begins as several of them do, its name tells, else the first one is taken. */
 export const FORMATS: Partial<Record<DataFormat, FormatEntry>> = {
   csv: { title: "CSV", extensions: [".csv"], open: openCsv },
+  idx: { title: "IDX", extensions: [".idx"], begins: beginsAsIdx, open: openIdx },
+  images: {
+    title: "PNG and JPEG images in folders",
+    extensions: [".zip"],
+    begins: beginsAsZip,
+    folders: true,
+    // Only then is the library of images loaded.
+    open: async (input, options) => (await import("./images.ts")).openImages(input, options),
+  },
   jsonl: { title: "JSON lines", extensions: [".jsonl", ".ndjson"], open: openJsonLines },
+  npy: { title: "NumPy array", extensions: [".npy"], begins: beginsAsNpy, open: openNpy },
+  npz: { title: "NumPy archive", extensions: [".npz"], begins: beginsAsZip, open: openNpz },
   text: { title: "plain text", extensions: [".txt"], open: openText },
   tsv: { title: "TSV", extensions: [".tsv", ".tab"], open: openCsv },
 };

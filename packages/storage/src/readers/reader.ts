@@ -65,6 +65,8 @@ export interface DataReader {
   readonly rows?: number;
   /** Class names where the file has them beside its rows (folders of images): the column `label` holds these strings. */
   readonly classes?: readonly string[];
+  /** What a person should know, such as entries that were left out. */
+  readonly notes?: readonly string[];
   blocks(options?: ReadOptions): AsyncGenerator<RowBlock>;
   close(): Promise<void>;
 }
