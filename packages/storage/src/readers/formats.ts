@@ -36,6 +36,12 @@ export const FORMATS: Partial<Record<DataFormat, FormatEntry>> = {
   jsonl: { title: "JSON lines", extensions: [".jsonl", ".ndjson"], open: openJsonLines },
   npy: { title: "NumPy array", extensions: [".npy"], begins: beginsAsNpy, open: openNpy },
   npz: { title: "NumPy archive", extensions: [".npz"], begins: beginsAsZip, open: openNpz },
+  parquet: {
+    title: "Parquet",
+    extensions: [".parquet", ".pq"],
+    begins: (head) => Buffer.from(head.subarray(0, 4)).toString("latin1") === "PAR1",
+    open: async (input) => (await import("./parquet/parquet.ts")).openParquet(input),
+  },
   text: { title: "plain text", extensions: [".txt"], open: openText },
   tsv: { title: "TSV", extensions: [".tsv", ".tab"], open: openCsv },
 };
