@@ -7,8 +7,7 @@ import type { Hex } from "@skynet/protocol";
 import { generateDataKey, openBlockStore, openDataset } from "@skynet/storage";
 import { type BlindedWeights, type CommittedWeights, datasetSecret, type JobSnapshot } from "@skynet/swarm";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { publishTrainingSet } from "../packages/node/src/roles/requester-data.ts";
-import type { LocalNode } from "../packages/node/src/roles/local-node.ts";
+import { prepareData, publishTrainingSet } from "../packages/node/src/roles/requester-data.ts";
 import { ModelTrainer } from "../packages/node/src/trainer/model-trainer.ts";
 import { JobPeer, type PeerModules } from "../packages/swarm/src/job-peer.ts";
 import type { Trainer } from "../packages/swarm/src/ports.ts";
@@ -200,13 +199,15 @@ describe("the dataset of a job", () => {
     const blocks = await openBlockStore(path.join(folder, "blocks"));
     const commit = vi.spyOn(trainer, "commitBatches");
     const modules = {
-      node: { blocks } as unknown as LocalNode,
+      node: { blocks },
       key,
       ui: silentUi,
       signal: new AbortController().signal,
       cacheDir: folder,
+      dataDir: folder,
     };
-    const { manifest, manifestBytes, root } = await publishTrainingSet(job, trainer, shape, modules);
+    const data = await prepareData(job, shape, modules);
+    const { manifest, manifestBytes, root } = await publishTrainingSet(job, data, trainer, shape, modules);
     const committed = commit.mock.calls.reduce((sum, [batches]) => sum + batches.length, 0);
     commit.mockRestore();
     const dataset = openDataset({

@@ -61,7 +61,7 @@ describe("a purchase", () => {
     "begins only when the seller serves the content; then everybody may crash, once at every step",
     async () => {
       const { images, labels } = await writeImages(seller.home, 64);
-      const sale = ["data", "add", "--images", images, "--labels", labels, "--batch", "16", "--price", "5"];
+      const sale = ["data", "add", images, "--targets", labels, "--batch", "16", "--price", "5"];
       listingId = (await add(...sale)).listingId as Hex;
       first = await market.account("first");
       const offline = await first.run("data", "buy", listingId);

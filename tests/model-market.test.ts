@@ -48,7 +48,7 @@ describe("datasets", () => {
     "are listed, found, bought and checked: the same samples arrive, and the seller is paid",
     async () => {
       sold = await writeImages(seller.home, 100);
-      const add = ["data", "add", "--images", sold.images, "--labels", sold.labels, "--batch", "16"];
+      const add = ["data", "add", sold.images, "--targets", sold.labels, "--batch", "16"];
       const listed = await ok(
         seller.run(...add, "--name", "Patterns", "--price", "5", "--bond", "3", "--licence", "MIT"),
       );
@@ -83,10 +83,8 @@ describe("datasets", () => {
     "that are free need no purchase",
     async () => {
       const free = await writeImages(path.join(seller.home, "free"), 20);
-      const listed = await ok(
-        seller.run("data", "add", "--images", free.images, "--labels", free.labels, "--price", "0"),
-      );
-      const sold = await seller.run("data", "add", "--images", free.images, "--labels", free.labels, "--price", "3");
+      const listed = await ok(seller.run("data", "add", free.images, "--targets", free.labels, "--price", "0"));
+      const sold = await seller.run("data", "add", free.images, "--targets", free.labels, "--price", "3");
       expect(sold.result).toMatchObject({ event: "error", code: "KeyIsPublic" });
       const other = await market.account("reader");
       const before = await other.money();
@@ -100,7 +98,7 @@ describe("datasets", () => {
   it(
     "cannot be listed twice, change their price, and end",
     async () => {
-      const same = ["--images", sold.images, "--labels", sold.labels, "--batch", "16"];
+      const same = [sold.images, "--targets", sold.labels, "--batch", "16"];
       const again = await seller.run("data", "add", ...same, "--price", "1");
       expect(again.result).toMatchObject({ event: "error", code: "AlreadyListed" });
       await ok(seller.run("data", "price", listingId, "7.5"));

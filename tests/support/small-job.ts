@@ -44,10 +44,8 @@ export async function writeSmallJob(folder: string, options: SmallJob = {}): Pro
     `name: small
 model: mlp.onnx
 data:
-  trainImages: train-images-idx3-ubyte.gz
-  trainLabels: train-labels-idx1-ubyte.gz
-  testImages: t10k-images-idx3-ubyte.gz
-  testLabels: t10k-labels-idx1-ubyte.gz
+  train: { inputs: train-images-idx3-ubyte.gz, targets: train-labels-idx1-ubyte.gz }
+  test: { inputs: t10k-images-idx3-ubyte.gz, targets: t10k-labels-idx1-ubyte.gz }
 training: { batchSize: 128, learningRate: 0.5, localSteps: ${localSteps}, rounds: ${rounds}, seed: 1 }
 workers: { count: ${workers}, minimum: ${minimum} }
 payment: { pricePerRound: ${pricePerRound}, stake: 20, missPenalty: 1, mergeFee: 0.5 }

@@ -75,7 +75,9 @@ export async function writeTinyJob(folder: string, options: TinyJob = {}): Promi
     file,
     `name: tiny
 model: tiny.onnx
-data: { trainImages: train-images, trainLabels: train-labels, testImages: test-images, testLabels: test-labels }
+data:
+  train: { inputs: train-images, targets: train-labels }
+  test: { inputs: test-images, targets: test-labels }
 training: { batchSize: 16, learningRate: ${learningRate}, localSteps: 8, rounds: ${rounds}, seed: 1 }
 workers: { count: ${workers}, minimum: ${minimum} }
 payment: { pricePerRound: 10, stake: ${stake}, missPenalty: 1, mergeFee: 0.5 }

@@ -1,3 +1,4 @@
+export { commitTo, type CommitOptions } from "./data/commitments.ts";
 export { fundAccount, startDevnet, type Devnet, type DevnetOptions } from "./devnet/devnet.ts";
 export { parseJobFile, readJobFile, type JobFile } from "./job-file.ts";
 export { reportHtml } from "./report/html.ts";

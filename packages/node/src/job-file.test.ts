@@ -5,8 +5,7 @@ import { describe, expect, it } from "vitest";
 import { parseJobFile, readJobFile } from "./job-file.ts";
 
 const example = path.join(import.meta.dirname, "..", "..", "..", "examples", "fashion-mnist", "job.yaml");
-const minimal =
-  "name: a\nmodel: m.onnx\ndata: {trainImages: a, trainLabels: b, testImages: c, testLabels: d}\npayment: {pricePerRound: 1, stake: 2}\n";
+const minimal = "name: a\nmodel: m.onnx\ndata: a.csv\npayment: {pricePerRound: 1, stake: 2}\n";
 
 describe("JOB.yaml", () => {
   it("reads the example, with file names relative to it", async () => {

@@ -1,9 +1,11 @@
 import path from "node:path";
 import { InvalidInputError, type Hex } from "@skynet/protocol";
+import { datasetFileSchema } from "@skynet/storage";
 import { requirementsSchema } from "@skynet/swarm";
 import { parseUnits } from "viem";
 import { LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
+import { readDatasetFile, referenceFrom, withFolder } from "./data/dataset-file.ts";
 import { readInputFile } from "./runtime/files.ts";
 import { aliasIn, explainIssue } from "./yaml-file.ts";
 
@@ -42,12 +44,8 @@ const count = (max: number) => z.number().int().min(1).max(max);
 const jobFileSchema = z.strictObject({
   name: z.string().min(1).max(100),
   model: z.string().min(1),
-  data: z.strictObject({
-    trainImages: z.string().min(1),
-    trainLabels: z.string().min(1),
-    testImages: z.string().min(1),
-    testLabels: z.string().min(1),
-  }),
+  /** A dataset.yaml, a file, URL or CID of data, or what a dataset.yaml says. */
+  data: datasetFileSchema,
   training: z
     .strictObject({
       batchSize: count(4096).default(128),
@@ -122,30 +120,33 @@ export type JobFile = z.output<typeof jobFileSchema>;
  */
 export async function readJobFile(file: string): Promise<JobFile> {
   const text = new TextDecoder().decode(await readInputFile(file, "the job file"));
-  const job = parseJobFile(text, file);
   const folder = path.dirname(path.resolve(file));
-  const absolute = (name: string) => path.resolve(folder, name);
+  const { job, dataFile } = parseJob(text, file);
   return {
     ...job,
-    model: absolute(job.model),
-    data: {
-      trainImages: absolute(job.data.trainImages),
-      trainLabels: absolute(job.data.trainLabels),
-      testImages: absolute(job.data.testImages),
-      testLabels: absolute(job.data.testLabels),
-    },
+    model: path.resolve(folder, job.model),
+    data:
+      dataFile === undefined ? withFolder(job.data, folder) : await readDatasetFile(referenceFrom(folder, dataFile)),
   };
 }
 
 /** Parses the text of a JOB.yaml; see {@link readJobFile}. */
-export function parseJobFile(text: string, file = "JOB.yaml"): JobFile {
+export const parseJobFile = (text: string, file = "JOB.yaml"): JobFile => parseJob(text, file).job;
+
+/** `dataFile`: the entry `data`, where it is a name. */
+function parseJob(text: string, file: string): { job: JobFile; dataFile: string | undefined } {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
   const syntax = document.errors[0];
   if (syntax) throw badJobFile(file, [syntax.message.split("\n")[0] ?? "not YAML"]);
   const alias = aliasIn(document, lines);
   if (alias !== undefined) throw badJobFile(file, [alias]);
-  const parsed = jobFileSchema.safeParse(document.toJS({ maxAliasCount: 0 }));
+  const value: unknown = document.toJS({ maxAliasCount: 0 });
+  const data = (value as { data?: unknown } | null)?.data;
+  const dataFile = typeof data === "string" ? data : undefined;
+  const parsed = jobFileSchema.safeParse(
+    dataFile === undefined ? value : { ...(value as object), data: { train: dataFile } },
+  );
   if (!parsed.success)
     throw badJobFile(
       file,
@@ -153,7 +154,7 @@ export function parseJobFile(text: string, file = "JOB.yaml"): JobFile {
     );
   const problems = contradictionsIn(parsed.data);
   if (problems.length > 0) throw badJobFile(file, problems);
-  return parsed.data;
+  return { job: parsed.data, dataFile };
 }
 
 /** What no single value of the file shows. */

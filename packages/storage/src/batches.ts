@@ -1,9 +1,6 @@
 import { tensorId } from "@skynet/protocol";
 import { StorageError } from "./errors.ts";
-import { shuffledOrder } from "./shuffle.ts";
-
-/** Fraction bits of a quantised input. */
-export const INPUT_SCALE = 6;
+import { INPUT_SCALE } from "./schema/schema.ts";
 
 /** One fixed batch: `x` row-major [batchSize, features], value x / 2^scale; `y` class numbers. */
 export interface Batch {
@@ -19,38 +16,50 @@ export function batchLeaf({ x, y }: Batch, features: number, scale: number = INP
   ]);
 }
 
-export interface BuildBatchesOptions {
-  /** Quantised inputs, row-major: `labels.length` rows. */
-  readonly images: Int8Array;
-  readonly labels: Uint8Array;
+/** Batches that are read when they are needed. */
+export interface BatchSource {
+  readonly count: number;
   readonly batchSize: number;
-  /** Decides the order. */
-  readonly seed: Uint8Array;
+  /** Inputs of a sample. */
+  readonly features: number;
+  batch(index: number): Promise<Batch>;
+}
+
+/** Rows in their final order, such as those of a prepared dataset. */
+export interface Rows {
+  readonly rows: number;
+  /** @returns `count` rows from `first` on */
+  read(first: number, count: number): Promise<Batch>;
 }
 
 /**
- * Cuts a dataset into full batches in a shuffled order that depends only on the seed. The last batch is filled up from
- * the beginning of that order, so every sample is used: 60,000 samples make 469 batches of 128.
+ * Cuts rows into full batches. The last one is filled up from the beginning, so that every sample is used: 60,000 samples
+ * make 469 batches of 128.
  * @throws StorageError `BadDataset`
  */
-export function buildBatches({ images, labels, batchSize, seed }: BuildBatchesOptions): Batch[] {
-  const count = labels.length;
-  const features = images.length / count;
-  if (count === 0 || !Number.isInteger(features) || features === 0)
-    throw new StorageError("BadDataset", `${images.length} input values do not divide into ${count} labelled rows`, {
-      hint: "images and labels must come from the same set",
+export function cutBatches(rows: Rows, features: number, batchSize: number): BatchSource {
+  if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > rows.rows)
+    throw new StorageError("BadDataset", `batches of ${batchSize} cannot be cut from ${rows.rows} samples`, {
+      hint: "choose smaller batches: batchSize in the job file, or --batch",
     });
-  if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > count)
-    throw new StorageError("BadDataset", `batches of ${batchSize} cannot be cut from ${count} samples`);
-  const order = shuffledOrder(count, seed);
-  return Array.from({ length: Math.ceil(count / batchSize) }, (_, index) => {
-    const x = new Int8Array(batchSize * features);
-    const y = new Uint8Array(batchSize);
-    for (let row = 0; row < batchSize; row++) {
-      const sample = order[(index * batchSize + row) % count]!;
-      x.set(images.subarray(sample * features, (sample + 1) * features), row * features);
-      y[row] = labels[sample]!;
-    }
-    return { x, y };
-  });
+  return {
+    count: Math.ceil(rows.rows / batchSize),
+    batchSize,
+    features,
+    async batch(index) {
+      const first = index * batchSize;
+      const own = Math.min(batchSize, rows.rows - first);
+      const batch = await rows.read(first, own);
+      if (own === batchSize) return batch;
+      const filling = await rows.read(0, batchSize - own);
+      return { x: joined(Int8Array, batch.x, filling.x), y: joined(Uint8Array, batch.y, filling.y) };
+    },
+  };
+}
+
+function joined<T extends Int8Array | Uint8Array>(Type: new (length: number) => T, first: T, second: T): T {
+  const all = new Type(first.length + second.length);
+  all.set(first);
+  all.set(second, first.length);
+  return all;
 }

@@ -4,14 +4,16 @@ import path from "node:path";
 import { committedId, decode, encode, merkleRoot, toHex } from "@skynet/protocol";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { encryptBlock, generateDataKey, type DataKey } from "./age.ts";
-import { batchLeaf, buildBatches, type Batch } from "./batches.ts";
+import { batchLeaf, cutBatches, type Batch, type BatchSource } from "./batches.ts";
 import { openBlockStore, type BlockStore } from "./blocks/block-store.ts";
 import { openDataset, publishDataset, type PublishedDataset } from "./dataset.ts";
 import { encodeManifest } from "./manifest.ts";
+import { allBatches, rowsOf } from "./testing.ts";
 
 let directory: string;
 let blocks: BlockStore;
 let key: DataKey;
+let source: BatchSource;
 let batches: Batch[];
 let published: PublishedDataset;
 
@@ -21,8 +23,9 @@ beforeEach(async () => {
   key = await generateDataKey();
   const images = Int8Array.from({ length: 10 * 6 }, (_, i) => (i * 37) % 64);
   const labels = Uint8Array.from({ length: 10 }, (_, i) => i % 3);
-  batches = buildBatches({ images, labels, batchSize: 4, seed: Uint8Array.of(7) });
-  published = await publishDataset({ name: "toy", batches, classes: 3, blockStore: blocks, recipient: key.recipient });
+  source = cutBatches(rowsOf(images, labels), 6, 4);
+  batches = await allBatches(source);
+  published = await publishDataset({ name: "toy", source, classes: 3, blockStore: blocks, recipient: key.recipient });
 });
 afterEach(() => fs.rm(directory, { recursive: true }));
 
@@ -89,21 +92,19 @@ test("a swapped batch, other bytes, or a label out of range never reach training
   await expect(open().batch(3)).rejects.toMatchObject({ code: "BadBatch" });
 });
 
-test("batches of different size or labels beyond the classes are not published", async () => {
-  const options = { name: "toy", classes: 3, blockStore: blocks, recipient: key.recipient };
-  const odd = { x: new Int8Array(12), y: new Uint8Array(2) };
-  const bad = { code: "BadDataset" };
-  await expect(publishDataset({ ...options, batches: [...batches, odd] })).rejects.toMatchObject(bad);
-  await expect(publishDataset({ ...options, batches, classes: 2 })).rejects.toMatchObject(bad);
-  await expect(publishDataset({ ...options, batches: [] })).rejects.toMatchObject(bad);
-  await expect(publishDataset({ ...options, batches, signal: AbortSignal.abort() })).rejects.toThrow("aborted");
+test("labels beyond the classes, and more batches than a manifest holds, are not published", async () => {
+  const options = { name: "toy", source, classes: 3, blockStore: blocks, recipient: key.recipient };
+  await expect(publishDataset({ ...options, classes: 2 })).rejects.toMatchObject({ code: "BadDataset" });
+  const many = { ...source, count: 100_000 };
+  await expect(publishDataset({ ...options, source: many })).rejects.toMatchObject({ code: "TooLarge" });
+  await expect(publishDataset({ ...options, signal: AbortSignal.abort() })).rejects.toThrow("aborted");
 });
 
 test("with commitments the leaves are hashes of their points, and other points are refused", async () => {
   const tag = new Uint8Array(32).fill(9);
   const points = batches.map((_, i) => new Uint8Array(128).fill(i + 1));
   const commitments = { tag, points };
-  const options = { name: "toy", batches, classes: 3, blockStore: blocks, recipient: key.recipient };
+  const options = { name: "toy", source, classes: 3, blockStore: blocks, recipient: key.recipient };
   const committed = await publishDataset({ ...options, commitments });
   expect(committed.manifest.leaves.map(toHex)).toEqual(points.map((own) => committedId(toHex(tag), own)));
   expect(committed.root).not.toBe(published.root);

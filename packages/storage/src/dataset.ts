@@ -1,13 +1,21 @@
 import { equalBytes, matchesCid, merkleRoot, toHex, type Hex } from "@skynet/protocol";
 import { decryptBlock, encryptBlock } from "./age.ts";
-import { batchLeaf, INPUT_SCALE, type Batch } from "./batches.ts";
+import { batchLeaf, type Batch, type BatchSource } from "./batches.ts";
 import type { BlockStore } from "./blocks/block-store.ts";
 import { StorageError } from "./errors.ts";
-import { committedLeaves, encodeManifest, parseManifest, type BatchCommitments, type Manifest } from "./manifest.ts";
+import {
+  committedLeaves,
+  encodeManifest,
+  MAX_BATCHES,
+  parseManifest,
+  type BatchCommitments,
+  type Manifest,
+} from "./manifest.ts";
+import { INPUT_SCALE } from "./schema/schema.ts";
 
 export interface PublishDatasetOptions {
   readonly name: string;
-  readonly batches: readonly Batch[];
+  readonly source: BatchSource;
   /** Number of classes; every label is below. */
   readonly classes: number;
   /** Fraction bits of the inputs (6). */
@@ -34,15 +42,23 @@ export interface PublishedDataset {
  * @throws StorageError `BadDataset`, `BadKey`, `DiskFull`, `StoreFailed`
  */
 export async function publishDataset(options: PublishDatasetOptions): Promise<PublishedDataset> {
-  const { name, batches, classes, scale = INPUT_SCALE, blockStore, recipient, onProgress, signal } = options;
+  const { name, source, classes, scale = INPUT_SCALE, blockStore, recipient, onProgress, signal } = options;
   const { commitments } = options;
-  const { batchSize, features } = sizesOf(batches, classes);
-  const leaves = commitments ? committedLeaves(commitments) : batches.map((b) => batchLeaf(b, features, scale));
+  const { count, batchSize, features } = source;
+  if (count > MAX_BATCHES)
+    throw new StorageError("TooLarge", `${count} batches are more than ${MAX_BATCHES}`, {
+      hint: "choose larger batches",
+    });
+  const leaves = commitments ? committedLeaves(commitments) : [];
   const cids: string[] = [];
-  for (const batch of batches) {
+  for (let index = 0; index < count; index++) {
     signal?.throwIfAborted();
+    const batch = await source.batch(index);
+    if (batch.y.some((label) => label >= classes))
+      throw new StorageError("BadDataset", `batch ${index} has a label that is not below ${classes}`);
+    if (!commitments) leaves.push(batchLeaf(batch, features, scale));
     cids.push(await blockStore.put(await encryptBlock(batchBytes(batch), [recipient])));
-    onProgress?.({ batches: cids.length, total: batches.length });
+    onProgress?.({ batches: cids.length, total: count });
   }
   const root = merkleRoot(leaves);
   const plain: Manifest = { version: 1, name, batchSize, features, classes, scale, leaves, cids, root };
@@ -115,16 +131,6 @@ export function openDataset(options: OpenDatasetOptions): Dataset {
       return batch;
     },
   };
-}
-
-function sizesOf(batches: readonly Batch[], classes: number): { batchSize: number; features: number } {
-  const batchSize = batches[0]?.y.length ?? 0;
-  const features = (batches[0]?.x.length ?? 0) / batchSize;
-  const fits = ({ x, y }: Batch) =>
-    y.length === batchSize && x.length === batchSize * features && y.every((label) => label < classes);
-  if (batchSize === 0 || !Number.isInteger(features) || features === 0 || !batches.every(fits))
-    throw new StorageError("BadDataset", `the batches differ in size, or a label is not below ${classes}`);
-  return { batchSize, features };
 }
 
 function batchBytes({ x, y }: Batch): Uint8Array {

@@ -46,3 +46,17 @@ export class StorageError extends SkyNetError {
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** What failed on the disk, for people. @param place file or folder */
+export function storeError(cause: unknown, place: string): StorageError {
+  const reason = reasonOf(cause);
+  if (/ENOSPC|EDQUOT/.test(reason))
+    return new StorageError("DiskFull", `no space left on the disk for ${place}`, {
+      cause,
+      hint: "free some space, or choose a directory on another disk; then run the same command again",
+    });
+  return new StorageError("StoreFailed", `${place} cannot be read or written: ${reason}`, {
+    cause,
+    hint: "check that it can be read and written",
+  });
+}

@@ -26,13 +26,15 @@ export async function readIdx(source: string | Uint8Array): Promise<IdxArray> {
   return parseIdx(await unpack(packed, name), name);
 }
 
-/** An array as an IDX file that is not compressed; the inverse of `readIdx`. */
-export function encodeIdx({ shape, data }: IdxArray): Uint8Array {
+const SIGNED_BYTE = 0x09;
+
+/** An array of bytes as an IDX file that is not compressed; the inverse of `readIdx` where they are unsigned. */
+export function encodeIdx({ shape, data }: { shape: readonly number[]; data: Uint8Array | Int8Array }): Uint8Array {
   const bytes = new Uint8Array(4 + 4 * shape.length + data.length);
   const view = new DataView(bytes.buffer);
-  bytes.set([0, 0, UNSIGNED_BYTE, shape.length]);
+  bytes.set([0, 0, data instanceof Int8Array ? SIGNED_BYTE : UNSIGNED_BYTE, shape.length]);
   shape.forEach((size, i) => view.setUint32(4 + 4 * i, size));
-  bytes.set(data, 4 + 4 * shape.length);
+  bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.length), 4 + 4 * shape.length);
   return bytes;
 }
 

@@ -1,6 +1,6 @@
 export { cidOf } from "@skynet/protocol";
 export { dataKeyOf, decryptBlock, encryptBlock, generateDataKey, type DataKey } from "./age.ts";
-export { batchLeaf, buildBatches, INPUT_SCALE, type Batch, type BuildBatchesOptions } from "./batches.ts";
+export { batchLeaf, cutBatches, type Batch, type BatchSource, type Rows } from "./batches.ts";
 export {
   openBlockStore,
   type BlockStore,
@@ -76,3 +76,7 @@ export {
 } from "./remote/upload.ts";
 export { packingOf, unpackFile, type Packing, type UnpackOptions } from "./sources/decompress.ts";
 export { fetchSource, type FetchSourceOptions } from "./sources/source.ts";
+export { prepareDataset, type PrepareOptions } from "./prepare/prepare.ts";
+export type { PreparedDataset, PreparedPart } from "./prepare/prepared.ts";
+export { datasetFileSchema, type DatasetFile } from "./schema/dataset-file.ts";
+export { featuresOf, INPUT_SCALE, sampleShape, schemaSchema, type DatasetSchema } from "./schema/schema.ts";

@@ -5,7 +5,7 @@ import { concatBytes } from "@skynet/protocol";
  * Unsigned 32-bit integers from a seed: the big-endian words of sha256(seed, counter as 64-bit big-endian integer) for
  * counter = 0, 1, ... Integers only, so every machine draws the same ones.
  */
-function createWords(seed: Uint8Array): () => number {
+export function createWords(seed: Uint8Array): () => number {
   let block = new DataView(new ArrayBuffer(0));
   let offset = 0;
   let counter = 0n;
@@ -22,8 +22,8 @@ function createWords(seed: Uint8Array): () => number {
   };
 }
 
-/** Uniform integer in [0, bound): words at or above the largest multiple of `bound` are drawn again. */
-function below(bound: number, words: () => number): number {
+/** Uniform integer in [0, bound) for bound <= 2^32: words at or above the largest multiple of `bound` are drawn again. */
+export function below(bound: number, words: () => number): number {
   const limit = 2 ** 32 - (2 ** 32 % bound);
   for (;;) {
     const value = words();

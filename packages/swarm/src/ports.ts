@@ -237,6 +237,8 @@ export interface ModelShape {
   readonly tensors: readonly { readonly shape: readonly number[]; readonly scale: number }[];
   readonly features: number;
   readonly classes: number;
+  /** How the model says that bytes become inputs: (byte - offset) / divisor. */
+  readonly normalisation?: { readonly offset: number; readonly divisor: number } | undefined;
 }
 
 export interface Evaluation {

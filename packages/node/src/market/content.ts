@@ -9,6 +9,7 @@ import {
   parseManifest,
   publishDataset,
   type Batch,
+  type BatchSource,
   type BlockStore,
 } from "@skynet/storage";
 import { z } from "zod";
@@ -58,8 +59,8 @@ async function sizeOf(blocks: BlockStore, cids: readonly string[]): Promise<numb
 
 /** Encrypts a dataset batch by batch. @throws StorageError `DiskFull`; SkyNetError `TooManyParts` */
 export async function storeBatches(
-  batches: readonly Batch[],
-  description: { name: string; classes: number },
+  source: BatchSource,
+  description: { name: string; classes: number; scale: number },
   key: Uint8Array,
   blocks: BlockStore,
   { onProgress, signal }: { onProgress?: Progress; signal?: AbortSignal } = {},
@@ -67,8 +68,7 @@ export async function storeBatches(
   const { recipient } = await dataKeyOf(key);
   const { manifest, manifestBytes } = await publishDataset({
     ...description,
-    batches,
-    scale: 0,
+    source,
     blockStore: blocks,
     recipient,
     onProgress: ({ batches: done, total }) => onProgress?.(done, total),
@@ -167,6 +167,8 @@ export interface OpenedBatches {
   readonly batchSize: number;
   readonly features: number;
   readonly classes: number;
+  /** Fraction bits of the inputs; 0: bytes as they are. */
+  readonly scale: number;
 }
 
 /**
@@ -189,8 +191,8 @@ export async function openBatches(
       batches.push(await dataset.batch(i));
       onProgress?.(i + 1, dataset.batchCount);
     }
-    const { batchSize, features, classes } = dataset.manifest;
-    return { batches, batchSize, features, classes };
+    const { batchSize, features, classes, scale } = dataset.manifest;
+    return { batches, batchSize, features, classes, scale };
   } catch (error) {
     if (isContentFault(error)) throw wrongContent(error.message, error);
     throw error;

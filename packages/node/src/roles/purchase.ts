@@ -305,8 +305,10 @@ async function obtainContent(
     await fetchMissing(node, listing, cids, { ui, signal });
     if (metadata?.kind === "data") {
       const opened = await openBatches(listing, key, fetch, onProgress);
-      const { images, labels } = datasetFiles(opened, listing.aux, metadata);
-      return [await write("images-idx3-ubyte", images), await write("labels-idx1-ubyte", labels)];
+      const files: string[] = [];
+      for (const { name, content } of datasetFiles(opened, listing.aux, metadata))
+        files.push(await write(name, content));
+      return files;
     }
     const model = await openFile(listing.cid, key, fetch, onProgress);
     ui.status("checking that the model is the listed one");

@@ -14,7 +14,7 @@ import {
   type Hex,
   type JobSpec,
 } from "@skynet/protocol";
-import { generateDataKey, parseManifest } from "@skynet/storage";
+import { generateDataKey, parseManifest, type PreparedDataset } from "@skynet/storage";
 import {
   encodeMetadata,
   requirementsOf,
@@ -55,7 +55,7 @@ import {
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
 import { awaitPending } from "./pending.ts";
 import { findUnfinishedJob, savePostedJob, settingsHash, type PostedJob } from "./posted-job.ts";
-import { publishTrainingSet, readTestSet, type TestSet } from "./requester-data.ts";
+import { evaluateOn, prepareData, publishTrainingSet } from "./requester-data.ts";
 import { writeResults } from "./requester-results.ts";
 import { fundLedger } from "./token.ts";
 import { checkZeroKnowledge, ensureVerifier, generateOwnVerifier } from "./verifier.ts";
@@ -86,12 +86,13 @@ export async function runRequester(options: RequesterOptions): Promise<Summary> 
   try {
     const prepared = await prepareModel(node, trainer, options);
     if (options.job.gas === "sponsored") sponsor = await sponsorOwnJobs(node, prepared, options);
-    const test = await readTestSet(options.job, trainer, prepared.shape);
-    const posted = await findOrPost(node, trainer, prepared, options);
+    const data = await prepareData(options.job, prepared.shape, options);
+    const posted = await findOrPost(node, trainer, prepared, data, options);
     await admitWorkers(node, trainer, prepared, posted.jobId, options.job);
-    const result = await lead(node, trainer, prepared, test, posted, options);
+    const result = await lead(node, trainer, prepared, data, posted, options);
     const summary = await writeResults(node, trainer, posted, result, options);
     await savePostedJob(options.dataDir, { ...posted, done: true });
+    await data.remove();
     await sponsor?.linger();
     return summary;
   } finally {
@@ -109,7 +110,9 @@ export async function postJob(options: RequesterOptions): Promise<PostedJob> {
   const { threads = availableParallelism(), referenceString } = options;
   const trainer = startTrainer({ threads, referenceString });
   try {
-    return await findOrPost(node, trainer, await prepareModel(node, trainer, options), options);
+    const prepared = await prepareModel(node, trainer, options);
+    const data = await prepareData(options.job, prepared.shape, options);
+    return await findOrPost(node, trainer, prepared, data, options);
   } finally {
     await trainer.close();
     await node.close();
@@ -179,6 +182,7 @@ async function findOrPost(
   node: LocalNode,
   trainer: Trainer,
   prepared: PreparedModel,
+  data: PreparedDataset,
   options: RequesterOptions,
 ): Promise<PostedJob> {
   const { job, dataDir, ui } = options;
@@ -194,8 +198,8 @@ async function findOrPost(
   await checkBalance(node, job);
   await showBudget(node, options);
   const key = await generateDataKey();
-  const modules = { node, key, ui, signal: options.signal, cacheDir: options.cacheDir ?? dataDir };
-  const dataset = await publishTrainingSet(job, trainer, prepared.shape, modules);
+  const modules = { ...options, node, key, cacheDir: options.cacheDir ?? dataDir };
+  const dataset = await publishTrainingSet(job, data, trainer, prepared.shape, modules);
   const modelCid = await node.blocks.put(prepared.model);
   const requirements = requirementsOf(job.requirements);
   const metadata = encodeMetadata({
@@ -286,7 +290,7 @@ async function lead(
   node: LocalNode,
   trainer: Trainer,
   prepared: PreparedModel,
-  test: TestSet,
+  data: PreparedDataset,
   posted: PostedJob,
   options: RequesterOptions,
 ): Promise<RequesterResult> {
@@ -319,7 +323,7 @@ async function lead(
         signal,
         newSecrets: (epoch) => ({ epoch, groupKey: randomBytes(32), dataIdentity: posted.dataIdentity }),
         useSecrets,
-        evaluate: (weights) => trainer.evaluate(weights, test.x, test.y),
+        evaluate: (weights) => evaluateOn(data.test, data.features, trainer, weights),
       },
       {
         shape: prepared.shape,

@@ -14,13 +14,13 @@ import {
   type Licence,
   type ModelMetadata,
 } from "@skynet/protocol";
-import { openBlockStore, type BlockStore } from "@skynet/storage";
+import { openBlockStore, type BlockStore, type DatasetFile } from "@skynet/storage";
 import { formatEther } from "viem";
 import { formatAmount, formatGas, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import { answerVerifier, identifyModel, openAnswers, type ProofPlace } from "../market/answers.ts";
 import { storeBatches, storeFile, type StoredContent } from "../market/content.ts";
-import { prepareDataset } from "../market/datasets.ts";
+import { prepareForSale } from "../market/datasets.ts";
 import { readListings } from "../market/listings.ts";
 import { readInputFile, writeFileAtomic } from "../runtime/files.ts";
 import { awaitPending } from "./pending.ts";
@@ -71,8 +71,7 @@ export interface Sale {
 }
 
 export interface DataSale extends Sale {
-  readonly images: string;
-  readonly labels: string;
+  readonly dataset: DatasetFile;
   readonly batchSize: number;
 }
 
@@ -97,20 +96,21 @@ interface Content {
   }): DataMetadata | ModelMetadata;
 }
 
-/** Lists a dataset. @throws StorageError, SkyNetError `DataMismatch`, `AlreadyListed`, `InsufficientBalance` */
+/** Lists a dataset. @throws StorageError about the files; SkyNetError `AlreadyListed`, `InsufficientBalance` */
 export async function sellDataset(shop: Shop, sale: DataSale): Promise<Listed> {
-  shop.ui.status("reading the dataset");
-  const prepared = await prepareDataset(sale.images, sale.labels, sale.batchSize);
-  const { batches, contentRoot, aux, samples, shape, classes, batchSize } = prepared;
+  const forSale = await prepareForSale(sale.dataset, sale.batchSize, shop);
+  const { prepared, source, contentRoot, aux, samples, shape, classes, batchSize, scale } = forSale;
   const onProgress = (done: number, total: number) => shop.ui.progress("Encrypting the batches", done, total);
-  return publish(shop, sale, {
+  const { blocks, signal } = shop;
+  const listed = await publish(shop, sale, {
     kind: "data",
     contentRoot,
     aux,
-    store: (key) =>
-      storeBatches(batches, { name: sale.name, classes }, key, shop.blocks, { onProgress, signal: shop.signal }),
+    store: (key) => storeBatches(source, { name: sale.name, classes, scale }, key, blocks, { onProgress, signal }),
     metadata: (common) => ({ ...common, kind: "data", samples, shape: [...shape], classes, batchSize }),
   });
+  await prepared.remove();
+  return listed;
 }
 
 /** Lists a model with its weights. @throws OnnxError, CompileError; SkyNetError as `sellDataset` */

@@ -75,9 +75,15 @@ export class ModelTrainer implements TrainerMethods {
     const executor = await createExecutor(program);
     const evaluator = await createExecutor(program);
     const prover = proof && (await createModelProver(program, proof, this.#setup));
-    const { features } = program.input;
+    const { features, normalisation } = program.input;
     const { classes } = program.loss;
-    const shape: ModelShape = { tensors: weightTensors(program), features, classes, proof: prover?.shape };
+    const shape: ModelShape = {
+      tensors: weightTensors(program),
+      features,
+      classes,
+      normalisation: normalisation ?? undefined,
+      proof: prover?.shape,
+    };
     this.#model = { key, program, executor, evaluator, prover, shape };
     return shape;
   }

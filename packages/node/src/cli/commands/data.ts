@@ -1,5 +1,5 @@
-import path from "node:path";
 import type { Command } from "commander";
+import { nameOf, readDatasetFile } from "../../data/dataset-file.ts";
 import { sellDataset } from "../../roles/selling.ts";
 import { integer, withUi } from "../options.ts";
 import {
@@ -13,8 +13,7 @@ import {
 import { addBuy, addList, addPrice, addRemove, addShow } from "./listing-actions.ts";
 
 interface AddOptions extends ShopOptions, SaleOptions {
-  readonly images: string;
-  readonly labels: string;
+  readonly targets?: string;
   readonly batch: number;
 }
 
@@ -24,23 +23,24 @@ export function addData(program: Command): void {
   addList(data, "data");
   addShow(data, "data");
   addSaleOptions(addShopOptions(data.command("add").description("encrypt a dataset and put it up for sale")))
-    .requiredOption("--images <file>", "IDX file of images, plain or gzipped")
-    .requiredOption("--labels <file>", "IDX file of their classes")
+    .argument("<data>", "dataset.yaml, or a file or folder of data: CSV, Parquet, NumPy, IDX, images and more")
+    .option("--targets <file>", "the classes, where they are in a file of their own, such as IDX labels")
     .option("--batch <n>", "samples in a batch", integer(1, 65_536), 128)
     .addHelpText(
       "after",
       `
 Example:
-  $ npx skynet data add --images train-images-idx3-ubyte.gz --labels train-labels-idx1-ubyte.gz --name Clothes --price 5
+  $ npx skynet data add iris.csv --name Iris --price 5
+  $ npx skynet data add train-images-idx3-ubyte.gz --targets train-labels-idx1-ubyte.gz --name Clothes --price 5
   $ npx skynet host`,
     )
-    .action((options: AddOptions) =>
+    .action((file: string, options: AddOptions) =>
       withUi(options, async (ui) => {
         await confirmFree("Publish the key, so that everybody can open the dataset", options);
+        const { targets, batch, ...sale } = options;
+        const dataset = await readDatasetFile(file, targets);
         const shop = await openOwnShop(options, ui);
-        const { images, labels, batch, ...sale } = options;
-        const name = options.name ?? path.basename(images).replace(/(-idx\d-ubyte)?(\.gz)?$/, "");
-        return sellDataset(shop, { ...sale, name, images, labels, batchSize: batch });
+        return sellDataset(shop, { ...sale, name: options.name ?? nameOf(dataset), dataset, batchSize: batch });
       }),
     );
   addPrice(data, "data");

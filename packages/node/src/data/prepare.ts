@@ -1,0 +1,56 @@
+// Datasets of jobs and listings: from the files that were named to samples on this machine's disk.
+import path from "node:path";
+import {
+  fetchSource,
+  openReader,
+  prepareDataset,
+  type DatasetFile,
+  type FetchSourceOptions,
+  type PreparedDataset,
+  type PrepareOptions,
+} from "@skynet/storage";
+import type { Ui } from "../cli/ui.ts";
+import { nameOf } from "./dataset-file.ts";
+
+export interface DataPlace {
+  /** Prepared datasets and downloads are kept in it. */
+  readonly dataDir: string;
+  readonly ui: Ui;
+  readonly signal: AbortSignal;
+  /** Gets the file behind a CID; absent: CIDs are refused. */
+  readonly fetchCid?: FetchSourceOptions["fetchCid"];
+}
+
+type Choices = Pick<PrepareOptions, "bytes" | "asBytes" | "whole" | "seed">;
+
+/**
+ * Fetches and reads a dataset, once: what was prepared with the same files and settings is taken from the disk.
+ * @throws StorageError, see `prepareDataset` and `fetchSource`
+ */
+export function prepare(dataset: DatasetFile, choices: Choices, place: DataPlace): Promise<PreparedDataset> {
+  const { dataDir, ui, signal } = place;
+  const folder = path.join(dataDir, "datasets");
+  return prepareDataset({
+    ...choices,
+    dataset,
+    name: nameOf(dataset),
+    folder,
+    resolve: (reference) => localFile(reference, place),
+    open: openDataFile,
+    signal,
+    onProgress: (stage, done, total) => ui.progress(stage, done, total),
+  });
+}
+
+/** Opens a file as its dataset.yaml says. */
+export const openDataFile = (file: string, { format, skip, header, image }: DatasetFile) =>
+  openReader(file, { format, skip, header, ...image });
+
+/** A file of this machine for a path, a URL or a CID. */
+export const localFile = (reference: string, { dataDir, ui, signal, fetchCid }: DataPlace): Promise<string> =>
+  fetchSource(reference, {
+    folder: path.join(dataDir, "downloads"),
+    signal,
+    onProgress: (done, total) => ui.progress(`Downloading ${path.basename(reference)}`, done, total ?? done),
+    fetchCid,
+  });

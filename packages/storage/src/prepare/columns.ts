@@ -1,0 +1,168 @@
+// Which column of a file is what: from dataset.yaml, else from the first rows.
+import { StorageError } from "../errors.ts";
+import { createStatistics, type ColumnStatistics } from "../inspect/statistics.ts";
+import type { ColumnInfo, RowBlock } from "../readers/reader.ts";
+import type { ColumnSettings, DatasetFile, NormalisationChoice } from "../schema/dataset-file.ts";
+
+export type MissingPolicy = "error" | "mean" | "drop";
+
+/** What is kept of a column while the file is read. */
+export interface PlannedColumn {
+  readonly name: string;
+  /** Position among the columns of the reader. */
+  readonly index: number;
+  readonly role: "input" | "target";
+  readonly kind: "number" | "category" | "text" | "tensor";
+  readonly normalise: NormalisationChoice | undefined;
+  readonly encoding: "one-hot" | "ordinal";
+  /** In this order, when dataset.yaml says it. */
+  readonly classes: readonly string[] | undefined;
+  readonly missing: MissingPolicy;
+  /** Of text: inputs. */
+  readonly size: number;
+  /** Of tensors. */
+  readonly shape: readonly number[];
+  readonly dtype: string;
+}
+
+export interface ColumnPlan {
+  readonly columns: readonly PlannedColumn[];
+  /** Columns that are not used, and why, for people. */
+  readonly ignored: readonly { readonly name: string; readonly why: string }[];
+}
+
+/** Names by which files usually call their classes. */
+const TARGET_NAMES = new Set(["label", "labels", "target", "targets", "class", "classes", "species", "diagnosis", "y"]);
+/** More different texts than these are no categories. */
+export const MAX_CATEGORIES = 64;
+export const MAX_CLASSES = 256;
+const HASHED_WORDS = 256;
+
+/** Values that are there. */
+const present = ({ rows, missing }: ColumnStatistics): number => rows - missing;
+const areNumbers = (seen: ColumnStatistics): boolean =>
+  present(seen) > 0 && seen.numbers + seen.nan + seen.infinite === present(seen);
+const areIntegers = (seen: ColumnStatistics): boolean => seen.integers === present(seen);
+/** A few texts among numbers are mistakes, to be told with their lines, and make no category of them. */
+const areMostlyNumbers = (seen: ColumnStatistics): boolean => seen.numbers > 0.9 * present(seen);
+/** Whether the values can be classes: few different ones, each more than once in a longer table, and no fractions. */
+const canBeClasses = (seen: ColumnStatistics): boolean => {
+  const different = seen.distinct ?? Infinity;
+  const repeat = present(seen) <= 20 || different <= present(seen) / 2;
+  return different <= MAX_CLASSES && repeat && present(seen) > 0 && (!areNumbers(seen) || areIntegers(seen));
+};
+
+/**
+ * Decides about every column.
+ * @param first the first blocks of the file
+ * @throws StorageError `BadSchema`
+ */
+export function planColumns(infos: readonly ColumnInfo[], first: readonly RowBlock[], file: DatasetFile): ColumnPlan {
+  const settings = file.columns ?? {};
+  const names = infos.map(({ name }) => name);
+  for (const name of [...Object.keys(settings), ...(file.target === undefined ? [] : [file.target])])
+    if (!names.includes(name))
+      throw new StorageError("BadSchema", `there is no column "${name}"`, { hint: `the columns are: ${list(names)}` });
+  const statistics = createStatistics(infos);
+  for (const block of first) statistics.add(block);
+  const seen = statistics.result();
+  const target = targetOf(infos, seen, file);
+  const columns: PlannedColumn[] = [];
+  const ignored: { name: string; why: string }[] = [];
+  infos.forEach((info, index) => {
+    const own = settings[info.name];
+    const planned = planColumn({ info, index, own, seen: seen[index]!, isTarget: index === target, file });
+    if ("why" in planned) ignored.push(planned);
+    else columns.push(planned);
+  });
+  if (!columns.some(({ role }) => role === "input"))
+    throw new StorageError("BadSchema", "no column is left as an input", {
+      hint: `the others are ignored: ${list(ignored.map(({ name, why }) => `${name} (${why})`))}`,
+    });
+  return { columns, ignored };
+}
+
+const list = (names: readonly string[]): string =>
+  names.length > 12 ? `${names.slice(0, 12).join(", ")}, and ${names.length - 12} more` : names.join(", ");
+
+function targetOf(infos: readonly ColumnInfo[], seen: readonly ColumnStatistics[], file: DatasetFile): number {
+  if (file.target !== undefined) return infos.findIndex(({ name }) => name === file.target);
+  const usable = (i: number) => {
+    if (file.columns?.[infos[i]!.name]?.type === "ignore") return false;
+    return (infos[i]!.shape ?? []).length === 0 && canBeClasses(seen[i]!);
+  };
+  if (file.train.targets !== undefined) return infos.length - 1;
+  const named = infos.findIndex(({ name }, i) => TARGET_NAMES.has(name.toLowerCase()) && usable(i));
+  if (named >= 0) return named;
+  const last = infos.length - 1;
+  if (infos.length > 1 && usable(last)) return last;
+  throw new StorageError("BadSchema", "it is not plain which column holds the classes", {
+    hint: `say it with "target: NAME" in dataset.yaml; the columns are: ${list(infos.map(({ name }) => name))}`,
+  });
+}
+
+interface Candidate {
+  readonly info: ColumnInfo;
+  readonly index: number;
+  readonly own: ColumnSettings | undefined;
+  readonly seen: ColumnStatistics;
+  readonly isTarget: boolean;
+  readonly file: DatasetFile;
+}
+
+function planColumn(candidate: Candidate): PlannedColumn | { name: string; why: string } {
+  const { info, index, own, isTarget, file } = candidate;
+  const { name, shape = [], dtype = "" } = info;
+  const type = typeOf(candidate);
+  if (type.why !== undefined) return { name, why: type.why };
+  const settings = own === undefined || own.type === "ignore" ? {} : own;
+  const {
+    classes,
+    encoding = "one-hot",
+    missing,
+    size = HASHED_WORDS,
+    normalise = file.normalise,
+  } = settings as Partial<Exclude<ColumnSettings, { type: "ignore" }>>;
+  if (isTarget && missing === "mean") throw badColumn(name, "a missing class has no mean", "missing: drop");
+  return {
+    name,
+    index,
+    role: isTarget ? "target" : "input",
+    kind: type.kind,
+    normalise,
+    encoding,
+    classes,
+    missing: missing ?? (isTarget ? "error" : "mean"),
+    size,
+    shape,
+    dtype,
+  };
+}
+
+type TypeOrReason = { readonly kind: PlannedColumn["kind"]; readonly why?: undefined } | { readonly why: string };
+
+function typeOf({ info: { kind, name, shape = [] }, own, seen, isTarget }: Candidate): TypeOrReason {
+  const said = own?.type;
+  if (isTarget) {
+    if (said !== undefined && said !== "category") throw badColumn(name, `${said} cannot be the target`, "category");
+    if (kind === "tensor" && shape.length > 0) throw badColumn(name, `an array of ${shape.join(" x ")} is no class`);
+    if (areNumbers(seen) && !areIntegers(seen) && said === undefined)
+      throw badColumn(name, "its values are no classes but fractions; models are trained to tell classes apart");
+    return { kind: "category" };
+  }
+  if (said === "ignore") return { why: "as dataset.yaml says" };
+  if (kind === "tensor") {
+    if (said !== undefined && said !== "number") throw badColumn(name, `an array of numbers is no ${said}`);
+    return { kind: "tensor" };
+  }
+  if (said !== undefined) return { kind: said };
+  if (present(seen) === 0) return { why: "it has no values" };
+  if (areMostlyNumbers(seen) || areNumbers(seen)) return { kind: "number" };
+  if (seen.distinct! <= MAX_CATEGORIES) return { kind: "category" };
+  return { why: `${seen.distinct} different texts; "type: text" hashes their words` };
+}
+
+const badColumn = (name: string, reason: string, hint?: string): StorageError =>
+  new StorageError("BadSchema", `column "${name}": ${reason}`, {
+    hint: hint === undefined ? `choose another one with "target: NAME"` : `use "${hint}"`,
+  });

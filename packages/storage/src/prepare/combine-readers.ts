@@ -1,0 +1,95 @@
+import { StorageError } from "../errors.ts";
+import type { Column, DataReader, ReadOptions, RowBlock } from "../readers/reader.ts";
+
+/**
+ * Two files side by side, such as images and their classes, as one with the columns of both; those of the second come
+ * last. Its column names that the first has too get "target " in front.
+ * @throws StorageError `BadDataset` when one has more rows than the other, at the latest when the rows are read
+ */
+export function joinReaders(inputs: DataReader, targets: DataReader): DataReader {
+  const taken = new Set(inputs.columns.map(({ name }) => name));
+  const renamed = <C extends { readonly name: string }>(column: C): C =>
+    taken.has(column.name) ? { ...column, name: `target ${column.name}` } : column;
+  const differ = (a: number | string, b: number | string) =>
+    new StorageError("BadDataset", `${inputs.file} has ${a} rows, ${targets.file} has ${b}`, {
+      hint: "inputs and targets must come from the same set",
+    });
+  if (inputs.rows !== undefined && targets.rows !== undefined && inputs.rows !== targets.rows)
+    throw differ(inputs.rows, targets.rows);
+  return {
+    format: inputs.format,
+    file: inputs.file,
+    columns: [...inputs.columns, ...targets.columns.map(renamed)],
+    ...(inputs.rows === undefined ? {} : { rows: inputs.rows }),
+    async *blocks(options: ReadOptions = {}) {
+      const first = inputs.blocks(options);
+      const second = targets.blocks({ signal: options.signal });
+      let [left, right] = [await next(first), await next(second)];
+      let rows = 0;
+      try {
+        while (left !== undefined && right !== undefined) {
+          const count = Math.min(left.rows, right.rows);
+          const { locate } = left;
+          const columns = [...columnsOf(left, count), ...columnsOf(right, count).map(renamed)];
+          yield { rows: count, columns, locate };
+          rows += count;
+          left = left.rows > count ? skip(left, count) : await next(first);
+          right = right.rows > count ? skip(right, count) : await next(second);
+        }
+        if (left !== undefined) throw differ(`more than ${rows}`, rows);
+        if (right !== undefined) throw differ(rows, `more than ${rows}`);
+      } finally {
+        await Promise.all([first.return(undefined), second.return(undefined)]);
+      }
+    },
+    async close() {
+      await Promise.all([inputs.close(), targets.close()]);
+    },
+  };
+}
+
+/**
+ * A file under other column names.
+ * @throws StorageError `BadSchema` unless there is one for each column
+ */
+export function renameColumns(reader: DataReader, names: readonly string[]): DataReader {
+  if (names.length !== reader.columns.length || new Set(names).size !== names.length)
+    throw new StorageError(
+      "BadSchema",
+      `${reader.file} has ${reader.columns.length} columns, dataset.yaml names ${new Set(names).size} different ones`,
+      { hint: "names: [...] has a name of its own for each column" },
+    );
+  const renamed = <C extends { readonly name: string }>(columns: readonly C[]): C[] =>
+    columns.map((column, i) => ({ ...column, name: names[i]! }));
+  return {
+    ...reader,
+    columns: renamed(reader.columns),
+    async *blocks(options) {
+      for await (const block of reader.blocks(options)) yield { ...block, columns: renamed(block.columns) };
+    },
+    close: () => reader.close(),
+  };
+}
+
+const next = async (blocks: AsyncGenerator<RowBlock>): Promise<RowBlock | undefined> => {
+  const { value, done } = await blocks.next();
+  return done ? undefined : value;
+};
+
+const columnsOf = ({ columns, rows }: RowBlock, count: number): Column[] =>
+  columns.map((column) => sliceOf(column, rows, 0, count));
+
+function skip({ rows, columns, locate }: RowBlock, count: number): RowBlock {
+  return {
+    rows: rows - count,
+    columns: columns.map((column) => sliceOf(column, rows, count, rows)),
+    locate: (row) => locate(row + count),
+  };
+}
+
+function sliceOf(column: Column, rows: number, from: number, to: number): Column {
+  if (from === 0 && to === rows) return column;
+  if (column.kind === "cells") return { ...column, values: column.values.slice(from, to) };
+  const width = column.values.length / rows;
+  return { ...column, values: column.values.subarray(from * width, to * width) };
+}

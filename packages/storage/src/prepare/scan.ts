@@ -1,0 +1,209 @@
+// Reads the file once: checks every value, keeps it as a number, and adds up what normalisation needs.
+import { StorageError } from "../errors.ts";
+import { Moments, type Summary } from "../inspect/moments.ts";
+import { isMissing, numberOf } from "../inspect/statistics.ts";
+import type { Cell, Column, DataReader, NumericArray, ReadOptions, RowBlock } from "../readers/reader.ts";
+import { MAX_CATEGORIES, MAX_CLASSES, type PlannedColumn } from "./columns.ts";
+import type { Appender } from "./appender.ts";
+import { hashWords } from "./hash-words.ts";
+import { allocate, NO_CATEGORY, slotOf, writeBlock, type ScratchBlock } from "./scratch.ts";
+
+/** Larger numbers are mistakes more often than data, and sums over them lose everything else. */
+const LARGEST = 1e30;
+
+export interface ScannedColumn {
+  /** Of numbers and tensors, over all values that are there; zeros if there are none. */
+  readonly summary: Summary;
+  /** Of categories: texts in the order of their codes, and how often each occurs. */
+  readonly categories: readonly string[];
+  readonly counts: readonly number[];
+  readonly missing: number;
+}
+
+export interface Scan {
+  readonly rows: number;
+  readonly dropped: number;
+  readonly columns: readonly ScannedColumn[];
+}
+
+const NOTHING: Summary = { count: 0, min: 0, max: 0, mean: 0, variance: 0 };
+
+/** What one column needs while the file is read. */
+class ColumnScan {
+  readonly plan: PlannedColumn;
+  readonly #moments = new Moments(1);
+  readonly codes = new Map<string, number>();
+  readonly counts: number[] = [];
+  /** Categories of the training part: no others are taken into the codes. */
+  readonly #known: boolean;
+  missing = 0;
+
+  constructor(plan: PlannedColumn, known: readonly string[] | undefined) {
+    this.plan = plan;
+    const classes = known ?? plan.classes ?? [];
+    classes.forEach((name, code) => this.codes.set(name, code));
+    this.counts = classes.map(() => 0);
+    this.#known = known !== undefined || plan.classes !== undefined;
+  }
+
+  /** @param drop 1 for rows to leave out */
+  read(column: Column, block: RowBlock, file: string, drop: Uint8Array): NumericArray {
+    const out = allocate(this.plan, block.rows);
+    if (column.kind === "tensor") return this.#tensor(column.values, out, block, file);
+    const { values } = column;
+    const { kind } = this.plan;
+    for (let row = 0; row < block.rows; row++) {
+      if (drop[row] === 1) {
+        out[row] = Number.NaN;
+        continue;
+      }
+      const cell = values[row]!;
+      const at = () => `${file}: ${block.locate(row)}, column "${this.plan.name}"`;
+      if (kind === "text") hashWords(cell, out as Uint8Array, row, this.plan.size);
+      else if (kind === "category") out[row] = this.#category(cell, at);
+      else out[row] = this.#number(cell, at);
+    }
+    if (kind === "number") this.#moments.add(out);
+    return out;
+  }
+
+  #number(cell: Cell, at: () => string): number {
+    const value = numberOf(cell) ?? Number.NaN;
+    if (!Number.isNaN(value)) {
+      if (Math.abs(value) > LARGEST)
+        throw new StorageError("BadFile", `${at()}: ${String(cell).slice(0, 40)} is too large or not finite`, {
+          hint: `numbers are between -1e30 and 1e30; leave the column out with "${this.plan.name}: ignore" in dataset.yaml`,
+        });
+      return value;
+    }
+    if (!isMissing(cell))
+      throw new StorageError("BadFile", `${at()}: "${String(cell).slice(0, 40)}" is not a number`, {
+        hint: `correct it, or say "type: category" or "type: ignore" for this column in dataset.yaml`,
+      });
+    this.#miss(at);
+    return Number.NaN;
+  }
+
+  #category(cell: Cell, at: () => string): number {
+    if (isMissing(cell) && !this.codes.has(String(cell))) {
+      this.#miss(at);
+      return NO_CATEGORY;
+    }
+    return this.#code(String(cell).trim(), at);
+  }
+
+  #code(name: string, at: () => string): number {
+    let code = this.codes.get(name);
+    if (code === undefined) {
+      const { role } = this.plan;
+      if (this.#known && role === "input") return NO_CATEGORY;
+      if (this.#known)
+        throw new StorageError("BadFile", `${at()}: there is no class "${name.slice(0, 40)}" in the training part`, {
+          hint: 'name all classes with "classes: [...]" for the target in dataset.yaml',
+        });
+      code = this.codes.size;
+      const most = role === "target" ? MAX_CLASSES : MAX_CATEGORIES;
+      if (code >= most)
+        throw new StorageError("BadFile", `${at()}: more than ${most} different values`, {
+          hint:
+            role === "target"
+              ? `at most ${MAX_CLASSES} classes can be told apart: choose another column with "target: NAME"`
+              : `say "type: text" or "type: ignore" for this column in dataset.yaml`,
+        });
+      this.codes.set(name, code);
+      this.counts.push(0);
+    }
+    this.counts[code]!++;
+    return code;
+  }
+
+  #miss(at: () => string): void {
+    this.missing++;
+    if (this.plan.missing === "error")
+      throw new StorageError("BadFile", `${at()}: the value is missing`, {
+        hint: `"missing: drop" for this column in dataset.yaml leaves such rows out`,
+      });
+  }
+
+  #tensor(values: NumericArray, out: NumericArray, block: RowBlock, file: string): NumericArray {
+    const { count } = slotOf(this.plan);
+    const perRow = this.plan.kind === "category" ? 1 : count;
+    if (values.length !== block.rows * perRow)
+      throw new StorageError("BadFile", `${file}: ${block.locate(0)}, column "${this.plan.name}" has another shape`);
+    const at = (i: number) => () => `${file}: ${block.locate(Math.floor(i / perRow))}, column "${this.plan.name}"`;
+    if (this.plan.kind === "category") {
+      for (let i = 0; i < values.length; i++) out[i] = this.#code(String(values[i]), at(i));
+      return out;
+    }
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i]!;
+      if (!(Math.abs(value) <= LARGEST))
+        throw new StorageError("BadFile", `${at(i)()}: ${value} is not a finite number`, {
+          hint: "numbers are between -1e30 and 1e30",
+        });
+    }
+    this.#moments.add(values);
+    return values;
+  }
+
+  result(): ScannedColumn {
+    const { counts, missing, codes } = this;
+    return { summary: this.#moments.all() ?? NOTHING, categories: [...codes.keys()], counts, missing };
+  }
+}
+
+export interface ScanOptions extends ReadOptions {
+  readonly plan: readonly PlannedColumn[];
+  /** Where the rows are kept. */
+  readonly scratch: Appender;
+  readonly onBlock?: (block: ScratchBlock) => void;
+  /** Of a test part: the categories of the training part, column by column. */
+  readonly known?: readonly (readonly string[])[];
+}
+
+/** @throws StorageError of the reader, and `BadFile` for a value that does not fit its column, with file and place */
+export async function scan(
+  reader: DataReader,
+  { plan, scratch, known, onBlock, ...options }: ScanOptions,
+): Promise<Scan> {
+  const columns = plan.map((column, i) => new ColumnScan(column, column.kind === "category" ? known?.[i] : undefined));
+  let rows = 0;
+  let dropped = 0;
+  for await (const block of reader.blocks(options)) {
+    const drop = rowsToDrop(block, plan);
+    const arrays = columns.map((column) => column.read(block.columns[column.plan.index]!, block, reader.file, drop));
+    const kept = drop.includes(1) ? withoutDropped(arrays, plan, drop) : { rows: block.rows, columns: arrays };
+    rows += kept.rows;
+    dropped += block.rows - kept.rows;
+    if (kept.rows === 0) continue;
+    onBlock?.(kept);
+    writeBlock(scratch, kept);
+    await scratch.flushIfFull();
+  }
+  return { rows, dropped, columns: columns.map((column) => column.result()) };
+}
+
+/** 1 for rows in which a column misses a value whose rows dataset.yaml drops. */
+function rowsToDrop({ rows, columns }: RowBlock, plan: readonly PlannedColumn[]): Uint8Array {
+  const drop = new Uint8Array(rows);
+  for (const { index, missing } of plan) {
+    const column = columns[index]!;
+    if (missing === "drop" && column.kind === "cells")
+      column.values.forEach((cell, row) => isMissing(cell) && (drop[row] = 1));
+  }
+  return drop;
+}
+
+function withoutDropped(arrays: readonly NumericArray[], plan: readonly PlannedColumn[], drop: Uint8Array) {
+  const rows = drop.reduce((kept, flag) => kept + 1 - flag, 0);
+  const columns = arrays.map((values, i) => {
+    const { count } = slotOf(plan[i]!);
+    const out = allocate(plan[i]!, rows);
+    let to = 0;
+    drop.forEach((flag, row) => {
+      if (flag === 0) out.set(values.subarray(row * count, (row + 1) * count), count * to++);
+    });
+    return out;
+  });
+  return { rows, columns };
+}

@@ -1,0 +1,92 @@
+// Rows while a dataset is made: blocks of columns in a file, numbers as they were read.
+import fs from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
+import type { Appender } from "./appender.ts";
+import type { NumericArray } from "../readers/reader.ts";
+import type { PlannedColumn } from "./columns.ts";
+
+/** Code of a category that is missing. */
+export const NO_CATEGORY = 0xffff;
+
+export type ScratchColumn = NumericArray;
+export interface ScratchBlock {
+  readonly rows: number;
+  /** In the order of the plan: float64 numbers (NaN: missing), uint16 codes of categories, elements of tensors, bytes 0 or 1 of hashed words. */
+  readonly columns: readonly ScratchColumn[];
+}
+
+const TYPES = {
+  int8: Int8Array,
+  uint8: Uint8Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  float32: Float32Array,
+  float64: Float64Array,
+} as const;
+export type Dtype = keyof typeof TYPES;
+
+/** Type and count of a row's elements of a column. */
+export function slotOf({ kind, dtype, shape, size }: PlannedColumn): { dtype: Dtype; count: number } {
+  switch (kind) {
+    case "number":
+      return { dtype: "float64", count: 1 };
+    case "category":
+      return { dtype: "uint16", count: 1 };
+    case "text":
+      return { dtype: "uint8", count: size };
+    case "tensor":
+      return { dtype: dtype as Dtype, count: shape.reduce((product, length) => product * length, 1) };
+  }
+}
+
+/** Zeros for `rows` rows of a column. */
+export function allocate(column: PlannedColumn, rows: number): NumericArray {
+  const { dtype, count } = slotOf(column);
+  return new TYPES[dtype](rows * count);
+}
+
+/** Appends a block: its number of rows as a 32-bit integer, then the columns. */
+export function writeBlock(appender: Appender, { rows, columns }: ScratchBlock): void {
+  appender.add(new Uint8Array(Uint32Array.of(rows).buffer));
+  for (const { buffer, byteOffset, byteLength } of columns)
+    appender.add(new Uint8Array(buffer, byteOffset, byteLength));
+}
+
+/** The blocks of a file in their order. */
+export async function* readBlocks(file: string, columns: readonly PlannedColumn[]): AsyncGenerator<ScratchBlock> {
+  const slots = columns.map(slotOf);
+  const handle = await fs.open(file, "r");
+  try {
+    const { size } = await handle.stat();
+    for (let at = 0; at < size;) {
+      const [rows] = new Uint32Array((await readBytes(handle, at, 4)).buffer) as unknown as [number];
+      at += 4;
+      const arrays: NumericArray[] = [];
+      for (const { dtype, count } of slots) {
+        const length = rows * count * TYPES[dtype].BYTES_PER_ELEMENT;
+        arrays.push(new TYPES[dtype]((await readBytes(handle, at, length)).buffer as ArrayBuffer));
+        at += length;
+      }
+      yield { rows, columns: arrays };
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+/** @throws Error when the file ends before */
+export async function readBytes(
+  handle: FileHandle,
+  position: number,
+  length: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(length);
+  for (let done = 0; done < length;) {
+    const { bytesRead } = await handle.read(bytes, done, length - done, position + done);
+    if (bytesRead === 0) throw new Error(`the file ends at ${position + done} instead of ${position + length}`);
+    done += bytesRead;
+  }
+  return bytes;
+}
