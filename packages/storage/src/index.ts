@@ -52,6 +52,8 @@ export type {
 export { downloadFile, type Downloaded, type DownloadOptions, type DownloadProgress } from "./remote/download.ts";
 export { createGateways, GATEWAYS, type Gateways, type GatewayOptions } from "./remote/gateway.ts";
 export type { HttpOptions } from "./remote/http.ts";
+export { createIpfsNode, IPFS_NODE, type IpfsNode } from "./remote/ipfs-node.ts";
+export { decryptFile, encryptFile } from "./remote/encrypt-file.ts";
 export {
   createLighthouse,
   filecoinDeals,

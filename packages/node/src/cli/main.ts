@@ -55,9 +55,20 @@ function separateJson(args: readonly string[]): string[] {
   const next = args[at + 1];
   if (
     at < 0 ||
-    !["train", "job", "worker", "data", "model", "wallet", "identity", "srs", "circuit", "infer", "verify"].includes(
-      args[2] ?? "",
-    )
+    ![
+      "train",
+      "job",
+      "worker",
+      "data",
+      "model",
+      "storage",
+      "wallet",
+      "identity",
+      "srs",
+      "circuit",
+      "infer",
+      "verify",
+    ].includes(args[2] ?? "")
   )
     return [...args];
   if (next === undefined || next.startsWith("-") || next.endsWith(".json")) return [...args];

@@ -9,6 +9,7 @@ export const commands: Record<string, () => Promise<(program: Command) => void>>
   worker: async () => (await import("./commands/worker.ts")).addWorker,
   data: async () => (await import("./commands/data.ts")).addData,
   model: async () => (await import("./commands/model.ts")).addModel,
+  storage: async () => (await import("./commands/storage.ts")).addStorage,
   host: async () => (await import("./commands/host.ts")).addHost,
   earnings: async () => (await import("./commands/earnings.ts")).addEarnings,
   index: async () => (await import("./commands/index-command.ts")).addIndex,

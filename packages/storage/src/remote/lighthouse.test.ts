@@ -6,9 +6,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { generateDataKey } from "../age.ts";
 import { retryAfterMs } from "./answer-error.ts";
 import { downloadFile } from "./download.ts";
-import { createGateways } from "./gateway.ts";
+import { createGateways, type Gateways } from "./gateway.ts";
 import type { HttpOptions } from "./http.ts";
-import { createLighthouse, filecoinDeals } from "./lighthouse.ts";
+import { createLighthouse, filecoinDeals, type LighthouseOptions } from "./lighthouse.ts";
 import {
   startTestService,
   TEST_KEY,
@@ -214,6 +214,13 @@ describe("an upload goes on", () => {
     }
   });
 
+  it("not with a folder, or with what is not there", async () => {
+    const { upload, service } = await setup();
+    await expect(upload(dir)).rejects.toMatchObject({ code: "FileNotFound" });
+    await expect(upload(path.join(dir, "none"))).rejects.toMatchObject({ code: "FileNotFound" });
+    expect(service.requests).toEqual([]);
+  });
+
   it("not when the file changes in the middle", async () => {
     const { service, upload } = await setup();
     const file = await newFile(3 * PART);
@@ -397,4 +404,40 @@ describe("the account", () => {
       },
     ]);
   });
+});
+
+/** Everything that a user does with a small file, at whichever service the options name. */
+async function roundTrip(options: LighthouseOptions, gateways: Gateways): Promise<void> {
+  const lighthouse = createLighthouse(options);
+  const { identity, recipient } = await generateDataKey();
+  const file = await newFile(1_000_000);
+  const { target } = lighthouse;
+  const partBytes = 512 * 1024;
+  const { cid, parts } = await uploadFile({ file, stateDir: dir, target, partBytes, recipients: [recipient] });
+  await downloadFile({ cid, file: path.join(dir, "out"), gateways, identity: async () => identity });
+  expect(await hashOf(path.join(dir, "out"))).toBe(await hashOf(file));
+  const { limit, used } = await lighthouse.quota();
+  expect(limit).toBeGreaterThan(used);
+  const ours = (await Array.fromAsync(lighthouse.list())).filter((object) => [...parts, cid].includes(object.cid));
+  expect(new Set(ours.map((object) => object.cid))).toEqual(new Set([...parts, cid]));
+  for (const { id } of ours) await lighthouse.remove(id);
+  await filecoinDeals(cid, options);
+}
+
+describe("a round trip of an encrypted file", () => {
+  it("at the local server", async () => {
+    const { service, gateways } = await setup();
+    await roundTrip({ apiKey: TEST_KEY, apiBase: service.url, uploadBase: service.url }, gateways);
+    expect(service.stored).toEqual([]);
+  });
+
+  const key = process.env.SKYNET_LIGHTHOUSE_TEST_KEY;
+  it.skipIf(!key)(
+    "at the real Lighthouse (skipped unless SKYNET_LIGHTHOUSE_TEST_KEY is an API key; SKYNET_GATEWAYS names gateways)",
+    { timeout: 600_000 },
+    async () => {
+      const named = process.env.SKYNET_GATEWAYS?.split(",");
+      await roundTrip({ apiKey: key! }, createGateways(named === undefined ? {} : { gateways: named }));
+    },
+  );
 });

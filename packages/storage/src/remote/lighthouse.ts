@@ -1,11 +1,9 @@
-import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { StorageError } from "../errors.ts";
-import { clean, Retryable } from "./answer-error.ts";
+import { addFile } from "./add-file.ts";
+import { clean } from "./answer-error.ts";
 import { baseUrl, createHttp, exchange, readJson, type Http, type HttpOptions, type HttpRequest } from "./http.ts";
-import { multipart } from "./multipart.ts";
 import type { PinRequest, RemoteObject, RemoteStorage } from "./remote-storage.ts";
-import { isFileCid } from "./unixfs.ts";
 import type { PartTarget } from "./upload.ts";
 
 // Sources of the protocol: docs.lighthouse.storage (how-to: upload-data/file, list-files, get-balance, pin-cid,
@@ -73,7 +71,7 @@ export function createLighthouse(options: LighthouseOptions): Lighthouse {
     name: "lighthouse",
     target: {
       id: uploads,
-      add: (part) => addPart({ http, uploads, apiKey }, part),
+      add: (part) => addFile({ http, base: uploads, secret: apiKey }, part),
       check: (bytes, signal) => checkRoom(call, bytes, signal),
     },
     quota: ({ signal } = {}) => quota(call, signal),
@@ -96,45 +94,6 @@ interface Call {
   readonly http: Http;
   readonly api: string;
   readonly apiKey: string;
-}
-
-const addSchema = z.object({ Name: z.string(), Hash: z.string(), Size: z.union([z.string(), z.number()]) });
-
-/** The add call of the IPFS daemon, with the parameters that the service lets through: cid-version, wrap-with-directory. */
-async function addPart(
-  { http, uploads, apiKey }: { http: Http; uploads: string; apiKey: string },
-  { bytes, name, what, moved, signal }: Parameters<PartTarget["add"]>[0],
-): Promise<string> {
-  const form = multipart(name, bytes, `skynet-${randomUUID()}`);
-  const request: HttpRequest = {
-    url: `${uploads}/api/v0/add?wrap-with-directory=false&cid-version=1`,
-    method: "POST",
-    headers: form.headers,
-    secret: apiKey,
-    what,
-    failure: "UploadFailed",
-    signal,
-    body: (touch) => {
-      let sent = 0;
-      return form.body((length) => {
-        touch(length);
-        moved((sent += length));
-      });
-    },
-  };
-  return exchange(http, request, async (answer) => {
-    const { Hash } = await readJson(answer, {
-      limit: MAX_ANSWER_BYTES,
-      what,
-      parse: (value) => addSchema.parse(value),
-    });
-    if (await isFileCid(Hash, () => [bytes])) return Hash;
-    throw new Retryable(
-      new StorageError("BadAnswer", `${what}: the service stored something else, ${clean(Hash)}`, {
-        hint: "try again; if it stays so, the service or a proxy before it changes files",
-      }),
-    );
-  });
 }
 
 const amount = z

@@ -118,6 +118,27 @@ describe("errors of a pinning service", () => {
   });
 });
 
+/** A pin from its request to its removal, at whichever service. The CID is a small text that many nodes have. */
+async function roundTrip(base: string, token: string, options: object = {}): Promise<void> {
+  const pinning = createPinningService({ base, token, ...options });
+  const { id } = await pinning.pin({ cid: CIDS[0], name: "skynet-test" });
+  expect((await pinning.wait(id)).status).toBe("pinned");
+  expect((await Array.fromAsync(pinning.list({ cid: CIDS[0] }))).map((pin) => pin.id)).toContain(id);
+  await pinning.remove(id);
+  expect((await Array.fromAsync(pinning.list({ cid: CIDS[0] }))).map((pin) => pin.id)).not.toContain(id);
+}
+
+describe("a round trip of a pin", () => {
+  it("at the local server", () => roundTrip(service.url, TEST_KEY, { http, pollMs: 1, maxPollMs: 1 }));
+
+  const { SKYNET_PINNING_TEST_URL: url, SKYNET_PINNING_TEST_TOKEN: token } = process.env;
+  it.skipIf(!url || !token)(
+    "at a real service (skipped unless SKYNET_PINNING_TEST_URL and SKYNET_PINNING_TEST_TOKEN name one)",
+    { timeout: 600_000 },
+    () => roundTrip(url!, token!),
+  );
+});
+
 function pinAt(index: number, status: string) {
   const created = new Date(1_700_000_000_000 + index * 1000).toISOString();
   return { requestid: `p${index}`, status, created, pin: { cid: CIDS[0], name: `n${index}` }, delegates: [], info: {} };

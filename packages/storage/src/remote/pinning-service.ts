@@ -73,7 +73,7 @@ export interface PinningService extends RemoteStorage {
  * @throws InvalidInputError `BadUrl`; StorageError `NoApiKey`
  */
 export function createPinningService(options: PinningServiceOptions): PinningService {
-  const { token, pollMs = 1000, maxPollMs = 15_000 } = options;
+  const { token, pollMs = 500, maxPollMs = 15_000 } = options;
   if (!/^[\x21-\x7e]{1,4096}$/.test(token))
     throw new StorageError(
       "NoApiKey",

@@ -58,7 +58,7 @@ export interface StoredFile {
   readonly size: number;
 }
 
-/** A server that speaks the documented protocols of Lighthouse, of IPFS gateways and of pinning services. */
+/** A server that speaks the documented protocols of Lighthouse, IPFS gateways, pinning services and the IPFS daemon. */
 export interface TestService {
   readonly url: string;
   readonly blocks: TestBlocks;
@@ -108,8 +108,9 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     if (body === undefined || fault?.kind === "stall") return;
     const { headers } = incoming;
     if (headers["content-type"] === "application/json") entry.body = body.toString();
-    const isPublic = path.startsWith("/ipfs/") || path === "/api/lighthouse/deal_status";
-    const allowed = isPublic || headers.authorization === `Bearer ${key}`;
+    // An IPFS daemon asks for no key, Lighthouse does when one is sent or expected.
+    const isPublic = /^\/(ipfs\/|api\/lighthouse\/deal_status|api\/v0\/)/.test(path);
+    const allowed = headers.authorization === `Bearer ${key}` || (isPublic && headers.authorization === undefined);
     const asked = { method, path, query: url.searchParams, host: headers.host ?? "", body, headers };
     const answer = allowed ? await answerOf(service, options, asked, fault) : unauthorised;
     send(response, answer, fault);
@@ -169,12 +170,21 @@ async function answerOf(
     service.stored.splice(at, 1);
     return json({ message: "File deleted successfully." });
   }
+  // An IPFS daemon, for users of pinning services.
+  if (method === "POST" && path === "/api/v0/id") return json({ ID: "12D3KooWTestNode", Addresses: NODE_ADDRESSES });
+  if (method === "POST" && path === "/api/v0/swarm/connect") return json({ Strings: ["connect success"] });
   if (method === "POST" && path === "/api/lighthouse/pin") return json({ message: "queued" });
   if (method === "GET" && path === "/api/lighthouse/deal_status") return json([DEAL]);
   if (path.startsWith("/ipfs/")) return gateway(service, options, request);
   if (path === "/pins" || path.startsWith("/pins/")) return answerPins(service.pins, request);
   return missing;
 }
+
+const NODE_ADDRESSES = [
+  "/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWTestNode",
+  "/ip4/192.168.1.5/tcp/4001/p2p/12D3KooWTestNode",
+  "/ip4/203.0.113.7/tcp/4001/p2p/12D3KooWTestNode",
+];
 
 /** As Lighthouse documents it. */
 const DEAL = {

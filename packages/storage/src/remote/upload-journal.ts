@@ -27,8 +27,8 @@ export interface UploadJournal {
   done(index: number, cid: string): Promise<void>;
 }
 
-export async function stampOf(file: string): Promise<FileStamp> {
-  const { size, mtimeNs } = await fs.stat(file, { bigint: true });
+export async function stampOf(file: fs.FileHandle): Promise<FileStamp> {
+  const { size, mtimeNs } = await file.stat({ bigint: true });
   return { size: Number(size), modified: String(mtimeNs) };
 }
 

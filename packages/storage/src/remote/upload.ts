@@ -4,7 +4,7 @@ import { reasonOf, StorageError } from "../errors.ts";
 import { diskError, readExactly } from "./durable-file.ts";
 import { encryptFile } from "./encrypt-file.ts";
 import { encodeObjectManifest, PART_BYTES, partLength } from "./object-manifest.ts";
-import { fileCid } from "./unixfs.ts";
+import { isFileCid } from "./unixfs.ts";
 import {
   openJournal,
   readJournal,
@@ -151,7 +151,8 @@ async function stillIs(
   const handle = await fs.open(source);
   try {
     const range = { offset: index * sizes.partBytes, length: partLength(sizes, index), name: source };
-    return (await fileCid([await readExactly(handle, range)])) === cid;
+    const bytes = await readExactly(handle, range);
+    return await isFileCid(cid, () => [bytes]);
   } finally {
     await handle.close();
   }
@@ -221,10 +222,18 @@ const partName = (name: string, index: number, count: number): string =>
   `${name}.part-${String(index + 1).padStart(String(count).length, "0")}-of-${count}`;
 
 async function stampOrFail(file: string): Promise<FileStamp> {
-  return stampOf(file).catch((cause: unknown) => {
-    throw new StorageError("FileNotFound", `cannot read ${file}: ${reasonOf(cause)}`, {
+  const unreadable = (why: string, cause?: unknown) =>
+    new StorageError("FileNotFound", `cannot read ${file}: ${why}`, {
       cause,
-      hint: "check the path",
+      hint: "check the path; folders are packed first",
     });
+  const handle = await fs.open(file).catch((cause: unknown) => {
+    throw unreadable(reasonOf(cause), cause);
   });
+  try {
+    if (!(await handle.stat()).isFile()) throw unreadable("it is not a file");
+    return await stampOf(handle);
+  } finally {
+    await handle.close();
+  }
 }
