@@ -23,8 +23,23 @@ export {
 } from "./dataset.ts";
 export { StorageError, type StorageErrorCode } from "./errors.ts";
 export { encodeIdx, readIdx, type IdxArray } from "./idx.ts";
+export {
+  cardSource,
+  dataCard,
+  distinctText,
+  figure,
+  typeName,
+  type CardOptions,
+  type CardPart,
+  type CardSource,
+} from "./inspect/card.ts";
+export { contactSheet, type SheetOptions, type SheetSample } from "./inspect/contact-sheet.ts";
 export type { ValueCount } from "./inspect/distinct.ts";
+export type { FixedPoint } from "./inspect/fixed-point.ts";
+export { inspect, type ColumnReport, type InspectOptions, type Inspection } from "./inspect/inspect.ts";
 export type { Summary } from "./inspect/moments.ts";
+export type { Problem, ProblemKind } from "./inspect/problems.ts";
+export type { SampleRow } from "./inspect/samples.ts";
 export {
   createStatistics,
   isMissing,
@@ -35,6 +50,7 @@ export {
   type StatisticsOptions,
 } from "./inspect/statistics.ts";
 export { parseManifest, type BatchCommitments, type Manifest } from "./manifest.ts";
+export { labelsBeside } from "./readers/idx.ts";
 export type { InputFile, OpenOptions } from "./readers/input.ts";
 export { openReader } from "./readers/open.ts";
 export type {

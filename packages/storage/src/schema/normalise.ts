@@ -11,7 +11,7 @@ const LARGEST_INPUT = 127 / 2 ** INPUT_SCALE;
 /** What `standard` fits into the range of an input, standard deviations to each side. */
 const DEVIATIONS = 4;
 /** The range of bytes, by which images are divided as RECIPE does. */
-const BYTES = 256;
+export const BYTES = 256;
 
 interface Affine {
   readonly offset: number;
@@ -81,7 +81,7 @@ function inputOf(column: PlannedColumn, scanned: ScannedColumn, bytes: Affine | 
 }
 
 /** A column that never changes is divided by 1: its input is 0. */
-function affineOf(choice: NormalisationChoice, { mean, variance, min, max }: Summary): Affine {
+export function affineOf(choice: NormalisationChoice, { mean, variance, min, max }: Summary): Affine {
   if (typeof choice === "object") return choice;
   if (choice === "none") return { offset: 0, divisor: 1 };
   if (choice === "minmax") return { offset: (min + max) / 2, divisor: (max - min) / 2 || 1 };

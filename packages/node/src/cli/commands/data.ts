@@ -10,6 +10,7 @@ import {
   type SaleOptions,
   type ShopOptions,
 } from "../shop.ts";
+import { addInspect } from "./data-inspect.ts";
 import { addBuy, addList, addPrice, addRemove, addShow } from "./listing-actions.ts";
 
 interface AddOptions extends ShopOptions, SaleOptions {
@@ -17,9 +18,12 @@ interface AddOptions extends ShopOptions, SaleOptions {
   readonly batch: number;
 }
 
-/** `skynet data list|show|add|price|remove|buy`. */
+/** `skynet data inspect|list|show|add|price|remove|buy`. */
 export function addData(program: Command): void {
-  const data = program.command("data").description("datasets of the marketplace: list, sell and buy them");
+  const data = program
+    .command("data")
+    .description("inspect data; datasets of the marketplace: list, sell and buy them");
+  addInspect(data);
   addList(data, "data");
   addShow(data, "data");
   addSaleOptions(addShopOptions(data.command("add").description("encrypt a dataset and put it up for sale")))

@@ -1,0 +1,176 @@
+import fs from "node:fs/promises";
+import path from "node:path";
+import { InvalidArgumentError, Option, type Command } from "commander";
+import {
+  cardSource,
+  contactSheet,
+  dataCard,
+  fetchSource,
+  inspect,
+  labelsBeside,
+  openReader,
+  type DataFormat,
+  type DataReader,
+  type Inspection,
+  type OpenOptions,
+} from "@skynet/storage";
+import { writeFileAtomic } from "../../runtime/files.ts";
+import { homeDir } from "../../runtime/home.ts";
+import { shutdownSignal } from "../../runtime/shutdown.ts";
+import { integer, jsonOption, withUi, type JsonOption } from "../options.ts";
+import type { Ui } from "../ui.ts";
+import { inspectionText, printable } from "../inspection-text.ts";
+
+interface InspectCommandOptions extends JsonOption {
+  readonly target?: string;
+  readonly test?: string;
+  readonly labels?: string;
+  readonly format?: DataFormat;
+  readonly header?: boolean;
+  readonly skip?: number;
+  readonly size?: readonly [number, number];
+  readonly channels?: 1 | 3;
+  readonly arrays?: readonly string[];
+  readonly rows: number;
+  readonly sheet: string | boolean;
+  readonly card?: string | true;
+  readonly name?: string;
+  readonly licence?: string;
+  readonly allowPrivate?: true;
+}
+
+const FORMATS = ["csv", "tsv", "jsonl", "text", "parquet", "npy", "npz", "idx", "images"];
+/** Work that ends before this needs no progress bar. */
+const QUIET_MS = 2_000;
+
+function sizeOption(text: string): [number, number] {
+  const match = /^(\d{1,4})x(\d{1,4})$/.exec(text);
+  if (!match) throw new InvalidArgumentError("height x width, such as 28x28");
+  return [Number(match[1]), Number(match[2])];
+}
+
+/** `skynet data inspect FILE`. */
+export function addInspect(data: Command): void {
+  data
+    .command("inspect")
+    .description("show what is in a file of data: columns, classes, samples, and problems")
+    .argument("<file>", "file, folder of images, or http(s) URL")
+    .option("--target <column>", "column of the classes (default: one of a usual name, else the last one)")
+    .option("--test <file>", "test data: its rows are looked for in the training data")
+    .option("--labels <file>", "IDX: file of the classes (default: the one beside it)")
+    .option("--rows <n>", "rows to show", integer(0, 100), 5)
+    .option("--sheet <file>", "where to write the contact sheet of images (default: NAME.contact-sheet.png)")
+    .option("--no-sheet", "write no contact sheet")
+    .option("--card [file]", "write a data card (default: dataset.md)")
+    .option("--name <text>", "name of the dataset, for the card")
+    .option("--licence <text>", "its licence, for the card")
+    .addOption(new Option("--format <format>", "read it as this, whatever the name says").choices(FORMATS))
+    .addOption(new Option("--header", "CSV: the first line names the columns (default: looked at)"))
+    .addOption(new Option("--no-header", "CSV: the first line is data"))
+    .option("--skip <n>", "CSV: lines before the table", integer(0, 1_000))
+    .option("--size <HxW>", "images: height and width", sizeOption)
+    .addOption(new Option("--channels <n>", "images: 1 for grey, 3 for colours").choices(["1", "3"]).argParser(Number))
+    .option("--arrays <names>", "NumPy archives: arrays to read, such as x_test,y_test", (text) => text.split(","))
+    .option("--allow-private", "let URLs lead to this machine and private networks")
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ npx skynet data inspect iris.csv
+  $ npx skynet data inspect train.csv --test test.csv --target diagnosis --card
+  $ npx skynet data inspect photos.zip --size 32x32 --sheet photos.png`,
+    )
+    .action((file: string, options: InspectCommandOptions) => withUi(options, (ui) => run(file, options, ui)));
+}
+
+async function run(ref: string, options: InspectCommandOptions, ui: Ui): Promise<Record<string, unknown>> {
+  const signal = shutdownSignal();
+  const opened: OpenedData[] = [];
+  try {
+    const train = await openData(ref, options, ui, signal);
+    opened.push(train);
+    if (options.test !== undefined) {
+      const { labels: _labels, ...others } = options;
+      opened.push(await openData(options.test, others, ui, signal));
+    }
+    const { target, rows: samples } = options;
+    const onProgress = quietProgress(ui, `reading ${path.basename(train.file)}`);
+    const result = await inspect(train.reader, { target, samples, test: opened[1]?.reader, signal, onProgress });
+    const written = await writeFiles(result, opened, options, ui, signal);
+    ui.line(inspectionText(result));
+    if (written.sheet !== undefined) ui.line(`\nContact sheet: ${written.sheet}`);
+    if (written.card !== undefined) ui.line(`\nData card: ${written.card}`);
+    const { images: _images, ...report } = result;
+    return { ...report, ...written };
+  } finally {
+    for (const { reader } of opened) await reader.close();
+  }
+}
+
+interface OpenedData {
+  readonly reader: DataReader;
+  readonly file: string;
+  readonly labels: string | undefined;
+}
+
+/** A bar for what takes long. */
+function quietProgress(ui: Ui, label: string): (done: number, total: number) => void {
+  const startedMs = performance.now();
+  return (done, total) => {
+    if (performance.now() - startedMs > QUIET_MS) ui.progress(printable(label), done, total);
+  };
+}
+
+function fetchData(ref: string, options: InspectCommandOptions, ui: Ui, signal: AbortSignal): Promise<string> {
+  const progress = quietProgress(ui, `downloading ${ref}`);
+  return fetchSource(ref, {
+    folder: path.join(homeDir(), "downloads"),
+    allowPrivate: options.allowPrivate,
+    signal,
+    onProgress: (bytes, total) => progress(bytes, total ?? Math.max(bytes, 1) * 2),
+  });
+}
+
+async function openData(ref: string, options: InspectCommandOptions, ui: Ui, signal: AbortSignal): Promise<OpenedData> {
+  const file = await fetchData(ref, options, ui, signal);
+  const { format, header, skip, size, channels, arrays } = options;
+  const labels = options.labels ?? (await existing(labelsBeside(file)));
+  const open: OpenOptions = { format, header, skip, size, channels, arrays, labels, signal };
+  return { reader: await openReader(file, open), file, labels };
+}
+
+async function existing(file: string | undefined): Promise<string | undefined> {
+  if (file === undefined) return undefined;
+  return fs.access(file).then(
+    () => file,
+    () => undefined,
+  );
+}
+
+async function writeFiles(
+  result: Inspection,
+  [train, test]: readonly OpenedData[],
+  options: InspectCommandOptions,
+  ui: Ui,
+  signal: AbortSignal,
+): Promise<{ sheet?: string; card?: string }> {
+  const name = path.basename(path.resolve(train!.file));
+  const written: { sheet?: string; card?: string } = {};
+  if (result.images.length > 0 && options.sheet !== false) {
+    written.sheet = typeof options.sheet === "string" ? options.sheet : `${name}.contact-sheet.png`;
+    await writeFileAtomic(path.resolve(written.sheet), await contactSheet(result.images));
+  }
+  if (options.card !== undefined) {
+    ui.status("hashing the files");
+    const sources = [await cardSource(train!.file, "train", { signal })];
+    if (train!.labels !== undefined) sources.push(await cardSource(train!.labels, "labels", { signal }));
+    if (test !== undefined) sources.push(await cardSource(test.file, "test", { signal }));
+    if (test?.labels !== undefined) sources.push(await cardSource(test.labels, "test labels", { signal }));
+    written.card = options.card === true ? "dataset.md" : options.card;
+    const card = dataCard(result, { name: options.name ?? name, licence: options.licence, sources });
+    await writeFileAtomic(path.resolve(written.card), card);
+    ui.status("");
+  }
+  return written;
+}

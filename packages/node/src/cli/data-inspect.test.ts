@@ -1,0 +1,52 @@
+import fs from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { eventsOf, skynet } from "../../../../tests/support/cli.ts";
+import { printable } from "./inspection-text.ts";
+
+const fixtures = path.join(import.meta.dirname, "../../../storage/fixtures");
+let folder = "";
+const inspect = (...args: string[]) => skynet(["data", "inspect", ...args], { cwd: folder });
+
+beforeAll(async () => {
+  folder = await fs.mkdtemp(path.join(os.tmpdir(), "skynet-inspect-"));
+});
+afterAll(() => fs.rm(folder, { recursive: true, force: true }));
+
+it("shows images as a contact sheet beside the working folder, writes a card and gives all of it as JSON", async () => {
+  const zip = path.join(fixtures, "numpy-and-images/fashion-images.zip");
+  const { code, stdout } = await inspect(zip, "--card", "--licence", "MIT", "--json");
+  expect(code).toBe(0);
+  const result = eventsOf(stdout).at(-1)!;
+  expect(result).toMatchObject({
+    format: "images",
+    rows: 60,
+    target: { name: "label" },
+    problems: [],
+    sheet: "fashion-images.zip.contact-sheet.png",
+    card: "dataset.md",
+  });
+  expect((await fs.readdir(folder)).sort()).toEqual(["dataset.md", "fashion-images.zip.contact-sheet.png"]);
+  expect(await fs.readFile(path.join(folder, "dataset.md"), "utf8")).toContain("| Licence | MIT |");
+});
+
+it("shows a table with classes, samples and problems", async () => {
+  const { code, stdout } = await inspect(path.join(fixtures, "sklearn/iris.csv"), "--rows", "3");
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/csv, 150 rows, 5 columns/);
+  expect(stdout).toMatch(/setosa\s+█+ 50 \(33\.3 %\)/);
+  expect(stdout).toMatch(/1 of 150 rows are equal to an earlier one/);
+  expect(stdout.match(/│ line \d+/g)).toHaveLength(3);
+});
+
+it("says what is wrong with a file that is not data", async () => {
+  await fs.writeFile(path.join(folder, "bad.npy"), "hello");
+  const { code, stderr } = await inspect("bad.npy");
+  expect(code).not.toBe(0);
+  expect(stderr).toMatch(/bad\.npy.*/);
+});
+
+it("prints nothing from a file that could move the cursor or hide text", () => {
+  expect(printable("a\u001b[2Jb\u202Ec\nd")).toBe("a�[2Jb�c�d");
+});
