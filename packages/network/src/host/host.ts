@@ -15,6 +15,7 @@ import { connect, dialAll, openStream, remoteAddress } from "./connect.ts";
 import { circuitFigures, connectionInfo } from "./connections.ts";
 import { createContext, type HostContext, type HostParts } from "./context.ts";
 import type { BaseNode } from "./libp2p-node.ts";
+import { lastWords } from "./last-words.ts";
 import { startMessaging } from "./messaging.ts";
 import type { Pubsub } from "./pubsub.ts";
 import { serve } from "./serve.ts";
@@ -32,6 +33,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const context = createContext(options, stopping.signal);
   const parts: HostParts = {};
   const stop = async (reason: string) => {
+    if (parts.node !== undefined && !stopping.signal.aborted) await lastWords(parts.node);
     stopping.abort(new NetworkError("Stopped", reason));
     await parts.relays?.close();
     await Promise.all([parts.nat?.stop(), parts.node?.stop()]);

@@ -6,7 +6,7 @@ import type { ConnectionEncrypter, MessageStream, SecureConnectionOptions, Secur
 import { PROTOCOL, tls, type TLSComponents } from "@libp2p/tls";
 import { generateCertificate, verifyPeerCertificate } from "@libp2p/tls/utils";
 import { NetworkError } from "../errors.ts";
-import { readDirectly, toConnection } from "./tls-connection.ts";
+import { flushBeforeClose, readDirectly, toConnection } from "./tls-connection.ts";
 
 /** A TCP connection of libp2p: its socket, and what was read of it and not yet handled. */
 interface SocketConnection extends MessageStream {
@@ -31,20 +31,23 @@ export function nativeTls(): (components: TLSComponents) => ConnectionEncrypter 
       secureInbound: (connection, options) =>
         hasSocket(connection)
           ? secure(connection, true, options)
-          : overStreams(streams.secureInbound(connection, options)),
+          : overStreams(connection, streams.secureInbound(connection, options)),
       secureOutbound: (connection, options) =>
         hasSocket(connection)
           ? secure(connection, false, options)
-          : overStreams(streams.secureOutbound(connection, options)),
+          : overStreams(connection, streams.secureOutbound(connection, options)),
     };
   };
 }
 
 /** What comes out of @libp2p/tls, read with fewer copies. */
-async function overStreams(securing: Promise<SecuredConnection>): Promise<SecuredConnection> {
+async function overStreams(below: MessageStream, securing: Promise<SecuredConnection>): Promise<SecuredConnection> {
   const secured = await securing;
   const { socket } = secured.connection as { socket?: unknown };
-  if (socket instanceof TLSSocket) readDirectly(secured.connection, socket);
+  if (socket instanceof TLSSocket) {
+    readDirectly(secured.connection, socket);
+    flushBeforeClose(below, socket);
+  }
   return secured;
 }
 

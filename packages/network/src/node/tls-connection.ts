@@ -1,8 +1,9 @@
 // A TLS socket of Node as a connection of libp2p.
-import type { MessageStream } from "@libp2p/interface";
+import type { AbortOptions, MessageStream } from "@libp2p/interface";
 import { toMessageStream } from "@libp2p/tls/utils";
 import type { TLSSocket } from "node:tls";
 import type { DirectConnection } from "../host/direct-read.ts";
+import { untilAborted } from "../timing/until-aborted.ts";
 
 /** A TLS record has at most 16 KiB, and Node hands out one at a time. */
 const READ_BYTES = 16 * 1024;
@@ -18,7 +19,26 @@ export function toConnection(connection: MessageStream, socket: TLSSocket): Mess
   const secure = toMessageStream(connection, socket);
   (secure as unknown as SecureStream).sendData = (data) => sendData(socket, data);
   readDirectly(secure, socket);
+  flushBeforeClose(connection, socket);
   return secure;
+}
+
+/**
+ * libp2p closes the connection below TLS, which would throw away what TLS still has to write: all that was sent in the
+ * last moment before a node stops.
+ */
+export function flushBeforeClose(below: MessageStream, socket: TLSSocket): void {
+  const close = below.close.bind(below);
+  below.close = async (options?: AbortOptions) => {
+    if (!socket.destroyed) {
+      const flushed = new Promise<void>((resolve) => {
+        socket.once("close", resolve);
+        socket.end(resolve);
+      });
+      await untilAborted(flushed, options?.signal);
+    }
+    await close(options);
+  };
 }
 
 /** Lets a multiplexer take the bytes of a connection of @libp2p/tls from the memory that they were read into. */

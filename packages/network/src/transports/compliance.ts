@@ -164,6 +164,17 @@ export function testTransport(name: string, { address, limited = false, start }:
       }
     });
 
+    test("what a node says in the moment before it stops arrives", async () => {
+      const carol = await pair.another(7);
+      const heard: unknown[] = [];
+      const end = bob.subscribe("last-words", ({ body }) => void heard.push(body));
+      const words = Array.from({ length: 20 }, (_, i) => i);
+      await Promise.all(words.map((body) => carol.publish("last-words", { kind: "word", job: null, body })));
+      await carol.stop();
+      await until(() => heard.length === words.length);
+      end();
+    });
+
     test("a peer that stops is noticed, and its streams end with an error", async () => {
       const carol = await pair.another(8);
       await carol.serve(UNREAD, () => new Promise(() => undefined));
