@@ -7,6 +7,7 @@ import type { Multiaddr } from "@multiformats/multiaddr";
 import { encrypters } from "#platform";
 import { createLibp2p } from "libp2p";
 import { NetworkError, reasonOf } from "../errors.ts";
+import { identifyAgain } from "./identify-again.ts";
 import { createYamux } from "./yamux.ts";
 import { announceOwnAddresses } from "./own-addresses.ts";
 import type { Identity } from "../identity/identity.ts";
@@ -184,6 +185,7 @@ export async function createNode(options: NodeOptions): Promise<Node> {
       return TopicValidatorResult.Reject;
     });
     guard.attach(node);
+    identifyAgain(node, options.signal);
     pubsub.subscribe(options.pubsubTopic);
     return node;
   } catch (cause) {
@@ -196,6 +198,7 @@ export async function createLightNode(options: NodeOptions): Promise<BaseNode> {
   try {
     const node = await createLibp2p<BaseServices>(baseOptions(options));
     options.guard.attach(node);
+    identifyAgain(node, options.signal);
     return node;
   } catch (cause) {
     throw listenError(cause, options.listen);
