@@ -21,7 +21,7 @@ export async function startNetwork(): Promise<TestNetwork> {
     async node(n, options = {}) {
       const host = await createHost({ identity: identityOf(n), relays: relay.multiaddrs(), ...options });
       hosts.push(host);
-      if (options.relays === undefined) await host.connected({ signal: AbortSignal.timeout(10_000) });
+      if (options.relays === undefined) await host.connected({ signal: AbortSignal.timeout(30_000) });
       return host;
     },
     stop: async () => void (await Promise.all(hosts.map((host) => host.stop()))),
@@ -29,7 +29,7 @@ export async function startNetwork(): Promise<TestNetwork> {
 }
 
 /** Waits until the condition holds. */
-export async function until(condition: () => boolean, timeoutMs = 10_000): Promise<void> {
+export async function until(condition: () => boolean, timeoutMs = 30_000): Promise<void> {
   const endMs = Date.now() + timeoutMs;
   while (!condition()) {
     if (Date.now() > endMs) throw new Error("the condition did not come true");
