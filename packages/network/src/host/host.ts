@@ -33,8 +33,8 @@ export async function createHost(options: HostOptions): Promise<Host> {
   const context = createContext(options, stopping.signal);
   const parts: HostParts = {};
   const stop = async (reason: string) => {
-    if (parts.node !== undefined && !stopping.signal.aborted) await lastWords(parts.node);
     stopping.abort(new NetworkError("Stopped", reason));
+    if (parts.node !== undefined) await lastWords(parts.node);
     await parts.relays?.close();
     await Promise.all([parts.nat?.stop(), parts.node?.stop()]);
   };
