@@ -30,6 +30,8 @@ export async function answerError(request: HttpRequest, answer: HttpAnswer): Pro
     const failure = new StorageError(request.failure, text, { hint: `${busy}: try again later` });
     return new Retryable(failure, retryAfterMs(headers.get("retry-after"), Date.now()));
   }
+  if (request.secret === undefined && [401, 402, 403].includes(status))
+    return new StorageError(request.failure, text, { hint: "it serves only its customers: use another one" });
   // 409 is the pinning services' status for it, 413 and 507 are those of HTTP and WebDAV.
   if (status === 402 || status === 507 || ([400, 403, 409, 413].includes(status) && FULL.test(said)))
     return new StorageError("QuotaExceeded", text, {
@@ -40,7 +42,9 @@ export async function answerError(request: HttpRequest, answer: HttpAnswer): Pro
       hint: "make a new key at the service and enter it: npx skynet storage login",
     });
   if (status === 404 || status === 410)
-    return new StorageError("RemoteMissing", text, { hint: "check the CID or id; new uploads need some minutes" });
+    return new StorageError("RemoteMissing", text, {
+      hint: "check the CID or id; what is new needs some minutes to be found",
+    });
   if (status >= 300 && status < 400)
     return new StorageError("BadAnswer", `${request.what}: the service has moved to another address`, {
       hint: "set the address that its documentation names now",

@@ -118,8 +118,14 @@ async function quota({ http, api, apiKey }: Call, signal: AbortSignal | undefine
 }
 
 async function checkRoom(call: Call, bytes: number, signal: AbortSignal | undefined): Promise<void> {
-  const { remaining, limit } = await quota(call, signal);
-  if (bytes <= remaining) return;
+  const left = await quota(call, signal).catch((error: unknown) => {
+    // That the service cannot tell is no reason to send nothing: it will refuse what is too much.
+    if (error instanceof StorageError && error.code !== "WrongApiKey" && error.code !== "QuotaExceeded")
+      return undefined;
+    throw error;
+  });
+  if (left === undefined || bytes <= left.remaining) return;
+  const { remaining, limit } = left;
   throw new StorageError("QuotaExceeded", `${bytes} bytes are to be stored, and ${remaining} of ${limit} are left`, {
     hint: "remove something, or get a larger plan at the service; npx skynet storage quota shows what is left",
   });
@@ -130,7 +136,7 @@ const shown = z
   .nullish()
   .transform((text) => clean(text ?? ""));
 const fileSchema = z.object({
-  id: z.string().min(1),
+  id: z.string().regex(/^[\x21-\x7e]{1,1024}$/),
   cid: z.string(),
   fileName: shown,
   fileSizeInBytes: amount.nullish().catch(undefined),

@@ -155,7 +155,7 @@ const text = z
   .transform((value) => clean(value ?? ""));
 const pinSchema = z
   .object({
-    requestid: z.string().min(1).max(1024),
+    requestid: z.string().regex(/^[\x21-\x7e]{1,1024}$/),
     status: z.enum(["queued", "pinning", "pinned", "failed"]),
     created: z.string(),
     pin: z.object({ cid: z.string(), name: text }),

@@ -4,7 +4,7 @@ import path from "node:path";
 import { z } from "zod";
 import { writeDurably } from "./durable-file.ts";
 
-const stampSchema = z.strictObject({ size: z.number().int().min(0), modified: z.string() });
+const stampSchema = z.strictObject({ size: z.number().int().min(0), modified: z.string(), changed: z.string() });
 const schema = z.strictObject({
   version: z.literal(1),
   /** Of the file as it was when the upload began. */
@@ -16,7 +16,7 @@ const schema = z.strictObject({
   parts: z.array(z.string().nullable()),
 });
 
-/** Size and time of the last change of a file: another stamp means another content. */
+/** Size of a file, and when its content and its attributes were last changed: with the same stamp it is the same. */
 export type FileStamp = z.output<typeof stampSchema>;
 type Content = z.output<typeof schema>;
 
@@ -28,11 +28,12 @@ export interface UploadJournal {
 }
 
 export async function stampOf(file: fs.FileHandle): Promise<FileStamp> {
-  const { size, mtimeNs } = await file.stat({ bigint: true });
-  return { size: Number(size), modified: String(mtimeNs) };
+  const { size, mtimeNs, ctimeNs } = await file.stat({ bigint: true });
+  return { size: Number(size), modified: String(mtimeNs), changed: String(ctimeNs) };
 }
 
-export const sameStamp = (a: FileStamp, b: FileStamp): boolean => a.size === b.size && a.modified === b.modified;
+export const sameStamp = (a: FileStamp, b: FileStamp): boolean =>
+  a.size === b.size && a.modified === b.modified && a.changed === b.changed;
 
 /** Folder of one upload: by the file's path, the service, and whether it is encrypted, and for whom. */
 export const uploadFolder = (stateDir: string, parts: readonly string[]): string =>
@@ -64,4 +65,4 @@ export async function openJournal(folder: string, content: Content): Promise<Upl
   };
 }
 
-const journalFile = (folder: string): string => path.join(folder, "upload.json");
+export const journalFile = (folder: string): string => path.join(folder, "upload.json");

@@ -6,6 +6,7 @@ import { encryptFile } from "./encrypt-file.ts";
 import { encodeObjectManifest, PART_BYTES, partLength } from "./object-manifest.ts";
 import { isFileCid } from "./unixfs.ts";
 import {
+  journalFile,
   openJournal,
   readJournal,
   sameStamp,
@@ -109,10 +110,12 @@ async function encryptedCopy(
   recipients: readonly string[],
 ): Promise<string> {
   // The name holds the stamp: a copy of an earlier content is never taken for this one's.
-  const copy = path.join(folder, `${stamp.size}-${stamp.modified}.age`);
+  const copy = path.join(folder, `${stamp.size}-${stamp.modified}-${stamp.changed}.age`);
   const names = await fs.readdir(folder);
   if (names.includes(path.basename(copy))) return copy;
   for (const name of names) if (name.includes(".age")) await fs.rm(path.join(folder, name), { force: true });
+  // Parts of another copy would not fit this one.
+  await fs.rm(journalFile(folder), { force: true });
   await encryptFile(file, copy, {
     recipients,
     signal,
@@ -169,9 +172,12 @@ async function sendParts(options: UploadOptions, journal: UploadJournal, source:
   );
   let doneBytes = parts.reduce((sum, cid, index) => sum + (cid === null ? 0 : length(index)), 0);
   const moving = new Map<number, number>();
+  let mostBytes = 0;
   const report = () => {
     const onTheWay = [...moving].reduce((sum, [index, bytes]) => sum + Math.min(bytes, length(index)), 0);
-    onProgress?.({ phase: "uploading", doneBytes: doneBytes + onTheWay, totalBytes: size });
+    // What is sent again does not count twice, and nothing goes backwards.
+    mostBytes = Math.max(mostBytes, doneBytes + onTheWay);
+    onProgress?.({ phase: "uploading", doneBytes: mostBytes, totalBytes: size });
   };
   report();
   const handle = await fs.open(source);
