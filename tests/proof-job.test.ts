@@ -67,6 +67,7 @@ describe("jobs in proof mode on a local network of processes", () => {
       const gone = killIn(network.workers[3]!, "DRAW");
       await killIn(network.workers[1]!, "DRAW");
       network.startWorker(1);
+      paidJob = ((await requester.event("posted")) as { jobId: Hex }).jobId;
       const summary = await summaryOf(requester);
       await gone;
       expect(summary).toMatchObject({ outcome: "COMPLETED", mode: "proof", segment: 2, rounds: 2, zk: true });
@@ -78,7 +79,6 @@ describe("jobs in proof mode on a local network of processes", () => {
       const [kept] = await fs.readdir(path.join(network.folder, "requester", "commitments"));
       expect(kept, "commitments for the next job on this data").toMatch(/^[0-9a-f]{64}\.bin$/);
       expect(await fs.readFile(summary.reportFile, "utf8")).toContain("2 proofs");
-      paidJob = ((await requester.event("posted")) as { jobId: Hex }).jobId;
     },
   );
 
