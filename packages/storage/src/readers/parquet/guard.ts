@@ -73,12 +73,14 @@ const RUN_SLACK = 1024;
 /**
  * Checks that runs of repeated and packed values (RLE hybrid) hold about as many values as they should: a few bytes may
  * announce billions.
+ * @param atLeast values that there must be, so that nobody looks for them behind the runs
  * @throws ParquetProblem
  */
-export function checkRuns(bytes: Uint8Array, bitWidth: number, values: number): void {
+export function checkRuns(bytes: Uint8Array, bitWidth: number, values: number, atLeast = 0): void {
   if (bitWidth > 32) throw new ParquetProblem(`values of ${bitWidth} bits`);
   let at = 0;
-  for (let seen = 0; seen < values && at < bytes.length;) {
+  let seen = 0;
+  while (seen < values && at < bytes.length) {
     let head = 0;
     for (let shift = 0; ; shift += 7) {
       if (shift > 28 || at >= bytes.length) throw new ParquetProblem("a run of values is malformed");
@@ -92,4 +94,5 @@ export function checkRuns(bytes: Uint8Array, bitWidth: number, values: number): 
     at += packed ? (count / 8) * bitWidth : Math.ceil(bitWidth / 8);
     seen += count;
   }
+  if (seen < atLeast) throw new ParquetProblem("a page has fewer levels than values");
 }

@@ -17,14 +17,17 @@ export interface PageLayout {
   readonly maxDefinition: number;
 }
 
+/** @throws ParquetProblem for a page of an unknown kind */
+export function valuesOf(header: PageHeader): { readonly num_values: number; readonly encoding: string } {
+  const found = header.data_page_header ?? header.data_page_header_v2 ?? header.dictionary_page_header;
+  if (found === undefined) throw new ParquetProblem("a page says nothing about its values");
+  return found;
+}
+
 /** @throws ParquetProblem for sizes and numbers that are negative or beyond what is read */
-export function checkPage({
-  uncompressed_page_size: size,
-  compressed_page_size: packed,
-  ...header
-}: PageHeader): number {
-  const { data_page_header: v1, data_page_header_v2: v2, dictionary_page_header: dictionary } = header;
-  const values = (v1 ?? v2 ?? dictionary)?.num_values ?? 0;
+export function checkPage(header: PageHeader): void {
+  const { uncompressed_page_size: size, compressed_page_size: packed, data_page_header_v2: v2, type } = header;
+  const values = type === "INDEX_PAGE" ? 0 : valuesOf(header).num_values;
   const levels = v2 === undefined ? 0 : v2.repetition_levels_byte_length + v2.definition_levels_byte_length;
   const counts = [size, packed, values, levels, v2?.num_nulls ?? 0, v2?.num_rows ?? 0];
   if (counts.some((count) => !Number.isInteger(count) || count < 0) || (v2?.num_nulls ?? 0) > values)
@@ -32,7 +35,6 @@ export function checkPage({
   if (size > MAX_PAGE_BYTES || packed > MAX_PAGE_BYTES || values > MAX_PAGE_VALUES)
     throw new ParquetProblem(`a page has ${size} bytes and ${values} values, too many`, { tooLarge: true });
   if (levels > packed) throw new ParquetProblem("a page is shorter than its levels");
-  return values;
 }
 
 /** @returns the page unpacked, and a header that says so @throws ParquetProblem and errors of the compression */
@@ -89,7 +91,7 @@ function checkValues(page: Uint8Array, header: PageHeader, layout: PageLayout): 
     if (max > 0) {
       const bytes = length ?? lengthAt(page, at);
       if (length === undefined) at += 4;
-      checkRuns(page.subarray(at, at + bytes), bitsOf(max), values);
+      checkRuns(page.subarray(at, at + bytes), bitsOf(max), values, values);
       at += bytes;
     } else at += length ?? 0;
   };

@@ -1,5 +1,5 @@
 import fs, { type FileHandle } from "node:fs/promises";
-import { parquetSchema, type FileMetaData, type RowGroup } from "hyparquet";
+import { parquetSchema, type FileMetaData } from "hyparquet";
 import { reasonOf, StorageError } from "../../errors.ts";
 import { fileError } from "../../sources/decompress.ts";
 import type { InputFile } from "../input.ts";
@@ -69,7 +69,7 @@ async function firstShapes(
     const shape: number[] = [];
     if (column.kind === "tensor" && group !== undefined)
       await guarded(file, column.name, async () => {
-        const [first] = await cursorOf(handle, size, group, column, createBudget()).take(1);
+        const [first] = await openCursor({ handle, size, group, column, budget: createBudget() }).take(1);
         shape.push(...shapeOf(first));
         if (shape.length === 0) throw new ParquetProblem("the list in the first row is missing");
       });
@@ -78,18 +78,6 @@ async function firstShapes(
   }
   if (total > MAX_ROW_VALUES) throw new StorageError("TooLarge", `${file}: one row has ${total} values`);
   return shapes;
-}
-
-function cursorOf(
-  handle: FileHandle,
-  size: number,
-  group: RowGroup,
-  column: ParquetColumn,
-  budget = createBudget(),
-): Cursor {
-  const chunk = group.columns[column.index];
-  if (chunk === undefined) throw new ParquetProblem("its row groups do not have the columns of its schema");
-  return openCursor(handle, size, column, chunk, budget);
 }
 
 async function* readBlocks(
@@ -110,7 +98,7 @@ async function* readBlocks(
       const budget = createBudget();
       const cursors: Cursor[] = [];
       for (const column of columns)
-        cursors.push(await guarded(file, column.name, async () => cursorOf(handle, size, group, column, budget)));
+        cursors.push(await guarded(file, column.name, async () => openCursor({ handle, size, group, column, budget })));
       for (let at = 0; at < rows; at += blockRows) {
         signal?.throwIfAborted();
         const block = await readBlock(table, cursors, Math.min(blockRows, rows - at), done);
