@@ -125,7 +125,7 @@ export class JobPeer {
 
   /** @throws SwarmError `TooLate` when the round has ended in the meantime: the update must not count for the next */
   async keepUpdate(round: number, seat: number, update: CommittedWeights, bytes: Uint8Array): Promise<void> {
-    const cid = await this.modules.blocks.put(bytes);
+    const cid = await this.modules.blocks.put(bytes, round);
     if (round !== this.#updatesRound) throw new SwarmError("TooLate", `round ${round} is over`);
     if (!this.#updates.has(seat)) this.#updates.set(seat, { ...update, cid });
   }

@@ -180,7 +180,8 @@ export interface JobNetwork {
 
 /** Blocks by content; those of the job are served to its members. */
 export interface BlockPort {
-  put(bytes: Uint8Array): Promise<string>;
+  /** @param round the round that needs the block, and the one after it; by default it is kept as long as the job */
+  put(bytes: Uint8Array, round?: number): Promise<string>;
   get(cid: string): Promise<Uint8Array | undefined>;
 }
 

@@ -49,8 +49,9 @@ export class StateExchange {
     const askers = [...this.#askers].flatMap(([asker, modelId]) => (modelId === base?.modelId ? [asker] : []));
     if (base === undefined || askers.length === 0) return;
     const { modelId } = base;
+    const round = this.#peer.snapshot?.round;
     if (this.#offered?.modelId !== modelId)
-      this.#offered = { modelId, cid: await modules.blocks.put(encodeWeights(base)) };
+      this.#offered = { modelId, cid: await modules.blocks.put(encodeWeights(base), round) };
     for (const asker of askers) this.#askers.delete(asker);
     // Not awaited: the question is answered when it is on its way.
     this.#peer

@@ -27,13 +27,14 @@ export async function openAccount(options: ConnectionOptions): Promise<Chain> {
  */
 export async function openConnection(options: ConnectionOptions, prompt: string) {
   const connection = resolveConnection(options);
-  const { rpcUrl, relays, bootstrap, maxUpBytesPerSecond, maxDownBytesPerSecond, keystore } = connection;
+  const { rpcUrl, relays, bootstrap, maxUpBytesPerSecond, maxDownBytesPerSecond, quotaBytes, keystore } = connection;
   return {
     rpcUrl,
     relays,
     bootstrap,
     maxUpBytesPerSecond,
     maxDownBytesPerSecond,
+    quotaBytes,
     privateKey: await openKeystore(keystore, await readPassphrase(connection, prompt)),
   };
 }

@@ -8,7 +8,7 @@ import { failureOf, summaryJson, type Summary } from "../report/summary.ts";
 import { parseBootstrap, type Bootstrap } from "../runtime/bootstrap.ts";
 import { writeFileAtomic } from "../runtime/files.ts";
 import { homeDir } from "../runtime/home.ts";
-import { rate } from "./rate.ts";
+import { byteSize, rate } from "./rate.ts";
 import { createUi, toJson, type Ui } from "./ui.ts";
 
 export { homeDir };
@@ -20,6 +20,8 @@ export interface ConnectionOptions {
   /** Bytes per second. */
   readonly maxUp?: number;
   readonly maxDown?: number;
+  /** Bytes; Infinity: no limit. */
+  readonly storageQuota?: number;
   readonly keystore?: string;
   readonly passphraseFile?: string;
 }
@@ -81,6 +83,12 @@ export const bootstrapOption = (): Option =>
     "signed list of relays: a file or an https URL, then # and the address of its publisher",
   ).env("SKYNET_BOOTSTRAP");
 
+/** Of every command that keeps blocks. */
+export const quotaOption = (): Option =>
+  new Option("--storage-quota <size>", "most disk space for blocks, such as 50GB, or unlimited (default: 20 GiB)")
+    .env("SKYNET_STORAGE_QUOTA")
+    .argParser(byteSize);
+
 export function addConnectionOptions(command: Command): Command {
   return addWalletOptions(command)
     .addOption(new Option("--rpc <url>", "chain to use (default: the devnet that runs here)").env("SKYNET_RPC"))
@@ -95,6 +103,7 @@ export function addConnectionOptions(command: Command): Command {
     .addOption(bootstrapOption())
     .option("--max-up <rate>", "most to send of data, models and updates, such as 5MB or 20Mbit per second", rate)
     .option("--max-down <rate>", "most to receive of them (default: no limit); messages always pass", rate)
+    .addOption(quotaOption())
     .addOption(jsonOption());
 }
 
@@ -205,6 +214,7 @@ export interface Connection extends WalletFiles {
   readonly bootstrap: Bootstrap | undefined;
   readonly maxUpBytesPerSecond: number | undefined;
   readonly maxDownBytesPerSecond: number | undefined;
+  readonly quotaBytes: number | undefined;
 }
 
 /** @throws SkyNetError `NoConnection` when neither flags nor a running devnet say which chain, `BadBootstrap` */
@@ -215,5 +225,6 @@ export function resolveConnection(options: ConnectionOptions): Connection {
   const relays = options.relay ?? (devnet?.rpcUrl === rpcUrl ? [devnet.relay] : []);
   const bootstrap = options.bootstrap === undefined ? undefined : parseBootstrap(options.bootstrap);
   const limits = { maxUpBytesPerSecond: options.maxUp, maxDownBytesPerSecond: options.maxDown };
-  return { rpcUrl, relays, bootstrap, ...limits, ...resolveWallet(options) };
+  const quotaBytes = options.storageQuota;
+  return { rpcUrl, relays, bootstrap, ...limits, quotaBytes, ...resolveWallet(options) };
 }

@@ -16,6 +16,7 @@ import {
   addWalletOptions,
   homeDir,
   listening,
+  quotaOption,
   resolveRpc,
   tokens,
   yesOption,
@@ -38,7 +39,9 @@ const hostDataOption = (): Option =>
 
 /** Options of commands that publish something. */
 export function addShopOptions(command: Command): Command {
-  return addProofOptions(addWalletOptions(addChainOptions(command))).addOption(hostDataOption());
+  return addProofOptions(addWalletOptions(addChainOptions(command)))
+    .addOption(hostDataOption())
+    .addOption(quotaOption());
 }
 
 /** Options of commands that only change what is published. */
@@ -94,6 +97,7 @@ export async function openOwnShop(options: ShopOptions, ui: Ui): Promise<Shop> {
     dataDir: path.resolve(options.data),
     threads: options.threads ?? DEFAULT_THREADS,
     referenceString: options.srs,
+    quotaBytes: options.storageQuota,
     ui,
     signal: shutdownSignal(),
   });

@@ -4,6 +4,7 @@ import type { Hex } from "@skynet/protocol";
 import { formatAmount, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import { blocksOf } from "../market/content.ts";
+import { listingPin } from "../runtime/blocks.ts";
 import { readListing, type MarketListing } from "../market/listings.ts";
 import { back, failureText, type HostOptions } from "./host.ts";
 import type { LocalNode } from "./local-node.ts";
@@ -97,7 +98,9 @@ async function serve(node: LocalNode, listing: MarketListing, ui: Ui): Promise<b
       return block;
     };
     const key = listing.metadata?.key ?? keyOf(node, listing);
-    for (const cid of await blocksOf(listing.kind, listing, key, stored)) node.access.open(cid);
+    const cids = await blocksOf(listing.kind, listing, key, stored);
+    node.blocks.pin(listingPin(listing.listingId), cids);
+    for (const cid of cids) node.access.open(cid);
     return true;
   } catch (error) {
     const what = `"${listing.name}" (${shortId(listing.listingId)}) cannot be served: ${(error as Error).message}`;

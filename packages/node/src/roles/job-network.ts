@@ -1,6 +1,7 @@
 import { fetchBlock, NetworkError, receiveUpdates, sendUpdate, type Host } from "@skynet/network";
 import { BLINDER_BYTES } from "@skynet/proof";
 import { SkyNetError, type Hex } from "@skynet/protocol";
+import type { DiskBlockStore } from "@skynet/storage";
 import {
   SwarmError,
   type Address,
@@ -9,6 +10,7 @@ import {
   type JobNetwork,
   type ModelShape,
 } from "@skynet/swarm";
+import { jobPin } from "../runtime/blocks.ts";
 import type { JobCircle } from "./job-circle.ts";
 import type { LocalNode } from "./local-node.ts";
 
@@ -125,13 +127,23 @@ function refusalOf(error: unknown): string {
 
 /** A node's block store as a job sees it: what the job puts there, its members may fetch. */
 export const jobBlocks = ({ blocks, access }: Pick<LocalNode, "blocks" | "access">, jobId: Hex): BlockPort => ({
-  put: async (bytes) => {
+  put: async (bytes, round) => {
     const cid = await blocks.put(bytes);
+    if (round === undefined) blocks.pin(jobPin(jobId), [cid]);
+    else pinForRound(blocks, jobId, round, cid);
     access.addBlocks(jobId, [cid]);
     return cid;
   },
   get: (cid) => blocks.get(cid),
 });
+
+const roundPin = (jobId: Hex, round: number): string => `${jobPin(jobId)}/round-${round}`;
+
+/** Updates and weights of a round are needed until the next one has ended. */
+function pinForRound(blocks: DiskBlockStore, jobId: Hex, round: number, cid: string): void {
+  blocks.pin(roundPin(jobId, round), [cid]);
+  for (let old = round - 2; old >= 0 && blocks.unpin(roundPin(jobId, old)); old--);
+}
 
 /**
  * The published keys of a job: from the requester, or from a member that has them; another one is asked as soon as one

@@ -13,10 +13,11 @@ import {
 } from "@skynet/network";
 import { openPartialFiles, openSqliteDeliveryStore } from "@skynet/network/node";
 import { SkyNetError } from "@skynet/protocol";
-import { openBlockStore, type BlockStore } from "@skynet/storage";
+import type { DiskBlockStore } from "@skynet/storage";
 import type { Log } from "@skynet/swarm";
 import type { Ui } from "../cli/ui.ts";
 import type { Bootstrap } from "../runtime/bootstrap.ts";
+import { collectOld, openNodeBlocks } from "../runtime/blocks.ts";
 import { openDiscovery } from "../runtime/discovery.ts";
 import { openChain } from "../runtime/chain.ts";
 import { noteKeyUse } from "../runtime/key-use.ts";
@@ -37,6 +38,8 @@ export interface NodeOptions {
   /** Limits of data, models and updates, bytes per second; none by default. */
   readonly maxUpBytesPerSecond?: number | undefined;
   readonly maxDownBytesPerSecond?: number | undefined;
+  /** Most bytes of blocks on disk (20 GiB). */
+  readonly quotaBytes?: number | undefined;
   readonly signal: AbortSignal;
   /** Where it is said that no relay answers, and that one does again. */
   readonly ui?: Pick<Ui, "line" | "event"> | undefined;
@@ -54,7 +57,7 @@ const PATIENT_ROLES: ReadonlySet<string> = new Set(["worker", "host"]);
 export interface LocalNode {
   readonly chain: Chain;
   readonly host: Host;
-  readonly blocks: BlockStore;
+  readonly blocks: DiskBlockStore;
   /** Beginnings of blocks that have not arrived whole: a restarted node goes on from there. */
   readonly partials: Partials;
   readonly log: Log;
@@ -81,7 +84,7 @@ export async function openNode(options: NodeOptions, role: string): Promise<Loca
 async function openLocked(options: NodeOptions, role: string, unlock: () => void): Promise<LocalNode> {
   const log = openLog(options.dataDir, role);
   const chain = await openChain(options.rpcUrl, options.privateKey);
-  const blocks = await openBlockStore(path.join(options.dataDir, "blocks"));
+  const blocks = await openNodeBlocks(options.dataDir, { quotaBytes: options.quotaBytes, log });
   const partials = await openPartialFiles(path.join(options.dataDir, "partial"));
   await noteKeyUse(options.dataDir, { address: chain.address, role });
   const access = new BlockAccess();
@@ -112,9 +115,14 @@ async function openLocked(options: NodeOptions, role: string, unlock: () => void
     await host.stop();
     throw error;
   });
+  const closing = new AbortController();
+  const collected = collectOld(blocks, log, AbortSignal.any([options.signal, closing.signal]));
   const close = async () => {
+    closing.abort();
+    await collected;
     await stop();
     await host.stop();
+    blocks.close();
     unlock();
   };
   return { chain, host, blocks, partials, log, access, delivery, close };

@@ -35,6 +35,9 @@ export interface Answer {
 
 const POLL_MS = 500;
 
+/** Keeps the sealed input until the answer is here. */
+const orderPin = (request: Hex): string => `order:${request}`;
+
 /**
  * Orders an answer and waits for it; run again with the same input, it goes on where it stopped.
  * @throws SkyNetError `NotForSale`, `WrongVerifier`, `PriceTooHigh`, `InsufficientBalance`, `HostOffline` before anything
@@ -56,7 +59,9 @@ export async function runAnswerOrder(options: AnswerOptions): Promise<Answer> {
       await checkOffer(system, offer);
       const x = await readSample(system.circuit.program, options.input, options.index);
       const orderId = await findOrRequest(node, system, offer, x, options);
-      return await awaitAnswer(node, system, offer, orderId, options);
+      const answer = await awaitAnswer(node, system, offer, orderId, options);
+      node.blocks.unpin(orderPin(requestOf(offer, x)));
+      return answer;
     } finally {
       await system.close();
     }
@@ -82,18 +87,21 @@ async function findOrRequest(
   options: AnswerOptions,
 ): Promise<Hex> {
   const { dataDir, ui } = options;
-  const content = new Uint8Array(x.buffer, x.byteOffset, x.length);
-  const request = toHex(keccak256(fromHex(offer.offerId), content));
+  const request = requestOf(offer, x);
   await awaitPending(node.chain, ui, options.signal);
   const before = await loadAnswerOrder(dataDir, request);
   const open = before && (await findOrder(node, before));
   if (before && open) {
     ui.line(`resuming order ${shortId(open)}`);
+    node.blocks.pin(orderPin(request), [before.cid]);
     node.access.open(before.cid);
     return open;
   }
   return requestAnswer(node, system, offer, { x, request }, options);
 }
+
+const requestOf = ({ offerId }: MarketOffer, x: Int8Array): Hex =>
+  toHex(keccak256(fromHex(offerId), new Uint8Array(x.buffer, x.byteOffset, x.length)));
 
 /** The order that names this input, unless it was refunded. */
 async function findOrder({ chain }: LocalNode, { offerId, xId }: AnswerOrder): Promise<Hex | undefined> {
@@ -130,6 +138,7 @@ async function requestAnswer(
   const commitment = await system.commitInput(x);
   const xId = system.batchId(commitment.points);
   const cid = await node.blocks.put(await sealInput(xId, { x, blinders: commitment.blinders }, hostKey));
+  node.blocks.pin(orderPin(request), [cid]);
   await saveAnswerOrder(dataDir, request, { version: 1, offerId: offer.offerId, xId, cid });
   node.access.open(cid);
   const input = { xId, xRef: new TextEncoder().encode(cid) };

@@ -20,6 +20,7 @@ import { blocksOf, keepingBlocks, openBatches, openFile, tooMuchContent, type Fe
 import { datasetFiles } from "../market/datasets.ts";
 import { readListing, type ContentKind, type MarketListing } from "../market/listings.ts";
 import { loadPurchase, purchaseFile, savePurchase, type Purchase } from "../market/purchase-files.ts";
+import { purchasePin } from "../runtime/blocks.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { writeFileAtomic } from "../runtime/files.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
@@ -67,6 +68,7 @@ export async function runPurchase(options: PurchaseOptions): Promise<Bought> {
       });
     const { key, orderId, paid } = await obtainKey(node, listing, options);
     const files = await obtainContent(node, listing, key, options);
+    node.blocks.unpin(purchasePin(listing.listingId));
     return { listingId: listing.listingId, orderId, paid, files };
   } finally {
     await node.close();
@@ -302,6 +304,7 @@ async function obtainContent(
   };
   try {
     const cids = await blocksOf(listing.kind, listing, key, fetch);
+    node.blocks.pin(purchasePin(listing.listingId), cids);
     await fetchMissing(node, listing, cids, { ui, signal });
     if (metadata?.kind === "data") {
       const opened = await openBatches(listing, key, fetch, onProgress);

@@ -2,6 +2,7 @@ import { keccak256, SkyNetError, word } from "@skynet/protocol";
 import {
   cutBatches,
   publishDataset,
+  type BlockStore,
   type DataKey,
   type PreparedDataset,
   type PreparedPart,
@@ -11,7 +12,6 @@ import { datasetSecret, type Evaluation, type ModelShape, type Trainer, type Wei
 import { commitTo } from "../data/commitments.ts";
 import { prepare, type DataPlace } from "../data/prepare.ts";
 import type { JobFile } from "../job-file.ts";
-import type { LocalNode } from "./local-node.ts";
 
 /**
  * The job's data as samples of the model, in the order of the job's seed.
@@ -25,7 +25,7 @@ export async function prepareData(job: JobFile, shape: ModelShape, place: DataPl
 }
 
 export interface DataModules extends DataPlace {
-  readonly node: Pick<LocalNode, "blocks">;
+  readonly node: { readonly blocks: BlockStore };
   /** Of this dataset alone: members of the job learn the identity. */
   readonly key: DataKey;
   /** Folder that keeps commitments without blinders. */

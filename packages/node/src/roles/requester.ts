@@ -32,6 +32,7 @@ import type { Ui } from "../cli/ui.ts";
 import type { JobFile } from "../job-file.ts";
 import type { Summary } from "../report/summary.ts";
 import { serveAdmission } from "../admission/serve.ts";
+import { jobPin, pinnedPuts } from "../runtime/blocks.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { readInputFile } from "../runtime/files.ts";
 import { limitsForJob } from "../sponsor/limits.ts";
@@ -92,6 +93,7 @@ export async function runRequester(options: RequesterOptions): Promise<Summary> 
     const result = await lead(node, trainer, prepared, data, posted, options);
     const summary = await writeResults(node, trainer, posted, result, options);
     await savePostedJob(options.dataDir, { ...posted, done: true });
+    node.blocks.unpin(jobPin(posted.jobId));
     await data.remove();
     await sponsor?.linger();
     return summary;
@@ -192,15 +194,17 @@ async function findOrPost(
   const unfinished = await findUnfinishedJob(dataDir, settings);
   if (unfinished) {
     ui.line(`resuming job ${shortId(unfinished.jobId)}`);
+    await pinJob(node, unfinished);
     await post(node, prepared, options, unfinished);
     return unfinished;
   }
   await checkBalance(node, job);
   await showBudget(node, options);
   const key = await generateDataKey();
-  const modules = { ...options, node, key, cacheDir: options.cacheDir ?? dataDir };
+  const blocks = pinnedPuts(node.blocks, jobPin(settings));
+  const modules = { ...options, node: { blocks }, key, cacheDir: options.cacheDir ?? dataDir };
   const dataset = await publishTrainingSet(job, data, trainer, prepared.shape, modules);
-  const modelCid = await node.blocks.put(prepared.model);
+  const modelCid = await blocks.put(prepared.model);
   const requirements = requirementsOf(job.requirements);
   const metadata = encodeMetadata({
     version: 1,
@@ -231,10 +235,19 @@ async function findOrPost(
   };
   const spec = await specOf(node, prepared, job, draft);
   const posted: PostedJob = { ...draft, jobId: await node.chain.nextJobId(spec) };
+  await pinJob(node, posted);
+  node.blocks.unpin(jobPin(settings));
   // On disk before it is on chain: a crash in between posts the same job again, never a second one.
   await savePostedJob(dataDir, posted);
   await post(node, prepared, options, posted);
   return posted;
+}
+
+/** Keeps what the job's workers will ask for. */
+async function pinJob({ blocks }: LocalNode, { jobId, modelCid, manifestCid, dataRoot }: PostedJob): Promise<void> {
+  const manifest = await blocks.get(manifestCid);
+  const batches = manifest ? parseManifest(manifest, dataRoot).cids : [];
+  blocks.pin(jobPin(jobId), [modelCid, manifestCid, ...batches]);
 }
 
 /** Says what the job will cost, and asks whether that is meant. */

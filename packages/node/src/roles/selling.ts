@@ -14,7 +14,7 @@ import {
   type Licence,
   type ModelMetadata,
 } from "@skynet/protocol";
-import { openBlockStore, type BlockStore, type DatasetFile } from "@skynet/storage";
+import type { BlockStore, DatasetFile, DiskBlockStore } from "@skynet/storage";
 import { formatEther } from "viem";
 import { formatAmount, formatGas, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
@@ -22,6 +22,7 @@ import { answerVerifier, identifyModel, openAnswers, type ProofPlace } from "../
 import { storeBatches, storeFile, type StoredContent } from "../market/content.ts";
 import { prepareForSale } from "../market/datasets.ts";
 import { readListings } from "../market/listings.ts";
+import { listingPin, openNodeBlocks, pinnedPuts } from "../runtime/blocks.ts";
 import { readInputFile, writeFileAtomic } from "../runtime/files.ts";
 import { awaitPending } from "./pending.ts";
 import { fundLedger, tokenInfo, tokenOrDefault, parseAmount } from "./token.ts";
@@ -30,14 +31,13 @@ import { fundLedger, tokenInfo, tokenOrDefault, parseAmount } from "./token.ts";
 export interface Shop {
   readonly chain: Chain;
   readonly identity: Identity;
-  readonly blocks: BlockStore;
+  readonly blocks: DiskBlockStore;
   readonly dataDir: string;
   readonly place: ProofPlace;
   readonly ui: Ui;
   readonly signal: AbortSignal;
 }
 
-export const blocksFolder = (dataDir: string): string => path.join(dataDir, "blocks");
 export const modelFile = (dataDir: string, modelId: Hex): string => path.join(dataDir, "models", `${modelId}.onnx`);
 
 export async function openShop(
@@ -45,10 +45,11 @@ export async function openShop(
     privateKey: Uint8Array;
     threads: number;
     referenceString?: string | undefined;
+    quotaBytes?: number | undefined;
   },
 ): Promise<Shop> {
-  const { chain, dataDir, ui, signal, privateKey, threads, referenceString } = options;
-  const blocks = await openBlockStore(blocksFolder(dataDir));
+  const { chain, dataDir, ui, signal, privateKey, threads, referenceString, quotaBytes } = options;
+  const blocks = await openNodeBlocks(dataDir, { quotaBytes });
   const place = { chainId: chain.chainId, threads, referenceString };
   return { chain, identity: createIdentity(privateKey), blocks, dataDir, place, ui, signal };
 }
@@ -86,7 +87,7 @@ interface Content {
   readonly kind: "data" | "model";
   readonly contentRoot: Hex;
   readonly aux: Hex;
-  store(key: Uint8Array): Promise<StoredContent>;
+  store(key: Uint8Array, blocks: BlockStore): Promise<StoredContent>;
   metadata(common: {
     version: 1;
     name: string;
@@ -101,12 +102,13 @@ export async function sellDataset(shop: Shop, sale: DataSale): Promise<Listed> {
   const forSale = await prepareForSale(sale.dataset, sale.batchSize, shop);
   const { prepared, source, contentRoot, aux, samples, shape, classes, batchSize, scale } = forSale;
   const onProgress = (done: number, total: number) => shop.ui.progress("Encrypting the batches", done, total);
-  const { blocks, signal } = shop;
+  const { signal } = shop;
   const listed = await publish(shop, sale, {
     kind: "data",
     contentRoot,
     aux,
-    store: (key) => storeBatches(source, { name: sale.name, classes, scale }, key, blocks, { onProgress, signal }),
+    store: (key, blocks) =>
+      storeBatches(source, { name: sale.name, classes, scale }, key, blocks, { onProgress, signal }),
     metadata: (common) => ({ ...common, kind: "data", samples, shape: [...shape], classes, batchSize }),
   });
   await prepared.remove();
@@ -122,8 +124,8 @@ export async function sellModel(shop: Shop, sale: Sale & { readonly file: string
     kind: "model",
     contentRoot: modelId,
     aux: circuitHash,
-    store: (key) =>
-      storeFile(bytes, key, shop.blocks, (done, total) => shop.ui.progress("Encrypting the model", done, total)),
+    store: (key, blocks) =>
+      storeFile(bytes, key, blocks, (done, total) => shop.ui.progress("Encrypting the model", done, total)),
     metadata: (common) => ({ ...common, kind: "model", architecture }),
   });
 }
@@ -150,7 +152,8 @@ async function publish(shop: Shop, sale: Sale, content: Content): Promise<Listed
       hint: `npx skynet ${kind} price changes its price, npx skynet ${kind} remove ends the sale`,
     });
   const key = contentKey(shop.identity, kind, contentRoot);
-  const { cid, bytes } = await content.store(key);
+  const draftPin = listingPin(contentRoot);
+  const { cid, cids, bytes } = await content.store(key, pinnedPuts(shop.blocks, draftPin));
   const common = {
     version: 1,
     name: sale.name,
@@ -164,6 +167,8 @@ async function publish(shop: Shop, sale: Sale, content: Content): Promise<Listed
   const licence = LICENCES.indexOf(sale.licence);
   const terms = { kind: kind === "data" ? ListingKind.DATA : ListingKind.MODEL, licence, token, price, bond };
   const { listingId } = await chain.catalog.list({ ...terms, contentRoot, keyCommit, aux, cid, meta }, { signal });
+  shop.blocks.pin(listingPin(listingId), cids);
+  shop.blocks.unpin(draftPin);
   ui.line(`listed "${sale.name}" for ${free ? "nothing" : formatAmount(price, info)} as ${listingId}`);
   ui.line("npx skynet host serves it and delivers its key to buyers");
   return { listingId, contentRoot, cid, bytes };

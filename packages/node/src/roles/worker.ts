@@ -30,6 +30,7 @@ import {
 } from "@skynet/swarm";
 import { shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
+import { jobPin } from "../runtime/blocks.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { applyForAdmission, proveForAdmission, type Solve } from "../admission/ask.ts";
 import { solveChallenge } from "../admission/challenge.ts";
@@ -165,6 +166,7 @@ async function nextJob(
     if (seat >= 0 && (state.phase !== JobPhase.SETTLED || owes(state, seat))) return jobId;
     if (seat >= 0 || state.phase !== JobPhase.OPEN) {
       over.add(jobId);
+      node.blocks.unpin(jobPin(jobId));
       continue;
     }
     try {
@@ -303,6 +305,7 @@ async function workOn(node: WorkerNode, trainer: Trainer, jobId: Hex, options: W
   const network = await createJobNetwork(node, circle, both);
   const blocks = jobBlocks(node, jobId);
   const files = openJobFiles(options.dataDir, jobId);
+  node.blocks.pin(jobPin(jobId), [metadata.modelCid, metadata.manifestCid]);
   const batchBytes = metadata.batchSize * (shape.features + 1) + SEALED_EXTRA_BYTES;
   const sources = () => [requester, ...circle.ready()];
   const batches = createBatchFetcher(node, { sources, expectedBytes: batchBytes, signal: both });
@@ -327,6 +330,7 @@ async function workOn(node: WorkerNode, trainer: Trainer, jobId: Hex, options: W
       },
     });
     node.access.addBlocks(jobId, dataset.manifest.cids);
+    node.blocks.pin(jobPin(jobId), dataset.manifest.cids);
     const secret = datasetSecret(secrets.dataIdentity);
     return {
       batch: async (index) => ({ ...(await dataset.batch(index, { signal: both })), index, secret }),
@@ -361,6 +365,7 @@ async function workOn(node: WorkerNode, trainer: Trainer, jobId: Hex, options: W
     ui.event("finished", { jobId, ...result, sentBytes, receivedBytes, fetchedBatches });
     ui.line(`job ${shortId(jobId)} ${result.outcome.toLowerCase()}`);
     if (options.withdraw) await withdrawPay(node, jobId, spec.token, options);
+    node.blocks.unpin(jobPin(jobId));
   } finally {
     stop.abort();
   }

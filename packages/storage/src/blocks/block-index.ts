@@ -180,9 +180,13 @@ export class BlockIndex {
   }
 
   unpin(name: string): boolean {
+    // Names below it begin with a slash after it, and end before the character that follows the slash.
+    const range = [name, `${name}/`, `${name}0`] as const;
+    const where = "name = ? OR (name > ? AND name < ?)";
+    if (this.#prepare(`SELECT 1 FROM pins WHERE ${where} LIMIT 1`).get(...range) === undefined) return false;
     return this.#lasting(() => {
-      this.#run("DELETE FROM pinned WHERE name = ?", name);
-      return this.#run("DELETE FROM pins WHERE name = ?", name) > 0;
+      this.#run(`DELETE FROM pinned WHERE ${where}`, ...range);
+      return this.#run(`DELETE FROM pins WHERE ${where}`, ...range) > 0;
     });
   }
 

@@ -165,6 +165,14 @@ test("pins have names, sizes and last uses, also of blocks that are not here yet
   expect(artefact).toMatchObject({ name: "artefact:model", named: 1, blocks: 1, bytes: 500 });
   expect(job).toMatchObject({ name: "job:0x01", named: 3, blocks: 2, bytes: 1500, madeMs: 1_000_000_000_000 });
   expect(job!.usedMs).toBe(1_000_010_800_001);
+  again.pin("artefact:model/round-3", [one]);
+  again.pin("artefact:model2", [one]);
+  expect([again.unpin("artefact:model"), again.unpin("artefact:model"), again.unpin("artefact")]).toEqual([
+    true,
+    false,
+    false,
+  ]);
+  expect(again.pins().map(({ name }) => name)).toEqual(["artefact:model2", "job:0x01"]);
   await again.gc();
   expect(await Promise.all([again.has(one), again.has(two)])).toEqual([true, true]);
   again.close();

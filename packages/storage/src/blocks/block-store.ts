@@ -69,7 +69,7 @@ export interface DiskBlockStore extends BlockStore {
    * @param name what needs them, such as `job:0x...`
    */
   pin(name: string, cids: Iterable<string>): void;
-  /** @returns whether there was such a pin */
+  /** Takes away a pin, and those below it, such as `job:0x.../round-3`. @returns whether there was one */
   unpin(name: string): boolean;
   pins(): Pin[];
   /** Removes what no pin holds, what was used least recently first. */

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { addBlockStorage } from "./storage-blocks.ts";
 import { addRemoteStorage } from "./storage-remote.ts";
 
 /** `skynet storage`: what is kept on this machine and at storage services. */
@@ -6,5 +7,6 @@ export function addStorage(program: Command): void {
   const storage = program
     .command("storage")
     .description("files and blocks: those on this machine, and those at Lighthouse and pinning services");
+  addBlockStorage(storage);
   addRemoteStorage(storage);
 }
