@@ -7,6 +7,9 @@ const SHA2_256 = 0x12;
 const CODECS = { raw: 0x55, "dag-pb": 0x70, "dag-cbor": 0x71 } as const;
 const CODEC_OF = new Map(Object.entries(CODECS).map(([name, code]) => [code as number, name as BlockCodec]));
 
+/** Largest block that is kept and sent, 4 MiB; what is larger is cut into several. */
+export const MAX_BLOCK_BYTES = 4 * 1024 * 1024;
+
 /** How the bytes of a block are to be read; part of its CID, not of its hash. */
 export type BlockCodec = keyof typeof CODECS;
 

@@ -1,5 +1,11 @@
 import { crashWriters } from "./blocks/crashes.ts";
+import { ipfsFuzzers } from "./ipfs/fuzz.ts";
 import { damageFiles } from "./readers/damage.ts";
 import { remoteFuzzers } from "./remote/fuzz.ts";
 
-export const fuzzers = { "store-crashes": crashWriters, "damaged-files": damageFiles, ...remoteFuzzers };
+export const fuzzers = {
+  "store-crashes": crashWriters,
+  "damaged-files": damageFiles,
+  ...ipfsFuzzers,
+  ...remoteFuzzers,
+};

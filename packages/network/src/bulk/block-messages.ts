@@ -1,10 +1,10 @@
-import { decode, digestOfCid, encode, InvalidInputError, type Hex } from "@skynet/protocol";
+import { decode, digestOfCid, encode, InvalidInputError, MAX_BLOCK_BYTES, type Hex } from "@skynet/protocol";
 import { z } from "zod";
 import { NetworkError } from "../errors.ts";
 
+export { MAX_BLOCK_BYTES };
+
 export const BLOCK_PROTOCOL = "/skynet/block/2";
-/** Largest block, 4 MiB. */
-export const MAX_BLOCK_BYTES = 4 * 1024 * 1024;
 /** Longest request. */
 export const MAX_REQUEST_BYTES = 256;
 /** Most bytes of a block in one answer, 512 KiB. */

@@ -58,6 +58,14 @@ export function pinnedPuts(blocks: DiskBlockStore, name: string): BlockStore & {
   };
 }
 
+/** What a user has added: everybody may fetch what is public. */
+export const filePin = (cid: string, isPublic: boolean): string => `${isPublic ? PUBLIC : "file:"}${cid}`;
+const PUBLIC = "public:";
+
+/** CIDs of what a user has made public. */
+export const publicFiles = (blocks: DiskBlockStore): string[] =>
+  blocks.pins().flatMap(({ name }) => (name.startsWith(PUBLIC) ? [name.slice(PUBLIC.length)] : []));
+
 export const jobPin = (jobId: string): string => `job:${jobId}`;
 export const listingPin = (listingId: string): string => `listing:${listingId}`;
 export const purchasePin = (listingId: string): string => `purchase:${listingId}`;

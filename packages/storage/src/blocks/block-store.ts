@@ -6,6 +6,7 @@ import {
   equalBytes,
   matchesCid,
   sha256,
+  SkyNetError,
   toHex,
   type BlockCodec,
 } from "@skynet/protocol";
@@ -344,9 +345,9 @@ async function explained<Result>(directory: string, work: () => Promise<Result>)
   try {
     return await work();
   } catch (cause) {
-    throw cause instanceof StorageError || (cause as Error).name === "AbortError"
-      ? cause
-      : storeError(cause, directory);
+    // Errors of the system and of SQLite have a code; a reason to stop has none.
+    const { code } = cause as NodeJS.ErrnoException;
+    throw cause instanceof SkyNetError || code === undefined ? cause : storeError(cause, directory);
   }
 }
 

@@ -1,5 +1,5 @@
 import { CarBlockIterator } from "@ipld/car";
-import { InvalidInputError } from "@skynet/protocol";
+import { InvalidInputError, MAX_BLOCK_BYTES } from "@skynet/protocol";
 import { exporter, type UnixFSEntry } from "ipfs-unixfs-exporter";
 import { CID } from "multiformats/cid";
 import { sha256 } from "multiformats/hashes/sha2";
@@ -15,8 +15,6 @@ export const GATEWAYS: readonly string[] = [
   "https://ipfs.io",
 ];
 
-/** Most bytes of a block: what IPFS nodes exchange (2 MiB), with room for the older ones of 4 MiB. */
-const MAX_BLOCK_BYTES = 4 * 1024 * 1024;
 /** Blocks that are fetched at once while a file is walked. */
 const BLOCKS_AHEAD = 4;
 const SHA2_256 = 0x12;

@@ -41,14 +41,14 @@ export function addBlockStorage(storage: Command): void {
 }
 
 /** A command on the blocks of a folder. */
-export function addStorageCommand(storage: Command, name: string, description: string): Command {
+export function addStorageCommand(storage: Command, name: string, description: string, example = ""): Command {
   return storage
     .command(name)
     .description(description)
     .addOption(new Option("--data <folder>", "data folder of a node").default(path.join(homeDir(), "host")))
     .addOption(quotaOption())
     .addOption(jsonOption())
-    .addHelpText("after", `\nExample:\n  $ npx skynet storage ${name} --data ${path.join("~", ".skynet", "worker")}`);
+    .addHelpText("after", `\nExample:\n  $ npx skynet storage ${name}${example || " --data .skynet/worker"}`);
 }
 
 /** @throws SkyNetError `NoBlocks` where no node has ever worked, unless `create` says that one may begin here */
