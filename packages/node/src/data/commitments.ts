@@ -8,7 +8,7 @@ import { readFileIfThere } from "../runtime/files.ts";
 
 /** Batches that travel to the training thread together: to be committed to, and to be blinded. */
 const CHUNK = 8;
-const BLIND_BYTES = 32 * 2 ** 20;
+const BLIND_BYTES = 8 * 2 ** 20;
 const POINT_BYTES = 64;
 
 export interface CommitOptions {

@@ -7,7 +7,6 @@ import type { DataFiles, DatasetFile } from "../schema/dataset-file.ts";
 import { MAX_INPUTS } from "../schema/dataset-file.ts";
 import { schemaOf } from "../schema/normalise.ts";
 import { featuresOf } from "../schema/schema.ts";
-import { createAppender } from "./appender.ts";
 import { arrange, createSplit, writeTestPart } from "./arrange.ts";
 import { planColumns, type ColumnPlan } from "./columns.ts";
 import { createEncoder, type EncodedRows, type RowEncoder } from "./encode.ts";
@@ -217,12 +216,12 @@ async function scanTo(
   what: Pick<ScanOptions, "plan" | "known" | "onBlock">,
   { signal, onProgress }: PrepareOptions,
 ): Promise<Scan> {
-  const appender = await createAppender(scratch);
+  const handle = await fs.open(scratch, "w", 0o600);
   try {
     const report = (done: number, total: number) => onProgress?.(`Reading ${path.basename(reader.file)}`, done, total);
-    return await scan(reader, { ...what, scratch: appender, signal, onProgress: report });
+    return await scan(reader, { ...what, scratch: handle, signal, onProgress: report });
   } finally {
-    await appender.close();
+    await handle.close();
   }
 }
 

@@ -1,10 +1,10 @@
 // Reads the file once: checks every value, keeps it as a number, and adds up what normalisation needs.
+import type { FileHandle } from "node:fs/promises";
 import { StorageError } from "../errors.ts";
 import { Moments, type Summary } from "../inspect/moments.ts";
 import { isMissing, numberOf } from "../inspect/statistics.ts";
 import type { Cell, Column, DataReader, NumericArray, ReadOptions, RowBlock } from "../readers/reader.ts";
 import { MAX_CATEGORIES, MAX_CLASSES, type PlannedColumn } from "./columns.ts";
-import type { Appender } from "./appender.ts";
 import { hashWords } from "./hash-words.ts";
 import { allocate, NO_CATEGORY, slotOf, writeBlock, type ScratchBlock } from "./scratch.ts";
 
@@ -155,7 +155,7 @@ class ColumnScan {
 export interface ScanOptions extends ReadOptions {
   readonly plan: readonly PlannedColumn[];
   /** Where the rows are kept. */
-  readonly scratch: Appender;
+  readonly scratch: FileHandle;
   readonly onBlock?: (block: ScratchBlock) => void;
   /** Of a test part: the categories of the training part, column by column. */
   readonly known?: readonly (readonly string[])[];
@@ -177,8 +177,7 @@ export async function scan(
     dropped += block.rows - kept.rows;
     if (kept.rows === 0) continue;
     onBlock?.(kept);
-    writeBlock(scratch, kept);
-    await scratch.flushIfFull();
+    await writeBlock(scratch, kept);
   }
   return { rows, dropped, columns: columns.map((column) => column.result()) };
 }

@@ -1,7 +1,7 @@
 // Rows while a dataset is made: blocks of columns in a file, numbers as they were read.
 import fs from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
-import type { Appender } from "./appender.ts";
+import { storeError } from "../errors.ts";
 import type { NumericArray } from "../readers/reader.ts";
 import type { PlannedColumn } from "./columns.ts";
 
@@ -47,11 +47,30 @@ export function allocate(column: PlannedColumn, rows: number): NumericArray {
   return new TYPES[dtype](rows * count);
 }
 
-/** Appends a block: its number of rows as a 32-bit integer, then the columns. */
-export function writeBlock(appender: Appender, { rows, columns }: ScratchBlock): void {
-  appender.add(new Uint8Array(Uint32Array.of(rows).buffer));
+/** Appends a block: its number of rows as a 32-bit integer, then the columns. @throws StorageError `DiskFull`, `StoreFailed` */
+export async function writeBlock(scratch: FileHandle, { rows, columns }: ScratchBlock): Promise<void> {
+  const parts = [new Uint8Array(Uint32Array.of(rows).buffer)];
   for (const { buffer, byteOffset, byteLength } of columns)
-    appender.add(new Uint8Array(buffer, byteOffset, byteLength));
+    parts.push(new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength));
+  try {
+    let rest = parts.filter(({ length }) => length > 0);
+    while (rest.length > 0) rest = unwritten(rest, (await scratch.writev(rest.slice(0, MOST_PARTS))).bytesWritten);
+  } catch (cause) {
+    throw storeError(cause, "the data's scratch file");
+  }
+}
+
+/** The operating system takes so many parts at once. */
+const MOST_PARTS = 1024;
+
+function unwritten(parts: readonly Uint8Array<ArrayBuffer>[], bytes: number): Uint8Array<ArrayBuffer>[] {
+  let left = bytes;
+  const rest: Uint8Array<ArrayBuffer>[] = [];
+  for (const part of parts) {
+    if (left < part.length) rest.push(part.subarray(left));
+    left = Math.max(0, left - part.length);
+  }
+  return rest;
 }
 
 /** The blocks of a file in their order. */
