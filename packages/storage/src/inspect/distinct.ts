@@ -12,21 +12,26 @@ export interface ValueCount {
 }
 
 /**
- * How many different values there are. Up to {@link MAX_COUNTED_VALUES} the counts are exact; beyond that the number of
- * different values is estimated, with a standard error of 1.6 %, and the values that came first go on to be counted.
+ * How many different values there are. Up to {@link MAX_COUNTED_VALUES} the counts are exact; beyond that only the number
+ * of different values is estimated, with a standard error of 1.6 %.
  */
 export class DistinctValues {
-  #counts = new Map<Cell, number>();
+  readonly #counts = new Map<Cell, number>();
   #sketch: CardinalitySketch | undefined;
 
   add(value: Cell): void {
     const key = typeof value === "string" && value.length > MAX_TEXT ? shortened(value) : value;
+    if (this.#sketch !== undefined) {
+      this.#sketch.add(key);
+      return;
+    }
     const count = this.#counts.get(key);
     if (count !== undefined) this.#counts.set(key, count + 1);
     else if (this.#counts.size < MAX_COUNTED_VALUES) this.#counts.set(ownText(key), 1);
     else {
-      this.#sketch ??= new CardinalitySketch(this.#counts.keys());
+      this.#sketch = new CardinalitySketch(this.#counts.keys());
       this.#sketch.add(key);
+      this.#counts.clear();
     }
   }
 
@@ -38,7 +43,7 @@ export class DistinctValues {
     return this.#sketch === undefined ? this.#counts.size : Math.max(this.#sketch.estimate(), MAX_COUNTED_VALUES + 1);
   }
 
-  /** The most frequent first; equally frequent ones in the order of their appearance. */
+  /** The most frequent first, equally frequent ones in the order of their appearance; none if there are too many. */
   top(): ValueCount[] {
     return [...this.#counts].map(([value, count]) => ({ value, count })).sort((a, b) => b.count - a.count);
   }

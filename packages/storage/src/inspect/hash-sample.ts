@@ -1,13 +1,13 @@
 import type { Hash64 } from "./hash.ts";
 
-/** Hashes that are kept: 64 MiB. */
-const MAX_KEPT = 2 ** 22;
+/** Hashes that are kept: 32 MiB. */
+const MAX_KEPT = 2 ** 21;
 const FIRST_SLOTS = 2 ** 12;
 
 /**
  * A set of 64-bit hashes of bounded size, to find rows that come twice. As long as there is room it is exact; after
  * that it goes on with half, a quarter, ... of all values, chosen by the hash itself, so that equal rows are always both
- * in or both out. At 4 million rows two different ones are taken for equal with a chance of 2^-21.
+ * in or both out. At 2 million rows two different ones are taken for equal with a chance of 2^-23.
  */
 export class HashSample {
   readonly #maxKept: number;

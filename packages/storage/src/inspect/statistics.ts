@@ -32,7 +32,7 @@ export interface ColumnStatistics extends ColumnInfo {
   readonly elements?: readonly (Summary | undefined)[];
   /** Different values that are not missing; undefined for tensors with a shape. */
   readonly distinct?: number;
-  /** false: `distinct` is an estimate, and `values` are only those that came first. */
+  /** false: `distinct` is an estimate, and there are no `values`. */
   readonly distinctExact: boolean;
   /** Up to 1,000 values with the number of their occurrences, the most frequent first. */
   readonly values: readonly ValueCount[];
@@ -71,8 +71,18 @@ export function numberOf(cell: Cell): number | undefined {
   return Number.isFinite(value) && /[xob]/i.test(cell) ? undefined : value;
 }
 
-export const isMissing = (cell: Cell, texts: ReadonlySet<string> = MISSING_TEXTS): boolean =>
-  cell === null || (typeof cell === "string" && (texts.has(cell) || texts.has(cell.trim())));
+export function isMissing(cell: Cell, texts: ReadonlySet<string> = MISSING_TEXTS): boolean {
+  if (typeof cell !== "string") return cell === null;
+  if (texts.has(cell)) return true;
+  // Only then is there anything to cut off.
+  const [first, last] = [cell.charCodeAt(0), cell.charCodeAt(cell.length - 1)];
+  return (
+    (first <= SPACE || last <= SPACE || first >= NO_BREAK_SPACE || last >= NO_BREAK_SPACE) && texts.has(cell.trim())
+  );
+}
+
+const SPACE = 0x20;
+const NO_BREAK_SPACE = 0xa0;
 
 class CellStatistics {
   readonly #info: ColumnInfo;

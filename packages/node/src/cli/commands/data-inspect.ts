@@ -9,6 +9,7 @@ import {
   inspect,
   labelsBeside,
   openReader,
+  type CardPart,
   type DataFormat,
   type DataReader,
   type Inspection,
@@ -96,7 +97,16 @@ async function run(ref: string, options: InspectCommandOptions, ui: Ui): Promise
     }
     const { target, rows: samples } = options;
     const onProgress = quietProgress(ui, `reading ${path.basename(train.file)}`);
-    const result = await inspect(train.reader, { target, samples, test: opened[1]?.reader, signal, onProgress });
+    const test = opened[1];
+    const onTestProgress = quietProgress(ui, `reading ${path.basename(test?.file ?? "")}`);
+    const result = await inspect(train.reader, {
+      target,
+      samples,
+      test: test?.reader,
+      signal,
+      onProgress,
+      onTestProgress,
+    });
     const written = await writeFiles(result, opened, options, ui, signal);
     ui.line(inspectionText(result));
     if (written.sheet !== undefined) ui.line(`\nContact sheet: ${written.sheet}`);
@@ -162,15 +172,15 @@ async function writeFiles(
     await writeFileAtomic(path.resolve(written.sheet), await contactSheet(result.images));
   }
   if (options.card !== undefined) {
-    ui.status("hashing the files");
-    const sources = [await cardSource(train!.file, "train", { signal })];
-    if (train!.labels !== undefined) sources.push(await cardSource(train!.labels, "labels", { signal }));
-    if (test !== undefined) sources.push(await cardSource(test.file, "test", { signal }));
-    if (test?.labels !== undefined) sources.push(await cardSource(test.labels, "test labels", { signal }));
+    const source = (file: string, part: CardPart) =>
+      cardSource(file, part, { signal, onProgress: quietProgress(ui, `hashing ${path.basename(file)}`) });
+    const sources = [await source(train!.file, "train")];
+    if (train!.labels !== undefined) sources.push(await source(train!.labels, "labels"));
+    if (test !== undefined) sources.push(await source(test.file, "test"));
+    if (test?.labels !== undefined) sources.push(await source(test.labels, "test labels"));
     written.card = options.card === true ? "dataset.md" : options.card;
     const card = dataCard(result, { name: options.name ?? name, licence: options.licence, sources });
     await writeFileAtomic(path.resolve(written.card), card);
-    ui.status("");
   }
   return written;
 }
