@@ -54,8 +54,8 @@ export class LeakWatch {
     if (this.#classes === undefined) return;
     for (let row = 0; row < rows; row++) {
       const value = valueAt(values, row);
-      if (isMissing(value)) continue;
       const label = valueAt(target, row);
+      if (isMissing(value) || isMissing(label)) continue;
       const before = this.#classes.get(value);
       if (before === undefined && this.#classes.size < MAX_WATCHED) this.#classes.set(value, label);
       else if (before !== label) {
