@@ -100,6 +100,7 @@ export {
 } from "./remote/upload.ts";
 export { packingOf, unpackFile, type Packing, type UnpackOptions } from "./sources/decompress.ts";
 export { fetchSource, type FetchSourceOptions } from "./sources/source.ts";
+export { joinReaders, renameColumns } from "./prepare/combine-readers.ts";
 export { prepareDataset, type PrepareOptions } from "./prepare/prepare.ts";
 export type { PreparedDataset, PreparedPart } from "./prepare/prepared.ts";
 export { datasetFileSchema, type DatasetFile } from "./schema/dataset-file.ts";

@@ -40,6 +40,17 @@ it("shows a table with classes, samples and problems", async () => {
   expect(stdout.match(/│ line \d+/g)).toHaveLength(3);
 });
 
+it("takes a dataset.yaml: files, names, licence and target; what the command line says comes first", async () => {
+  const yaml = path.join(import.meta.dirname, "../../../../examples/digits/dataset.yaml");
+  const { code, stdout } = await inspect(yaml, "--card", "digits.md", "--licence", "BSD", "--json");
+  expect(code).toBe(0);
+  const result = eventsOf(stdout).at(-1)!;
+  expect(result).toMatchObject({ rows: 1797, target: { name: "c65" } });
+  const card = await fs.readFile(path.join(folder, "digits.md"), "utf8");
+  expect(card).toContain("# digits");
+  expect(card).toContain("| Licence | BSD |");
+});
+
 it("says what is wrong with a file that is not data", async () => {
   await fs.writeFile(path.join(folder, "bad.npy"), "hello");
   const { code, stderr } = await inspect("bad.npy");

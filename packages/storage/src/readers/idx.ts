@@ -3,7 +3,7 @@ import { StorageError } from "../errors.ts";
 import { createArrayReader, rowsOf, type ArrayPart } from "./arrays.ts";
 import { ByteStream } from "./byte-stream.ts";
 import { elementsOf, type ElementType, type NumberType } from "./elements.ts";
-import { openInput, type InputFile, type OpenOptions } from "./input.ts";
+import type { InputFile, OpenOptions } from "./input.ts";
 import type { DataReader } from "./reader.ts";
 
 /** http://yann.lecun.com/exdb/mnist/: the third byte of the file. */
@@ -26,19 +26,8 @@ export const beginsAsIdx = (head: Uint8Array): boolean =>
  * @throws StorageError `BadFile`, `TruncatedFile`, `TooLarge`
  */
 export async function openIdx(input: InputFile, options: OpenOptions = {}): Promise<DataReader> {
-  const first = await openPart(input, options.signal);
-  const parts: ArrayPart[] = [first.part];
-  if (options.labels !== undefined) {
-    const labels = await openPart(await openInput(options.labels, options), options.signal);
-    if (labels.rows !== first.rows)
-      throw new StorageError(
-        "BadFile",
-        `${input.name} has ${first.rows} rows, ${labels.part.where} has ${labels.rows}`,
-        { hint: "the images and labels of one set belong together" },
-      );
-    parts.push({ ...labels.part, name: "label" });
-  }
-  return createArrayReader({ format: "idx", file: input.name, fileBytes: input.size, rows: first.rows, parts });
+  const { part, rows } = await openPart(input, options.signal);
+  return createArrayReader({ format: "idx", file: input.name, fileBytes: input.size, rows, parts: [part] });
 }
 
 /** The file that should hold the labels of `train-images-idx3-ubyte.gz`, or undefined for another kind of name. */

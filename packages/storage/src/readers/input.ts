@@ -15,8 +15,6 @@ export interface OpenOptions {
   readonly delimiter?: string | undefined;
   /** Archives of NumPy: the arrays to read, such as x_test and y_test; those with the most rows unless given. */
   readonly arrays?: readonly string[] | undefined;
-  /** IDX: a second file with as many rows, for the column `label`. */
-  readonly labels?: string | undefined;
   /** Images: height and width; those of the first one if it is at most 64 x 64, else 28 x 28, unless given. */
   readonly size?: readonly [number, number] | undefined;
   /** Images: 1 for grey, 3 for colours; grey if the first ones are, unless given. */

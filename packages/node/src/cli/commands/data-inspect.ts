@@ -1,4 +1,3 @@
-import fs from "node:fs/promises";
 import path from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import {
@@ -7,14 +6,12 @@ import {
   dataCard,
   fetchSource,
   inspect,
-  labelsBeside,
-  openReader,
   type CardPart,
   type DataFormat,
-  type DataReader,
   type Inspection,
-  type OpenOptions,
 } from "@skynet/storage";
+import { nameOf, readDatasetFile } from "../../data/dataset-file.ts";
+import { openDataFiles, type OpenedData } from "../../data/open-files.ts";
 import { writeFileAtomic } from "../../runtime/files.ts";
 import { homeDir } from "../../runtime/home.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
@@ -25,7 +22,7 @@ import { inspectionText, printable } from "../inspection-text.ts";
 interface InspectCommandOptions extends JsonOption {
   readonly target?: string;
   readonly test?: string;
-  readonly labels?: string;
+  readonly targets?: string;
   readonly format?: DataFormat;
   readonly header?: boolean;
   readonly skip?: number;
@@ -55,10 +52,10 @@ export function addInspect(data: Command): void {
   data
     .command("inspect")
     .description("show what is in a file of data: columns, classes, samples, and problems")
-    .argument("<file>", "file, folder of images, or http(s) URL")
+    .argument("<file>", "file, folder of images, http(s) URL, or dataset.yaml")
     .option("--target <column>", "column of the classes (default: one of a usual name, else the last one)")
     .option("--test <file>", "test data: its rows are looked for in the training data")
-    .option("--labels <file>", "IDX: file of the classes (default: the one beside it)")
+    .option("--targets <file>", "file of the classes, with as many rows (default of IDX: the one beside it)")
     .option("--rows <n>", "rows to show", integer(0, 100), 5)
     .option("--sheet <file>", "where to write the contact sheet of images (default: NAME.contact-sheet.png)")
     .option("--no-sheet", "write no contact sheet")
@@ -79,35 +76,61 @@ export function addInspect(data: Command): void {
       `
 Examples:
   $ npx skynet data inspect iris.csv
+  $ npx skynet data inspect examples/digits/dataset.yaml --card
   $ npx skynet data inspect train.csv --test test.csv --target diagnosis --card
   $ npx skynet data inspect photos.zip --size 32x32 --sheet photos.png`,
     )
     .action((file: string, options: InspectCommandOptions) => withUi(options, (ui) => run(file, options, ui)));
 }
 
+/** What a dataset.yaml says, unless the command line says otherwise. */
+interface Settings extends InspectCommandOptions {
+  readonly inputs: string;
+  readonly testTargets?: string | undefined;
+  readonly names?: readonly string[] | undefined;
+  readonly description?: string | undefined;
+}
+
+async function settingsOf(ref: string, options: InspectCommandOptions): Promise<Settings> {
+  if (!/\.ya?ml$/i.test(ref)) return { ...options, inputs: ref };
+  const dataset = await readDatasetFile(ref, options.targets);
+  const { train, test, image, target, format, skip, header, names, licence, description } = dataset;
+  const said = { ...image, target, format, skip, header, licence };
+  const given = { ...Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined)), ...options };
+  return {
+    ...given,
+    name: options.name ?? nameOf(dataset),
+    inputs: train.inputs,
+    ...(train.targets !== undefined && { targets: train.targets }),
+    ...(options.test === undefined && test && { test: test.inputs, testTargets: test.targets }),
+    names,
+    description,
+  };
+}
+
 async function run(ref: string, options: InspectCommandOptions, ui: Ui): Promise<Record<string, unknown>> {
   const signal = shutdownSignal();
+  const settings = await settingsOf(ref, options);
+  const { format, header, skip, size, channels, arrays, names, inputs, targets, rows: samples } = settings;
+  const open = { format, header, skip, size, channels, arrays, signal };
+  const fetch = (reference: string) => fetchData(reference, options, ui, signal);
   const opened: OpenedData[] = [];
   try {
-    const train = await openData(ref, options, ui, signal);
+    const train = await openDataFiles(inputs, targets, { open, names, fetch });
     opened.push(train);
-    if (options.test !== undefined) {
-      const { labels: _labels, ...others } = options;
-      opened.push(await openData(options.test, others, ui, signal));
-    }
-    const { target, rows: samples } = options;
-    const onProgress = quietProgress(ui, `reading ${path.basename(train.file)}`);
+    if (settings.test !== undefined)
+      opened.push(await openDataFiles(settings.test, settings.testTargets, { open, names, fetch }));
     const test = opened[1];
-    const onTestProgress = quietProgress(ui, `reading ${path.basename(test?.file ?? "")}`);
+    const target = settings.target ?? (train.targets && train.reader.columns.at(-1)!.name);
     const result = await inspect(train.reader, {
       target,
       samples,
       test: test?.reader,
       signal,
-      onProgress,
-      onTestProgress,
+      onProgress: quietProgress(ui, `reading ${path.basename(train.file)}`),
+      onTestProgress: quietProgress(ui, `reading ${path.basename(test?.file ?? "")}`),
     });
-    const written = await writeFiles(result, opened, options, ui, signal);
+    const written = await writeFiles(result, opened, settings, ui, signal);
     ui.line(inspectionText(result));
     if (written.sheet !== undefined) ui.line(`\nContact sheet: ${written.sheet}`);
     if (written.card !== undefined) ui.line(`\nData card: ${written.card}`);
@@ -116,12 +139,6 @@ async function run(ref: string, options: InspectCommandOptions, ui: Ui): Promise
   } finally {
     for (const { reader } of opened) await reader.close();
   }
-}
-
-interface OpenedData {
-  readonly reader: DataReader;
-  readonly file: string;
-  readonly labels: string | undefined;
 }
 
 /** A bar for what takes long. */
@@ -142,26 +159,10 @@ function fetchData(ref: string, options: InspectCommandOptions, ui: Ui, signal: 
   });
 }
 
-async function openData(ref: string, options: InspectCommandOptions, ui: Ui, signal: AbortSignal): Promise<OpenedData> {
-  const file = await fetchData(ref, options, ui, signal);
-  const { format, header, skip, size, channels, arrays } = options;
-  const labels = options.labels ?? (await existing(labelsBeside(file)));
-  const open: OpenOptions = { format, header, skip, size, channels, arrays, labels, signal };
-  return { reader: await openReader(file, open), file, labels };
-}
-
-async function existing(file: string | undefined): Promise<string | undefined> {
-  if (file === undefined) return undefined;
-  return fs.access(file).then(
-    () => file,
-    () => undefined,
-  );
-}
-
 async function writeFiles(
   result: Inspection,
   [train, test]: readonly OpenedData[],
-  options: InspectCommandOptions,
+  options: Settings,
   ui: Ui,
   signal: AbortSignal,
 ): Promise<{ sheet?: string; card?: string }> {
@@ -175,11 +176,16 @@ async function writeFiles(
     const source = (file: string, part: CardPart) =>
       cardSource(file, part, { signal, onProgress: quietProgress(ui, `hashing ${path.basename(file)}`) });
     const sources = [await source(train!.file, "train")];
-    if (train!.labels !== undefined) sources.push(await source(train!.labels, "labels"));
+    if (train!.targets !== undefined) sources.push(await source(train!.targets, "labels"));
     if (test !== undefined) sources.push(await source(test.file, "test"));
-    if (test?.labels !== undefined) sources.push(await source(test.labels, "test labels"));
+    if (test?.targets !== undefined) sources.push(await source(test.targets, "test labels"));
     written.card = options.card === true ? "dataset.md" : options.card;
-    const card = dataCard(result, { name: options.name ?? name, licence: options.licence, sources });
+    const card = dataCard(result, {
+      name: options.name ?? name,
+      licence: options.licence,
+      description: options.description,
+      sources,
+    });
     await writeFileAtomic(path.resolve(written.card), card);
   }
   return written;
