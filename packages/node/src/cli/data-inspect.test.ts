@@ -46,6 +46,8 @@ it("takes a dataset.yaml: files, names, licence and target; what the command lin
   expect(code).toBe(0);
   const result = eventsOf(stdout).at(-1)!;
   expect(result).toMatchObject({ rows: 1797, target: { name: "c65" } });
+  const [first] = result.columns as { fixedPoint: unknown }[];
+  expect(first!.fixedPoint).toEqual({ offset: 8, divisor: 8, bits: 6 });
   const card = await fs.readFile(path.join(folder, "digits.md"), "utf8");
   expect(card).toContain("# digits");
   expect(card).toContain("| Licence | BSD |");

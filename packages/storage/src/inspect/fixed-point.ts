@@ -1,3 +1,4 @@
+import type { NormalisationChoice } from "../schema/dataset-file.ts";
 import { affineOf, BYTES } from "../schema/normalise.ts";
 import { INPUT_SCALE } from "../schema/schema.ts";
 import type { ColumnStatistics } from "./statistics.ts";
@@ -9,11 +10,18 @@ export interface FixedPoint {
   readonly bits: number;
 }
 
-/** How a column of numbers becomes inputs unless dataset.yaml says otherwise; undefined for other columns. */
-export function fixedPointOf(column: ColumnStatistics): FixedPoint | undefined {
+/**
+ * How a column of numbers becomes inputs; undefined for other columns.
+ * @param choice what dataset.yaml says of it
+ */
+export function fixedPointOf(
+  column: ColumnStatistics,
+  choice: NormalisationChoice | undefined,
+): FixedPoint | undefined {
   const { summary, kind, dtype, rows, missing, numbers } = column;
   if (summary === undefined) return undefined;
   if (kind === "cells" && numbers <= 0.9 * (rows - missing)) return undefined;
-  if (dtype === "uint8") return { offset: Math.round(summary.mean), divisor: BYTES, bits: INPUT_SCALE };
-  return { ...affineOf("standard", summary), bits: INPUT_SCALE };
+  if (dtype === "uint8" && choice === undefined)
+    return { offset: Math.round(summary.mean), divisor: BYTES, bits: INPUT_SCALE };
+  return { ...affineOf(choice ?? "standard", summary), bits: INPUT_SCALE };
 }

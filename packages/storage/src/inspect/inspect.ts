@@ -1,5 +1,6 @@
 import type { Cell, ColumnInfo, DataFormat, DataReader, ReadOptions, RowBlock } from "../readers/reader.ts";
 import { StorageError } from "../errors.ts";
+import type { NormalisationChoice } from "../schema/dataset-file.ts";
 import type { SheetSample } from "./contact-sheet.ts";
 import { fixedPointOf, type FixedPoint } from "./fixed-point.ts";
 import { HashSample } from "./hash-sample.ts";
@@ -25,6 +26,8 @@ export interface InspectOptions extends ReadOptions {
   readonly onTestProgress?: ReadOptions["onProgress"];
   /** Rows to show; 5 unless given. */
   readonly samples?: number | undefined;
+  /** How dataset.yaml has a column normalised. */
+  readonly normalise?: ((column: string) => NormalisationChoice | undefined) | undefined;
   /** Rows whose hashes are kept to find duplicates; 2 million unless given. */
   readonly maxHashes?: number | undefined;
 }
@@ -85,6 +88,7 @@ class Work {
   readonly #held: HashSample;
   readonly #splits: Record<string, number> = {};
   readonly #keepsInputs: boolean;
+  readonly #normalise: InspectOptions["normalise"];
   readonly #problems: Problem[] = [];
   #rows = 0;
 
@@ -104,6 +108,7 @@ class Work {
     this.#inputHasher = new RowHasher(all.filter((i) => i !== target && i !== this.#split));
     const hashes = () => new HashSample(options.maxHashes);
     [this.#all, this.#training, this.#held] = [hashes(), hashes(), hashes()];
+    this.#normalise = options.normalise;
     this.#keepsInputs = options.test !== undefined || this.#split >= 0;
   }
 
@@ -164,7 +169,7 @@ class Work {
       format: reader.format,
       rows: this.#rows,
       columns: columns.map((column) => {
-        const fixedPoint = column === target ? undefined : fixedPointOf(column);
+        const fixedPoint = column === target ? undefined : fixedPointOf(column, this.#normalise?.(column.name));
         return { ...column, ...(fixedPoint && { fixedPoint }) };
       }),
       ...(target && classes && { target: { name: target.name, classes } }),

@@ -9,6 +9,7 @@ import {
   type CardPart,
   type DataFormat,
   type Inspection,
+  type InspectOptions,
 } from "@skynet/storage";
 import { nameOf, readDatasetFile } from "../../data/dataset-file.ts";
 import { openDataFiles, type OpenedData } from "../../data/open-files.ts";
@@ -89,6 +90,7 @@ interface Settings extends InspectCommandOptions {
   readonly testTargets?: string | undefined;
   readonly names?: readonly string[] | undefined;
   readonly description?: string | undefined;
+  readonly normalise?: InspectOptions["normalise"];
 }
 
 async function settingsOf(ref: string, options: InspectCommandOptions): Promise<Settings> {
@@ -105,6 +107,10 @@ async function settingsOf(ref: string, options: InspectCommandOptions): Promise<
     ...(options.test === undefined && test && { test: test.inputs, testTargets: test.targets }),
     names,
     description,
+    normalise: (name) => {
+      const column = dataset.columns?.[name];
+      return (column !== undefined && "normalise" in column ? column.normalise : undefined) ?? dataset.normalise;
+    },
   };
 }
 
@@ -125,6 +131,7 @@ async function run(ref: string, options: InspectCommandOptions, ui: Ui): Promise
     const result = await inspect(train.reader, {
       target,
       samples,
+      normalise: settings.normalise,
       test: test?.reader,
       signal,
       onProgress: quietProgress(ui, `reading ${path.basename(train.file)}`),
