@@ -76,8 +76,30 @@ function decompress(codec: string, bytes: Uint8Array, size: number): Uint8Array 
 
 function expectSize(page: Uint8Array, size: number): Uint8Array {
   if (page.length !== size) throw new ParquetProblem(`a page unpacks to ${page.length} bytes instead of ${size}`);
-  // The library wants arrays, not Node's buffers, and of a buffer of their own.
-  return page instanceof Buffer ? new Uint8Array(page) : page;
+  // The library wants arrays, not Node's buffers.
+  return page instanceof Buffer ? new Uint8Array(page.buffer, page.byteOffset, page.length) : page;
+}
+
+/**
+ * A page of a column that is not nested without its levels, if these only say, in one run, that no value is missing: the
+ * library would make an array of numbers of them. Undefined for other pages.
+ */
+export function withoutLevels(page: Uint8Array, header: PageHeader, maxDefinition: number): Uint8Array | undefined {
+  const { data_page_header: v1 } = header;
+  if (v1 === undefined || maxDefinition === 0) return undefined;
+  const length = lengthAt(page, 0);
+  const levels = page.subarray(4, 4 + length);
+  let count = 0;
+  let at = 0;
+  for (let shift = 0; at < levels.length && shift <= 28; shift += 7) {
+    const byte = levels[at++]!;
+    count += (byte & 0x7f) * 2 ** shift;
+    if (byte < 0x80) break;
+  }
+  // An even head is a run of one value, which has a byte here.
+  const isFull =
+    count % 2 === 0 && count / 2 >= v1.num_values && levels[at] === maxDefinition && levels.length === at + 1;
+  return isFull ? page.subarray(4 + length) : undefined;
 }
 
 const bitsOf = (level: number) => 32 - Math.clz32(level);
