@@ -66,10 +66,14 @@ export function numberOf(cell: Cell): number | undefined {
   if (typeof cell === "number") return cell;
   if (typeof cell !== "string" || cell === "") return undefined;
   const value = Number(cell);
-  // Number() takes spaces alone, "0x10", "0b1" and "0o7" as well.
-  if (Number.isNaN(value) || (value === 0 && cell.trim() === "")) return undefined;
-  return Number.isFinite(value) && /[xob]/i.test(cell) ? undefined : value;
+  if (Number.isNaN(value)) return undefined;
+  // Number() takes spaces alone, "0x10", "0b1" and "0o7" as well; most cells begin otherwise.
+  const first = cell.charCodeAt(0);
+  const isOrdinary = (first > ZERO && first <= NINE) || first === MINUS || (first === ZERO && cell.charCodeAt(1) <= NINE);
+  return isOrdinary || !/^\s*(0[xob]|$)/i.test(cell) ? value : undefined;
 }
+
+const [ZERO, NINE, MINUS] = [48, 57, 45];
 
 export function isMissing(cell: Cell, texts: ReadonlySet<string> = MISSING_TEXTS): boolean {
   if (typeof cell !== "string") return cell === null;
