@@ -69,7 +69,8 @@ export function numberOf(cell: Cell): number | undefined {
   if (Number.isNaN(value)) return undefined;
   // Number() takes spaces alone, "0x10", "0b1" and "0o7" as well; most cells begin otherwise.
   const first = cell.charCodeAt(0);
-  const isOrdinary = (first > ZERO && first <= NINE) || first === MINUS || (first === ZERO && cell.charCodeAt(1) <= NINE);
+  const isOrdinary =
+    (first > ZERO && first <= NINE) || first === MINUS || (first === ZERO && cell.charCodeAt(1) <= NINE);
   return isOrdinary || !/^\s*(0[xob]|$)/i.test(cell) ? value : undefined;
 }
 
