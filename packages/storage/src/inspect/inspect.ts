@@ -2,6 +2,7 @@ import type { Cell, ColumnInfo, DataFormat, DataReader, ReadOptions, RowBlock } 
 import { StorageError } from "../errors.ts";
 import type { NormalisationChoice } from "../schema/dataset-file.ts";
 import type { SheetSample } from "./contact-sheet.ts";
+import { limitsFor } from "./distinct.ts";
 import { fixedPointOf, type FixedPoint } from "./fixed-point.ts";
 import { HashSample } from "./hash-sample.ts";
 import {
@@ -96,10 +97,11 @@ class Work {
     this.#columns = columns;
     this.#target = target;
     this.#split = columns.findIndex(({ name, kind }) => name === "split" && kind === "cells");
-    this.#statistics = createStatistics(columns);
+    this.#statistics = createStatistics(columns, { target });
+    const watched = limitsFor(columns.length).counted;
     const plain = ({ kind, shape }: ColumnInfo) => kind === "cells" || shape?.length === 0;
     this.#leaks = columns.map((column, i) =>
-      target === undefined || i === target || i === this.#split || !plain(column) ? undefined : new LeakWatch(),
+      target === undefined || i === target || i === this.#split || !plain(column) ? undefined : new LeakWatch(watched),
     );
     this.#sheet = SheetSamples.of(columns, target);
     this.#samples = new Reservoir(options.samples ?? 5);

@@ -25,7 +25,6 @@ export class Moments {
   readonly #mean: Float64Array;
   /** Sum of squared deviations from the mean. */
   readonly #squares: Float64Array;
-  readonly #block: { count: Float64Array; mean: Float64Array; squares: Float64Array };
 
   constructor(width: number) {
     this.width = width;
@@ -35,16 +34,14 @@ export class Moments {
     this.#max = zeros().fill(-Infinity);
     this.#mean = zeros();
     this.#squares = zeros();
-    this.#block = { count: zeros(), mean: zeros(), squares: zeros() };
   }
 
   /** @param values rows x width, row-major; of those, the first `length` */
   add(values: NumericArray | Float64Array, length: number = values.length): void {
-    const { count, mean, squares } = this.#block;
-    count.fill(0);
-    mean.fill(0);
-    squares.fill(0);
-    this.#sum(values, length);
+    const count = new Float64Array(this.width);
+    const mean = new Float64Array(this.width);
+    const squares = new Float64Array(this.width);
+    this.#sum(values, length, count, mean);
     for (let j = 0; j < this.width; j++) if (count[j]! > 0) mean[j] = mean[j]! / count[j]!;
     for (let i = 0; i < length;) {
       for (let j = 0; j < this.width; j++, i++) {
@@ -56,8 +53,7 @@ export class Moments {
   }
 
   /** First pass: counts and sums of the block, extremes of all. */
-  #sum(values: NumericArray | Float64Array, length: number): void {
-    const { count, mean } = this.#block;
+  #sum(values: NumericArray | Float64Array, length: number, count: Float64Array, mean: Float64Array): void {
     for (let i = 0; i < length;) {
       for (let j = 0; j < this.width; j++, i++) {
         const value = values[i]!;

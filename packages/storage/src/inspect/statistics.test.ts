@@ -88,3 +88,14 @@ test("tensors are summed up as a whole and number by number; NaN and infinity ar
   ]);
   expect(y).toMatchObject({ distinct: 2, integers: 3, numbers: 3, values: [{ value: 7, count: 2 }, { value: 9 }] });
 });
+
+test("a table of very many columns is summed up in little memory, with all values of its target", () => {
+  const columns = Array.from({ length: 20_000 }, (_, i) => ({ name: `c${i}`, kind: "cells" as const }));
+  const statistics = createStatistics(columns, { target: 7 });
+  const values = Array.from({ length: 100 }, (_, row) => String(row));
+  statistics.add(block(100, ...columns.map(({ name }) => cells(name, values))));
+  const seen = statistics.result();
+  expect(seen[7]).toMatchObject({ distinct: 100, distinctExact: true });
+  expect(seen[8]!.distinctExact).toBe(false);
+  expect(Math.abs(seen[8]!.distinct! - 100)).toBeLessThan(20);
+});

@@ -1,5 +1,5 @@
 import type { Cell, CellColumn, Column, ColumnInfo, RowBlock, TensorColumn } from "../readers/reader.ts";
-import { DistinctValues, type ValueCount } from "./distinct.ts";
+import { DistinctValues, limitsFor, NARROW_LIMITS, type DistinctLimits, type ValueCount } from "./distinct.ts";
 import { Moments, type Summary } from "./moments.ts";
 
 /** Texts that stand for a value that is missing, as pandas and R write them, and "?" as the UCI archive does. */
@@ -34,13 +34,15 @@ export interface ColumnStatistics extends ColumnInfo {
   readonly distinct?: number;
   /** false: `distinct` is an estimate, and there are no `values`. */
   readonly distinctExact: boolean;
-  /** Up to 1,000 values with the number of their occurrences, the most frequent first. */
+  /** Up to 1,000 values (fewer in tables of more than 500 columns) with the number of their occurrences, the most frequent first. */
   readonly values: readonly ValueCount[];
 }
 
 export interface StatisticsOptions {
   /** Texts that stand for a missing value instead of {@link MISSING_TEXTS}; compared after spaces were cut off. */
   readonly missing?: ReadonlySet<string> | undefined;
+  /** Position of the column of the classes: 1,000 of its values are counted, however many columns there are. */
+  readonly target?: number | undefined;
 }
 
 export interface Statistics {
@@ -52,9 +54,14 @@ export interface Statistics {
 /** Sums up columns block by block; memory does not grow with the number of rows. */
 export function createStatistics(columns: readonly ColumnInfo[], options: StatisticsOptions = {}): Statistics {
   const missing = options.missing ?? MISSING_TEXTS;
-  const parts = columns.map((column) =>
-    column.kind === "cells" ? new CellStatistics(column, missing) : new TensorStatistics(column),
-  );
+  const shared = limitsFor(columns.length);
+  const scratch = { numbers: new Float64Array(1_024) };
+  const parts = columns.map((column, i) => {
+    const limits = i === options.target ? NARROW_LIMITS : shared;
+    return column.kind === "cells"
+      ? new CellStatistics(column, missing, limits, scratch)
+      : new TensorStatistics(column, limits);
+  });
   return {
     add: (block) => block.columns.forEach((column, i) => parts[i]!.add(column, block.rows)),
     result: () => parts.map((part) => part.result()),
@@ -92,19 +99,28 @@ const NO_BREAK_SPACE = 0xa0;
 class CellStatistics {
   readonly #info: ColumnInfo;
   readonly #missingTexts: ReadonlySet<string>;
-  readonly #distinct = new DistinctValues();
+  readonly #distinct: DistinctValues;
   readonly #moments = new Moments(1);
   readonly #counts = { rows: 0, missing: 0, empty: 0, integers: 0, booleans: 0 };
-  #numbers = new Float64Array(1_024);
+  readonly #scratch: { numbers: Float64Array };
 
-  constructor(info: ColumnInfo, missingTexts: ReadonlySet<string>) {
+  /** @param scratch that all columns use, one after the other */
+  constructor(
+    info: ColumnInfo,
+    missingTexts: ReadonlySet<string>,
+    limits: DistinctLimits,
+    scratch: { numbers: Float64Array },
+  ) {
     this.#info = info;
     this.#missingTexts = missingTexts;
+    this.#distinct = new DistinctValues(limits);
+    this.#scratch = scratch;
   }
 
   add(column: Column, rows: number): void {
     const { values } = column as CellColumn;
-    if (this.#numbers.length < rows) this.#numbers = new Float64Array(rows);
+    if (this.#scratch.numbers.length < rows) this.#scratch.numbers = new Float64Array(rows);
+    const found = this.#scratch.numbers;
     let numbers = 0;
     for (let row = 0; row < rows; row++) {
       const cell = values[row]!;
@@ -116,12 +132,12 @@ class CellStatistics {
       this.#distinct.add(cell);
       const number = numberOf(cell);
       if (number !== undefined) {
-        this.#numbers[numbers++] = number;
+        found[numbers++] = number;
         if (Number.isSafeInteger(number)) this.#counts.integers++;
       } else if (typeof cell === "boolean" || /^\s*(true|false)\s*$/i.test(cell as string)) this.#counts.booleans++;
     }
     this.#counts.rows += rows;
-    this.#moments.add(this.#numbers, numbers);
+    this.#moments.add(found, numbers);
   }
 
   result(): ColumnStatistics {
@@ -147,11 +163,11 @@ class TensorStatistics {
   #rows = 0;
   #integers = 0;
 
-  constructor(info: ColumnInfo) {
+  constructor(info: ColumnInfo, limits: DistinctLimits) {
     this.#info = info;
     const shape = info.shape ?? [];
     const width = shape.reduce((product, size) => product * size, 1);
-    this.#distinct = shape.length === 0 ? new DistinctValues() : undefined;
+    this.#distinct = shape.length === 0 ? new DistinctValues(limits) : undefined;
     this.#moments = new Moments(width >= 1 && width <= MAX_ELEMENTS ? width : 1);
   }
 

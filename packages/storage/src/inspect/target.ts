@@ -5,8 +5,6 @@ import { createStatistics, isMissing, type ColumnStatistics } from "./statistics
 /** Names by which files usually call their classes. */
 const NAMES = /^(y|label|labels|target|targets|class|classes|species|diagnosis)(_train)?$/i;
 const MAX_CLASSES = 256;
-/** Values of a column that are watched while they tell the class. */
-const MAX_WATCHED = 1_000;
 
 /** Whether values can be classes: few different ones, most of them more than once, and no fractions. */
 function canBeClasses(seen: ColumnStatistics): boolean {
@@ -33,13 +31,14 @@ export function findTarget(
     const list = names.length > 12 ? `${names.slice(0, 12).join(", ")}, ...` : names.join(", ");
     throw new StorageError("BadSchema", `there is no column "${wanted}"`, { hint: `the columns are: ${list}` });
   }
-  const statistics = createStatistics(infos);
-  for (const block of first) statistics.add(block);
-  const seen = statistics.result();
-  const usable = (at: number) => infos[at]!.name !== "split" && canBeClasses(seen[at]!);
-  const named = infos.findIndex(({ name }, at) => NAMES.test(name) && usable(at));
-  if (named >= 0) return named;
   const last = infos.length - 1;
+  const candidates = infos.flatMap(({ name }, at) => (at === last || NAMES.test(name) ? [at] : []));
+  const statistics = createStatistics(candidates.map((at) => infos[at]!));
+  for (const block of first) statistics.add({ ...block, columns: candidates.map((at) => block.columns[at]!) });
+  const seen = statistics.result();
+  const usable = (at: number) => infos[at]!.name !== "split" && canBeClasses(seen[candidates.indexOf(at)]!);
+  const named = candidates.find((at) => NAMES.test(infos[at]!.name) && usable(at));
+  if (named !== undefined) return named;
   return last > 0 && usable(last) ? last : undefined;
 }
 
@@ -49,6 +48,12 @@ export const valueAt = (column: Column, row: number): Cell => column.values[row]
 /** Watches whether each value of a column comes with one class only: then a model need not learn anything else. */
 export class LeakWatch {
   #classes: Map<Cell, Cell> | undefined = new Map();
+  readonly #most: number;
+
+  /** @param most values that are watched: a column with more is let go */
+  constructor(most: number) {
+    this.#most = most;
+  }
 
   add(values: Column, target: Column, rows: number): void {
     if (this.#classes === undefined) return;
@@ -57,7 +62,7 @@ export class LeakWatch {
       const label = valueAt(target, row);
       if (isMissing(value) || isMissing(label)) continue;
       const before = this.#classes.get(value);
-      if (before === undefined && this.#classes.size < MAX_WATCHED) this.#classes.set(value, label);
+      if (before === undefined && this.#classes.size < this.#most) this.#classes.set(value, label);
       else if (before !== label) {
         this.#classes = undefined;
         return;
