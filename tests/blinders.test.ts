@@ -1,11 +1,12 @@
 // Blinders with the trainer that nodes run: in its updates, in the weights of a restarted member, and in the dataset.
+import { randomBytes } from "node:crypto";
 import fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { readJobFile } from "@skynet/node";
 import type { Hex } from "@skynet/protocol";
-import { generateDataKey, openBlockStore, openDataset } from "@skynet/storage";
-import { type BlindedWeights, type CommittedWeights, datasetSecret, type JobSnapshot } from "@skynet/swarm";
+import { dataKeyOf, openBlockStore, openDataset } from "@skynet/storage";
+import { batchSecret, type BlindedWeights, type CommittedWeights, type JobSnapshot } from "@skynet/swarm";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { prepareData, publishTrainingSet } from "../packages/node/src/roles/requester-data.ts";
 import { ModelTrainer } from "../packages/node/src/trainer/model-trainer.ts";
@@ -195,12 +196,12 @@ describe("the dataset of a job", () => {
   async function publish(trainer: Trainer) {
     const job = await readJobFile(await writeTinyJob(path.join(folder, "job")));
     const shape = await trainer.load(tinyModel(), settingsOf(true));
-    const key = await generateDataKey();
+    const datasetSecret = randomBytes(32);
     const blocks = await openBlockStore(path.join(folder, "blocks"));
     const commit = vi.spyOn(trainer, "commitBatches");
     const modules = {
       node: { blocks },
-      key,
+      datasetSecret,
       ui: silentUi,
       signal: new AbortController().signal,
       cacheDir: folder,
@@ -213,17 +214,16 @@ describe("the dataset of a job", () => {
     const dataset = openDataset({
       manifestBytes,
       expectedRoot: root,
-      identity: key.identity,
+      identity: async (index) => (await dataKeyOf(batchSecret(datasetSecret, index))).identity,
       fetch: async () => Promise.reject(new Error("not here")),
       blockStore: blocks,
     });
-    const secret = datasetSecret(key.identity);
     /** What a worker checks before it is ready. */
     const batches = await Promise.all(
       manifest.cids.map(async (_, index) => ({
         ...(await dataset.batch(index)),
         index,
-        secret,
+        secret: batchSecret(datasetSecret, index),
         points: manifest.commitments!.points[index]!,
       })),
     );
@@ -240,7 +240,7 @@ describe("the dataset of a job", () => {
     const bad = expect.objectContaining({ code: "BadBatch" });
     const [first, second] = batches as [(typeof batches)[0], (typeof batches)[0]];
     const wrong = [
-      { ...first, secret: datasetSecret("AGE-SECRET-KEY-1OTHER") },
+      { ...first, secret: second.secret },
       { ...first, index: 1 },
       { ...first, points: plain[0]! },
       { ...first, points: second.points },

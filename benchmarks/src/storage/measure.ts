@@ -98,7 +98,7 @@ const [commitments, commitSeconds] = await seconds(() =>
     contentId: data.id,
     proof: proof!,
     trainer,
-    secret: new Uint8Array(32).fill(7),
+    secretOf: () => new Uint8Array(32).fill(7),
     cacheDir: task.folder,
     ui: silent,
     signal,

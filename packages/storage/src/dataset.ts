@@ -21,8 +21,8 @@ export interface PublishDatasetOptions {
   /** Fraction bits of the inputs (6). */
   readonly scale?: number;
   readonly blockStore: BlockStore;
-  /** age recipient that the batches are encrypted to. */
-  readonly recipient: string;
+  /** age recipient that all batches are encrypted to, or that of each. */
+  readonly recipient: string | ((index: number) => Promise<string>);
   /** Of jobs that are proven: the leaves are those of the commitments. */
   readonly commitments?: BatchCommitments | undefined;
   readonly onProgress?: (progress: { batches: number; total: number }) => void;
@@ -57,7 +57,7 @@ export async function publishDataset(options: PublishDatasetOptions): Promise<Pu
     if (batch.y.some((label) => label >= classes))
       throw new StorageError("BadDataset", `batch ${index} has a label that is not below ${classes}`);
     if (!commitments) leaves.push(batchLeaf(batch, features, scale));
-    cids.push(await blockStore.put(await encryptBlock(batchBytes(batch), [recipient])));
+    cids.push(await blockStore.put(await encryptBlock(batchBytes(batch), [await ofBatch(recipient, index)])));
     onProgress?.({ batches: cids.length, total: count });
   }
   const root = merkleRoot(leaves);
@@ -74,8 +74,8 @@ export interface OpenDatasetOptions {
   readonly expectedRoot: Hex;
   /** Gets an encrypted batch, usually from the requester. */
   readonly fetch: (cid: string, options: { signal?: AbortSignal }) => Promise<Uint8Array>;
-  /** age identity that opens the batches. */
-  readonly identity: string;
+  /** age identity that opens all batches, or that of each. */
+  readonly identity: string | ((index: number) => Promise<string>);
   /** Where fetched blocks are kept. */
   readonly blockStore?: BlockStore;
   /** Bytes of decrypted and checked batches to keep in memory (64 MiB); the oldest make room. */
@@ -123,7 +123,7 @@ export function openDataset(options: OpenDatasetOptions): Dataset {
       const known = cached.get(index);
       if (known !== undefined) return known;
       const batch = blockOf(cid, signal)
-        .then((block) => decryptBlock(block, identity))
+        .then(async (block) => decryptBlock(block, await ofBatch(identity, index)))
         .then((bytes) => parseBatch(bytes, index, manifest));
       cached.set(index, batch);
       batch.catch(() => cached.delete(index));
@@ -132,6 +132,10 @@ export function openDataset(options: OpenDatasetOptions): Dataset {
     },
   };
 }
+
+/** A key of all batches, or the one of this. */
+const ofBatch = async (key: string | ((index: number) => Promise<string>), index: number): Promise<string> =>
+  typeof key === "string" ? key : key(index);
 
 function batchBytes({ x, y }: Batch): Uint8Array {
   const bytes = new Uint8Array(x.length + y.length);

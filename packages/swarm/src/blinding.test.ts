@@ -1,7 +1,7 @@
 import type { Hex } from "@skynet/protocol";
 import { toHex } from "@skynet/protocol";
 import { expect, it } from "vitest";
-import { datasetSecret, roundSecret } from "./blinding.ts";
+import { batchSecret, roundSecret } from "./blinding.ts";
 
 const filled = (byte: string): Hex => `0x${byte.repeat(32)}`;
 const node = new Uint8Array(32).fill(1);
@@ -19,8 +19,8 @@ it("the secret of a round is the same after a restart, and another for every nod
     secretOf({ jobSeed: filled("b2") }),
     secretOf({ round: 4 }),
     secretOf({ modelId: filled("c2") }),
-    toHex(datasetSecret("AGE-SECRET-KEY-1A")),
-    toHex(datasetSecret("AGE-SECRET-KEY-1B")),
+    toHex(batchSecret(node, 3)),
+    toHex(batchSecret(node.with(0, 2), 3)),
   ];
   expect(secretOf()).toBe(secrets[0]);
   expect(new Set(secrets).size).toBe(secrets.length);

@@ -26,9 +26,11 @@ export function roundSecret(
 }
 
 /**
- * Secret of a dataset's batches. It follows from the age identity that opens them: members of the job know it from the
- * published keys, and nobody else.
+ * Secret of one batch: keccak256(keccak256("skynet/1/batch"), datasetSecret, index), index as a 256-bit number. It is the
+ * private key of the age recipient that the batch is encrypted to, and the blinders of its commitment follow from it.
+ * Who knows the secrets of some batches learns nothing about those of others.
+ * @param datasetSecret 32 random bytes of one job that only its requester knows
  */
-export function datasetSecret(dataIdentity: string): Uint8Array {
-  return keccak256(tagOf("skynet/1/dataset"), text.encode(dataIdentity));
+export function batchSecret(datasetSecret: Uint8Array, index: number): Uint8Array {
+  return keccak256(tagOf("skynet/1/batch"), datasetSecret, word(index));
 }

@@ -12,6 +12,17 @@ export function batchesOfRound(
   );
 }
 
+/** Distinct batches of all rounds of a worker: those that it may open. */
+export function batchesOfJob(
+  snapshot: Pick<JobSnapshot, "jobSeed" | "steps" | "nBatches" | "rounds">,
+  worker: Address,
+): number[] {
+  const found = new Set<number>();
+  for (let round = 0; round < snapshot.rounds && found.size < snapshot.nBatches; round++)
+    for (const index of batchesOfRound(snapshot, worker, round)) found.add(index);
+  return [...found];
+}
+
 /** Distinct values in the order of their first use. */
 export const distinct = (indices: readonly number[]): number[] => [...new Set(indices)];
 

@@ -1,8 +1,15 @@
 export { checkAnswerCost, costOfAnswer, type AnswerTerms } from "./answer-cost.ts";
-export { datasetSecret, roundSecret } from "./blinding.ts";
-export { batchesOfRound, distinct, ZERO_32 } from "./dataset-plan.ts";
+export { batchSecret, roundSecret } from "./blinding.ts";
+export { batchesOfJob, batchesOfRound, distinct, ZERO_32 } from "./dataset-plan.ts";
 export { SwarmError } from "./errors.ts";
-export { openSecrets, sealSecrets, type JobSecrets } from "./keys.ts";
+export {
+  openSecrets,
+  publishSecrets,
+  type JobSecrets,
+  type KeyRecipient,
+  type PublishBlock,
+  type WorkerSecrets,
+} from "./keys.ts";
 export type { BatchSource } from "./local-training.ts";
 export { circuitOf, decodeMetadata, encodeMetadata, type JobMetadata, type MadeChoices } from "./metadata.ts";
 export type * from "./ports.ts";
@@ -18,6 +25,7 @@ export {
 } from "./requirements.ts";
 export {
   runRequesterJob,
+  type KeyHolders,
   type RequesterModules,
   type RequesterProgress,
   type RequesterResult,

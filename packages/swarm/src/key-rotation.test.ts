@@ -52,3 +52,17 @@ it("a worker that abstains once keeps its seat and its key", async () => {
   const { keys } = await simulate({ slow: { worker: 3, round: 0, stepMs: 3000 } });
   expect(keys).toEqual([first]);
 });
+
+it("a worker whose keys lack a batch that it needs is not ready, and the others go on without it", async () => {
+  const codes: unknown[] = [];
+  const { chain, result } = await simulate({
+    change: (worker, { openJob, log }) => {
+      if (worker !== 1) return {};
+      const warn = (details: Record<string, unknown>) => void codes.push(details.error);
+      return { openJob: (keys, needed) => openJob(keys, [...needed, 20]), log: { ...log, warn } };
+    },
+  });
+  expect(result).toMatchObject({ outcome: "COMPLETED", statesIdentical: true });
+  expect(chain.state.ready & 0b0010n).toBe(0n);
+  expect(codes).toContainEqual(expect.stringMatching(/lack 1 of the \d+ batches of this worker, such as 20/));
+});

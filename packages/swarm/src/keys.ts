@@ -1,64 +1,154 @@
+// How the requester gives each member what it may know: the group key, and the secrets of the batches that it trains on.
 import { xchacha20poly1305 } from "@noble/ciphers/chacha.js";
 import { managedNonce } from "@noble/ciphers/utils.js";
-import { unwrapKey, wrapKey, type Identity } from "@skynet/network";
+import { createGroupKey, unwrapKey, wrapKey, type Identity } from "@skynet/network";
 import { decode, encode, type Hex } from "@skynet/protocol";
 import { z } from "zod";
+import { batchSecret } from "./blinding.ts";
 import { SwarmError } from "./errors.ts";
 import type { Address } from "./ports.ts";
 import { bytes } from "./schemas.ts";
 
-/** Secrets of a job: the group key of the epoch and the age identity that opens the dataset's blocks. */
+/** Secrets of a job as its requester knows them. */
 export interface JobSecrets {
   readonly epoch: number;
   /** 32 bytes. */
   readonly groupKey: Uint8Array;
-  readonly dataIdentity: string;
+  /** 32 bytes; the secret of each batch follows from it, see {@link batchSecret}. */
+  readonly datasetSecret: Uint8Array;
 }
 
+/** Secrets of a job as a worker knows them. */
+export interface WorkerSecrets extends Pick<JobSecrets, "epoch" | "groupKey"> {
+  /** 32 bytes for each batch that it trains on. */
+  readonly batches: ReadonlyMap<number, Uint8Array>;
+}
+
+/** A member, its public key of 64 bytes, and the batches that it may open. */
+export interface KeyRecipient {
+  readonly address: Address;
+  readonly publicKey: Uint8Array;
+  readonly batches: readonly number[];
+}
+
+/** Serves a block to the members of the job. @returns its CID */
+export type PublishBlock = (block: Uint8Array) => Promise<string>;
+
+/** Lists of all members together that travel in the envelope itself; larger ones become blocks of their own. */
+const MAX_INLINE_BYTES = 1024 * 1024;
+const SECRET_BYTES = 32;
+const MAX_BATCHES = 65_536;
+
 const envelopeSchema = z.strictObject({
-  version: z.literal(1),
+  version: z.literal(2),
   epoch: z.number().int().min(0),
-  /** The group key, wrapped to each member's public key. */
   boxes: z
-    .array(z.strictObject({ worker: z.string(), box: bytes }))
+    .array(
+      z.strictObject({
+        worker: z.string(),
+        /** The group key, wrapped to the member's public key. */
+        group: bytes,
+        /** The key of the member's list, wrapped in the same way. */
+        key: bytes,
+        /** The list, encrypted with that key; or the CID of the block that it is. */
+        list: z.union([bytes, z.string().min(1).max(100)]),
+      }),
+    )
     .min(1)
     .max(256),
-  /** The data identity, encrypted with the group key. */
-  data: bytes,
 });
 
+const listSchema = z
+  .strictObject({
+    batches: z.array(z.number().int().min(0)).max(MAX_BATCHES),
+    /** 32 bytes for each batch, in the same order. */
+    secrets: bytes,
+  })
+  .refine(({ batches, secrets }) => secrets.length === SECRET_BYTES * batches.length, "32 bytes for each batch");
+
 const sealed = managedNonce(xchacha20poly1305);
-const text = new TextEncoder();
 
-const contextOf = (jobId: Hex, epoch: number) => `skynet/1/keys/${jobId}/${epoch}`;
+const groupContext = (jobId: Hex, epoch: number) => `skynet/1/keys/${jobId}/${epoch}`;
+const listContext = (jobId: Hex, epoch: number) => `skynet/1/batch-keys/${jobId}/${epoch}`;
 
-/** Wraps the secrets for the members (public keys of 64 bytes); the result is a public block. */
-export function sealSecrets(
+/**
+ * Wraps the group key for each member, and encrypts to it the secrets of its batches alone.
+ * @param maxInlineBytes of all lists together; see {@link MAX_INLINE_BYTES}
+ * @returns the CID of the envelope, a public block
+ */
+export async function publishSecrets(
   jobId: Hex,
-  { epoch, groupKey, dataIdentity }: JobSecrets,
-  members: readonly { address: Address; publicKey: Uint8Array }[],
-): Uint8Array {
-  const boxes = members.map(({ address, publicKey }) => ({
-    worker: address,
-    box: wrapKey(groupKey, publicKey, contextOf(jobId, epoch)),
-  }));
-  return encode({ version: 1, epoch, boxes, data: sealed(groupKey).encrypt(text.encode(dataIdentity)) });
+  secrets: JobSecrets,
+  members: readonly KeyRecipient[],
+  publish: PublishBlock,
+  maxInlineBytes = MAX_INLINE_BYTES,
+): Promise<string> {
+  const { epoch, groupKey } = secrets;
+  const lists = members.map(({ batches }) => {
+    const key = createGroupKey();
+    return { key, list: sealed(key).encrypt(listOf(batches, secrets)) };
+  });
+  const inline = lists.reduce((sum, { list }) => sum + list.length, 0) <= maxInlineBytes;
+  const boxes = [];
+  for (const [i, { address, publicKey }] of members.entries()) {
+    const { key, list } = lists[i]!;
+    boxes.push({
+      worker: address,
+      group: wrapKey(groupKey, publicKey, groupContext(jobId, epoch)),
+      key: wrapKey(key, publicKey, listContext(jobId, epoch)),
+      list: inline ? list : await publish(list),
+    });
+  }
+  return publish(encode({ version: 2, epoch, boxes }));
+}
+
+function listOf(batches: readonly number[], { datasetSecret }: JobSecrets): Uint8Array {
+  const secrets = new Uint8Array(SECRET_BYTES * batches.length);
+  for (const [i, index] of batches.entries()) secrets.set(batchSecret(datasetSecret, index), SECRET_BYTES * i);
+  return encode({ batches: [...batches], secrets });
+}
+
+export interface OpenSecretsOptions {
+  readonly jobId: Hex;
+  readonly epoch: number;
+  readonly self: Identity;
+  /** Batches of this worker's rounds. */
+  readonly needed: readonly number[];
+  /** Gets the block of a list that did not fit into the envelope. */
+  readonly fetchList: (cid: string) => Promise<Uint8Array>;
 }
 
 /**
- * Opens the block that {@link sealSecrets} made.
- * @throws SwarmError `BadKeys` when it is malformed or holds nothing for this node; NetworkError `CannotDecrypt`
+ * Opens the envelope that {@link publishSecrets} made.
+ * @throws SwarmError `BadKeys` when it is malformed, holds nothing for this node, or lacks a batch that is needed;
+ * NetworkError `CannotDecrypt`; whatever `fetchList` throws
  */
-export function openSecrets(jobId: Hex, block: Uint8Array, epoch: number, self: Identity): JobSecrets {
-  const envelope = envelopeSchema.safeParse(decode(block));
-  if (!envelope.success || envelope.data.epoch !== epoch)
+export async function openSecrets(envelope: Uint8Array, options: OpenSecretsOptions): Promise<WorkerSecrets> {
+  const { jobId, epoch, self, needed, fetchList } = options;
+  const parsed = envelopeSchema.safeParse(decode(envelope));
+  if (!parsed.success || parsed.data.epoch !== epoch)
     throw new SwarmError("BadKeys", "the published keys are malformed");
-  const mine = envelope.data.boxes.find(({ worker }) => worker === self.address);
+  const mine = parsed.data.boxes.find(({ worker }) => worker === self.address);
   if (!mine) throw new SwarmError("BadKeys", `the keys of epoch ${epoch} are not for this worker`);
-  const groupKey = unwrapKey(mine.box, self, contextOf(jobId, epoch));
+  const groupKey = unwrapKey(mine.group, self, groupContext(jobId, epoch));
+  const key = unwrapKey(mine.key, self, listContext(jobId, epoch));
+  const list = typeof mine.list === "string" ? await fetchList(mine.list) : mine.list;
+  const batches = openList(key, list);
+  const missing = needed.filter((index) => !batches.has(index));
+  if (missing.length > 0)
+    throw new SwarmError(
+      "BadKeys",
+      `the keys of epoch ${epoch} lack ${missing.length} of the ${needed.length} batches of this worker, such as ${missing[0]}`,
+      { hint: "the requester made a mistake, or does not want this worker to be ready; another epoch may be right" },
+    );
+  return { epoch, groupKey, batches };
+}
+
+function openList(key: Uint8Array, list: Uint8Array): ReadonlyMap<number, Uint8Array> {
   try {
-    return { epoch, groupKey, dataIdentity: new TextDecoder().decode(sealed(groupKey).decrypt(envelope.data.data)) };
+    const { batches, secrets } = listSchema.parse(decode(sealed(key).decrypt(list)));
+    return new Map(batches.map((index, i) => [index, secrets.slice(SECRET_BYTES * i, SECRET_BYTES * (i + 1))]));
   } catch (cause) {
-    throw new SwarmError("BadKeys", "the data key does not open with the group key", { cause });
+    throw new SwarmError("BadKeys", "the list of batch keys does not open, or is malformed", { cause });
   }
 }

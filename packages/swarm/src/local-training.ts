@@ -1,6 +1,6 @@
 import { decode, encode, fromHex, keccak256, merkleRoot, SkyNetError, toHex, type Hex } from "@skynet/protocol";
 import { z } from "zod";
-import { batchesOfRound, distinct } from "./dataset-plan.ts";
+import { batchesOfJob, batchesOfRound } from "./dataset-plan.ts";
 import { SwarmError } from "./errors.ts";
 import type { JobPeer, PeerModules } from "./job-peer.ts";
 import type {
@@ -150,8 +150,7 @@ export async function checkAllBatches(
 ): Promise<void> {
   const { commitments } = source;
   if (commitments === undefined) throw new SwarmError("BadMetadata", "the dataset has no commitments");
-  const rounds = Array.from({ length: snapshot.rounds }, (_, round) => batchesOfRound(snapshot, chain.self, round));
-  const indices = distinct(rounds.flat());
+  const indices = batchesOfJob(snapshot, chain.self);
   await prefetchBatches(source, indices, signal);
   const batches: CommittedBatch[] = [];
   for (const index of indices)

@@ -258,7 +258,7 @@ export interface TrainingBatch {
 /** A batch of the dataset, with what the blinders of its commitment follow from. */
 export interface DatasetBatch extends TrainingBatch {
   readonly index: number;
-  /** The dataset's secret, 32 bytes: members of the job know it. */
+  /** The batch's secret, 32 bytes: workers that train on it know it. */
   readonly secret: Uint8Array;
 }
 

@@ -1,26 +1,33 @@
 import { countSeats, decode, encode, hasSeat, type Hex, listSeats, toHex } from "@skynet/protocol";
 import { z } from "zod";
 import { JobPeer, type PeerModules } from "./job-peer.ts";
-import { sealSecrets, type JobSecrets } from "./keys.ts";
+import { batchesOfJob } from "./dataset-plan.ts";
+import { publishSecrets, type JobSecrets, type KeyRecipient } from "./keys.ts";
 import type { RoundStats } from "./messages.ts";
 import type { Address, Evaluation, JobSnapshot, ModelShape, Weights } from "./ports.ts";
 import { TaskSet } from "./tasks.ts";
 import { Turns } from "./turns.ts";
 
 export interface RequesterModules extends PeerModules {
-  /** Random secrets for a new epoch; the data identity stays the same for the whole job. */
+  /** Random secrets for a new epoch; the dataset's stays the same for the whole job. */
   newSecrets(epoch: number): JobSecrets;
   /** Makes the node use these secrets for the channel, and keeps them for a restart. */
-  useSecrets(secrets: JobSecrets, members: readonly Address[]): Promise<void>;
+  useSecrets(secrets: JobSecrets, holders: KeyHolders): Promise<void>;
   /** Accuracy and loss on the test set. */
   evaluate(weights: Weights): Promise<Evaluation>;
+}
+
+/** Whom the secrets of an epoch were given, and the seed that decided which batches each may open. */
+export interface KeyHolders {
+  readonly members: readonly Address[];
+  readonly jobSeed: Hex;
 }
 
 export interface RequesterOptions {
   readonly shape: ModelShape;
   readonly initialWeights: Weights;
-  /** Secrets of the newest epoch when the requester was restarted, with the members that hold them. */
-  readonly resumed?: { readonly secrets: JobSecrets; readonly members: readonly Address[] } | undefined;
+  /** Secrets of the newest epoch when the requester was restarted. */
+  readonly resumed?: { readonly secrets: JobSecrets; readonly holders: KeyHolders } | undefined;
   readonly onProgress?: (event: RequesterProgress) => void;
 }
 
@@ -90,7 +97,7 @@ class RequesterJob {
   readonly #stats = new Map<string, RoundStats>();
   readonly #reports: RoundReport[] = [];
   #secrets: JobSecrets | undefined;
-  #members: readonly Address[] = [];
+  #holders: KeyHolders | undefined;
   #roundStartedMs: number;
   #previous: JobSnapshot | undefined;
   #reportedRound = 0;
@@ -102,7 +109,7 @@ class RequesterJob {
     this.#peer.shape = options.shape;
     this.#tasks = new TaskSet(modules.clock, modules.log);
     this.#secrets = options.resumed?.secrets;
-    this.#members = options.resumed?.members ?? [];
+    this.#holders = options.resumed?.holders;
     this.#roundStartedMs = modules.clock.nowMs();
     this.#peer.on("final", (from, { modelId }) => {
       if (this.#peer.seatOf(from) >= 0) this.#finals.set(from, toHex(modelId));
@@ -163,24 +170,37 @@ class RequesterJob {
       this.#tasks.once(name, () => this.#m.chain.tick());
   }
 
-  /** A new group key whenever the set of members changes: who left cannot read on. */
+  /**
+   * A new group key whenever the set of members changes: who left cannot read on. Also when a reorganisation of the
+   * chain has changed the seed, and so the batches of each.
+   */
   #rotateKeys(snapshot: JobSnapshot): void {
     const members = listSeats(snapshot.active).map((seat) => snapshot.workers[seat]!);
     const published = snapshot.keys?.epoch;
     if (members.length === 0) return;
-    if (published !== undefined && published === this.#secrets?.epoch && members.join() === this.#members.join())
-      return;
+    const { jobSeed } = snapshot;
+    const sameHolders = this.#holders?.jobSeed === jobSeed && members.join() === this.#holders.members.join();
+    if (published !== undefined && published === this.#secrets?.epoch && sameHolders) return;
     const epoch = published === undefined ? 0 : published + 1;
-    this.#tasks.once(`keys/${epoch}`, async () => {
+    this.#tasks.once(`keys/${epoch}/${jobSeed}`, async () => {
       const secrets = this.#m.newSecrets(epoch);
-      const recipients = await Promise.all(
-        members.map(async (address) => ({ address, publicKey: await this.#m.chain.publicKeyOf(address) })),
-      );
-      const cid = await this.#m.blocks.put(sealSecrets(this.#m.chain.jobId, secrets, recipients));
-      await this.#m.useSecrets(secrets, members);
+      const { chain, blocks, clock, signal } = this.#m;
+      const recipients: KeyRecipient[] = [];
+      for (const address of members) {
+        recipients.push({
+          address,
+          publicKey: await chain.publicKeyOf(address),
+          batches: batchesOfJob(snapshot, address),
+        });
+        // Many workers with many steps take seconds: others get their turn in between.
+        await clock.sleep(0, signal);
+      }
+      const cid = await publishSecrets(chain.jobId, secrets, recipients, (block) => blocks.put(block));
+      const holders = { members, jobSeed };
+      await this.#m.useSecrets(secrets, holders);
       // Known before the chain shows the epoch, or the next look at the chain would take it for a stranger's.
       this.#secrets = secrets;
-      this.#members = members;
+      this.#holders = holders;
       await this.#m.chain.publishKeys(epoch, cid);
     });
   }

@@ -217,8 +217,8 @@ describe("a worker of a proven job", () => {
     const { chain, events } = await simulate({
       proof: terms,
       change: (worker, { openJob }, simulated) => ({
-        openJob: async (keys) => {
-          const source = await openJob(keys);
+        openJob: async (keys, needed) => {
+          const source = await openJob(keys, needed);
           const batch: typeof source.batch = (index) => {
             if (worker === 3 && simulated.state.round === 1 && simulated.state.ready === 0b1111n)
               return Promise.reject(new SkyNetError("NotFound", `batch ${index} is gone`));

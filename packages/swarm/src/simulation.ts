@@ -3,7 +3,9 @@ import { createIdentity } from "@skynet/network";
 import { ModelBuilder, parseModel } from "@skynet/onnx";
 import { compileTraining, createExecutor } from "@skynet/proof";
 import { JobMode, JobPhase, merklePath, merkleRoot, nameOf, toHex, type Hex, type JobSpec } from "@skynet/protocol";
-import { datasetSecret } from "./blinding.ts";
+import { batchSecret } from "./blinding.ts";
+import { SwarmError } from "./errors.ts";
+import { openSecrets } from "./keys.ts";
 import type { DatasetBatch, JobChain, JobFiles, Weights } from "./ports.ts";
 import { runRequesterJob } from "./requester.ts";
 import { SimulatedChain } from "./simulated-chain.ts";
@@ -28,7 +30,7 @@ const publicKeys = new Map(identities.map(({ address, publicKey }) => [address, 
 const workerAddress = (i: number): Hex => identities[i]!.address;
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined };
 const ZERO: Hex = `0x${"00".repeat(32)}`;
-const DATA_IDENTITY = "AGE-SECRET-KEY-1";
+const DATASET_SECRET = new Uint8Array(32).fill(9);
 const NOBODY: Hex = `0x${"00".repeat(20)}`;
 
 export function randomOf(seed: number): () => number {
@@ -96,8 +98,11 @@ export async function simulate(scenario: Scenario, seed = 1) {
   const initialSeed = new Uint8Array(32).fill(7);
   const initialWeights = await trainer.initialWeights(initialSeed);
   const modelId = idOf(compiled, { weights: initialWeights, blinders: NO_BLINDERS });
-  const secret = datasetSecret(DATA_IDENTITY);
-  const data = Array.from({ length: N_BATCHES }, (_, index) => ({ ...samples(BATCH, random), index, secret }));
+  const data = Array.from({ length: N_BATCHES }, (_, index) => ({
+    ...samples(BATCH, random),
+    index,
+    secret: batchSecret(DATASET_SECRET, index),
+  }));
   const leaves = data.map(batchIdOf);
   const terms = { workers, minSeats, rounds, averaging, modelId, dataRoot: toHex(merkleRoot(leaves)) };
   const verifier = recomputingVerifier(compiled, await createExecutor(compiled), data);
@@ -132,7 +137,12 @@ export async function simulate(scenario: Scenario, seed = 1) {
       clock,
       log: silent,
       signal: AbortSignal.any([stop.signal, everything.signal]),
-      openJob: async () => sourceOf(data, leaves),
+      openJob: async ({ epoch, cid }, needed) => {
+        const fetch = (block: string) => network.fetchBlock([requester], block);
+        const opening = { jobId: chain.viewOf(requester).jobId, epoch, self: identities[i]!, needed, fetchList: fetch };
+        const { batches } = await openSecrets(await fetch(cid), opening);
+        return sourceOf(data, leaves, batches);
+      },
       blindingSecret: new Uint8Array(32).fill(i + 1),
     };
     const shape = await own.load(new Uint8Array(), { batchSize: BATCH, learningRate: 0.5, averaging });
@@ -182,8 +192,8 @@ export async function simulate(scenario: Scenario, seed = 1) {
       clock,
       log: silent,
       signal: everything.signal,
-      newSecrets: (epoch) => ({ epoch, groupKey: new Uint8Array(32).fill(1), dataIdentity: DATA_IDENTITY }),
-      useSecrets: async ({ epoch }, members) => {
+      newSecrets: (epoch) => ({ epoch, groupKey: new Uint8Array(32).fill(1), datasetSecret: DATASET_SECRET }),
+      useSecrets: async ({ epoch }, { members }) => {
         const { round, phase, workers: seated } = chain.state;
         const seats = members.map((member) => seated.indexOf(member));
         keys.push({ epoch, round, phase: nameOf(JobPhase, phase), seats });
@@ -198,8 +208,17 @@ export async function simulate(scenario: Scenario, seed = 1) {
   return { result, chain, results, events, keys };
 }
 
-const sourceOf = (data: readonly DatasetBatch[], leaves: readonly Uint8Array[]) => ({
-  batch: async (index: number) => data[index]!,
+/** What a worker with these secrets can open. */
+const sourceOf = (
+  data: readonly DatasetBatch[],
+  leaves: readonly Uint8Array[],
+  secrets: ReadonlyMap<number, Uint8Array>,
+) => ({
+  batch: async (index: number) => {
+    const secret = secrets.get(index);
+    if (secret === undefined) throw new SwarmError("BadKeys", `no secret of batch ${index}`);
+    return { ...data[index]!, secret };
+  },
   commitments: {
     points: (index: number) => leaves[index]!,
     path: (index: number) => merklePath(leaves, index).map(toHex),

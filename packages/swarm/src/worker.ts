@@ -1,6 +1,6 @@
 import { countSeats, hasSeat, type Hex, SkyNetError } from "@skynet/protocol";
 import { Audits } from "./audits.ts";
-import { batchesOfRound, distinct } from "./dataset-plan.ts";
+import { batchesOfJob, batchesOfRound, distinct } from "./dataset-plan.ts";
 import { SwarmError } from "./errors.ts";
 import { Exchange } from "./exchange.ts";
 import { JobEnd } from "./job-end.ts";
@@ -24,8 +24,12 @@ import { TrainerUse } from "./trainer-use.ts";
 import { rankOf, Turns } from "./turns.ts";
 
 export interface WorkerModules extends PeerModules {
-  /** Fetches and opens the secrets and the dataset; called once the keys are published, and again after a rotation. */
-  openJob(keys: { epoch: number; cid: string }): Promise<BatchSource>;
+  /**
+   * Fetches and opens the secrets and the dataset; called once the keys are published, and again after a rotation.
+   * @param needed batches of this worker's rounds
+   * @throws SwarmError `BadKeys` when the secret of one is not among those for this worker
+   */
+  openJob(keys: { epoch: number; cid: string }, needed: readonly number[]): Promise<BatchSource>;
   /** 32 bytes that only this node knows, always the same: blinders follow from them. */
   readonly blindingSecret: Uint8Array;
 }
@@ -50,7 +54,7 @@ export interface WorkerResult {
 }
 
 /** Failures that trying again does not mend: the round cannot be worked on, or could not be proven. */
-const HOPELESS = ["Overflow", "BadBatch", "OutOfMemory", "WorkerFailed", "DuplicateId"];
+const HOPELESS = ["Overflow", "BadBatch", "CannotDecrypt", "OutOfMemory", "WorkerFailed", "DuplicateId"];
 /** Failures of the rehearsal that leave the worker out of the job; those of a training thread are most often memory. */
 const UNFIT = [...HOPELESS, "TooSlow", "TrainerFailed", "ProofRejected", "BadMetadata"];
 /** Part of the commit window after which a worker that is not done abstains instead of risking the penalty. */
@@ -78,7 +82,8 @@ class WorkerJob {
   readonly #merging: Merging;
   readonly #own: OwnResults;
   readonly #end: JobEnd;
-  #batches: { epoch: number; source: BatchSource } | undefined;
+  /** The seed decides which batches this worker needs. */
+  #batches: { epoch: number; jobSeed: Hex; source: BatchSource } | undefined;
   #lastPhase = "";
   readonly #trainerUse = new TrainerUse();
   readonly #audits: Audits;
@@ -152,7 +157,7 @@ class WorkerJob {
     this.#announcements.follow(snapshot);
     this.#trainerUse.stopOld(snapshot);
     const active = hasSeat(snapshot.active, seat);
-    if (snapshot.keys && active) this.#openKeys(snapshot.keys);
+    if (snapshot.keys && active) this.#openKeys(snapshot, snapshot.keys);
     if (active && snapshot.phase === "READY") this.#becomeReady(snapshot, seat);
     if (active && snapshot.phase === "COMMIT") this.#train(snapshot, seat);
     this.#audits.stopOld(snapshot);
@@ -169,10 +174,13 @@ class WorkerJob {
     this.#tickWhenLate(snapshot, seat);
   }
 
-  #openKeys(keys: { epoch: number; cid: string }): void {
-    if (this.#batches?.epoch === keys.epoch) return;
-    this.#tasks.once(`keys/${keys.epoch}`, async () => {
-      this.#batches = { epoch: keys.epoch, source: await this.#m.openJob(keys) };
+  #openKeys(snapshot: JobSnapshot, keys: { epoch: number; cid: string }): void {
+    const { jobSeed } = snapshot;
+    const opened = this.#batches;
+    if (opened?.epoch === keys.epoch && opened.jobSeed === jobSeed) return;
+    this.#tasks.once(`keys/${keys.epoch}/${jobSeed}`, async () => {
+      const source = await this.#m.openJob(keys, batchesOfJob(snapshot, this.#m.chain.self));
+      this.#batches = { epoch: keys.epoch, jobSeed, source };
     });
   }
 

@@ -17,8 +17,8 @@ export interface CommitOptions {
   readonly contentId: string;
   readonly proof: ProofShape;
   readonly trainer: Trainer;
-  /** Of the dataset: blinders follow from it, 32 bytes. */
-  readonly secret: Uint8Array;
+  /** Of each batch: its blinders follow from it, 32 bytes. */
+  readonly secretOf: (index: number) => Uint8Array;
   /** Keeps points without blinders, which are the same in every job on this data. */
   readonly cacheDir: string;
   readonly ui: Ui;
@@ -81,7 +81,7 @@ const batchesOf = (source: BatchSource, first: number, count: number) =>
 
 /** @param unchecked points of so many batches come from the disk @throws SkyNetError `BadBatch`, `BadPoint` */
 async function blindAll(
-  { source, trainer, secret, ui, signal }: CommitOptions,
+  { source, trainer, secretOf, ui, signal }: CommitOptions,
   plain: readonly Uint8Array[],
   unchecked: number,
 ): Promise<Uint8Array[]> {
@@ -93,7 +93,7 @@ async function blindAll(
     const committed: CommittedBatch[] = batches.map((batch, i) => ({
       ...batch,
       index: first + i,
-      secret,
+      secret: secretOf(first + i),
       points: plain[first + i]!,
     }));
     const blinded = await trainer.blindBatches(committed);

@@ -18,7 +18,7 @@ import {
 } from "@skynet/network";
 import { decode, type Hex } from "@skynet/protocol";
 import { openBlockStore } from "@skynet/storage";
-import { openSecrets, sealSecrets, SwarmError, type ChannelMessage, type JobNetwork } from "@skynet/swarm";
+import { openSecrets, publishSecrets, SwarmError, type ChannelMessage, type JobNetwork } from "@skynet/swarm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BlockAccess } from "./block-access.ts";
 import { JobCircle } from "./job-circle.ts";
@@ -92,12 +92,13 @@ const all = () => [requester, alice, bob, carol];
 
 /** The requester publishes new keys; everybody sees the membership on chain. */
 async function rotate(epoch: number, members: readonly Member[]) {
-  const secrets = { epoch, groupKey: createGroupKey(), dataIdentity: "AGE-SECRET-KEY-1" };
+  const secrets = { epoch, groupKey: createGroupKey(), datasetSecret: new Uint8Array(32).fill(9) };
   const recipients = members.map(({ host: { identity } }) => ({
     address: identity.address,
     publicKey: identity.publicKey,
+    batches: [1, 2],
   }));
-  const cid = await requester.blocks.put(sealSecrets(jobId, secrets, recipients));
+  const cid = await publishSecrets(jobId, secrets, recipients, (block) => requester.blocks.put(block));
   requester.circle.take(epoch, secrets.groupKey);
   const membership = {
     members: [...members, requester].map(address),
@@ -108,6 +109,9 @@ async function rotate(epoch: number, members: readonly Member[]) {
   return cid;
 }
 
+const open = (envelope: Uint8Array, epoch: number, { host: { identity: self } }: Member) =>
+  openSecrets(envelope, { jobId, epoch, self, needed: [1, 2], fetchList: () => Promise.reject(new Error("inline")) });
+
 async function takeKeys(who: Member, epoch: number, cid: string): Promise<Uint8Array> {
   const envelope = await fetchKeys(
     who.host,
@@ -115,7 +119,7 @@ async function takeKeys(who: Member, epoch: number, cid: string): Promise<Uint8A
     { requester: address(requester), members: [address(alice)] },
     AbortSignal.timeout(20_000),
   );
-  const { groupKey } = openSecrets(jobId, envelope, epoch, who.host.identity);
+  const { groupKey } = await open(envelope, epoch, who);
   await who.blocks.put(envelope);
   who.circle.take(epoch, groupKey);
   return groupKey;
@@ -256,11 +260,9 @@ describe("after a member lost its seat", () => {
     expect(kept).toEqual([]);
 
     const envelope = (await requester.blocks.get(cid))!;
-    expect(() => openSecrets(jobId, envelope, 1, carol.host.identity)).toThrow(
-      expect.objectContaining({ code: "BadKeys" }),
-    );
-    for (const { box } of (decode(envelope) as { boxes: { box: Uint8Array }[] }).boxes)
-      expect(() => unwrapKey(box, carol.host.identity, `skynet/1/keys/${jobId}/1`)).toThrow(
+    await expect(open(envelope, 1, carol)).rejects.toMatchObject({ code: "BadKeys" });
+    for (const { group } of (decode(envelope) as { boxes: { group: Uint8Array }[] }).boxes)
+      expect(() => unwrapKey(group, carol.host.identity, `skynet/1/keys/${jobId}/1`)).toThrow(
         expect.objectContaining({ code: "CannotDecrypt" }),
       );
   });
@@ -295,6 +297,6 @@ describe("after a member lost its seat", () => {
       { requester: address(requester), members: [address(bob), address(alice)] },
       AbortSignal.timeout(20_000),
     );
-    expect(openSecrets(jobId, fetched, 1, bob.host.identity).groupKey).toEqual(bob.circle.speakingKey());
+    expect((await open(fetched, 1, bob)).groupKey).toEqual(bob.circle.speakingKey());
   });
 });

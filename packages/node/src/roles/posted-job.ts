@@ -11,7 +11,7 @@ const hex = z
   .transform((text) => text as Hex);
 
 const postedJobSchema = z.strictObject({
-  version: z.literal(1),
+  version: z.literal(2),
   jobId: hex,
   /** Hash of the job's settings: the same job file resumes the same job. */
   settings: hex,
@@ -20,12 +20,15 @@ const postedJobSchema = z.strictObject({
   manifestCid: z.string(),
   dataRoot: hex,
   nBatches: z.number().int(),
-  dataIdentity: z.string(),
-  /** Newest group key, its epoch and the members that have it; none before the assignment. */
-  group: z.strictObject({ epoch: z.number().int(), key: hex, members: z.array(hex) }).nullable(),
+  /** 32 bytes; the secrets of all batches follow from it. */
+  datasetSecret: hex,
+  /** Newest group key, its epoch, the members that have it, and the seed of their batches; none before the assignment. */
+  group: z.strictObject({ epoch: z.number().int(), key: hex, members: z.array(hex), jobSeed: hex }).nullable(),
   startedMs: z.number(),
   done: z.boolean(),
 });
+
+const finishedSchema = z.looseObject({ done: z.literal(true) });
 
 /** What a requester must remember of a job to lead it on after a restart. Holds secrets: mode 0600. */
 export type PostedJob = z.output<typeof postedJobSchema>;
@@ -47,15 +50,17 @@ export async function findUnfinishedJob(dataDir: string, settings: Hex): Promise
   for (const id of ids) {
     const file = fileOf(dataDir, id as Hex);
     const content = await readFileIfThere(file);
-    const job = content && parsePostedJob(content, file);
-    if (job && !job.done && job.settings === settings) return job;
+    const job = content && parseUnfinished(content, file);
+    if (job?.settings === settings) return job;
   }
   return undefined;
 }
 
-function parsePostedJob(content: Uint8Array, file: string): PostedJob {
+/** Undefined for a job that is over, also when another version has written it. */
+function parseUnfinished(content: Uint8Array, file: string): PostedJob | undefined {
   try {
-    return postedJobSchema.parse(JSON.parse(new TextDecoder().decode(content)));
+    const json: unknown = JSON.parse(new TextDecoder().decode(content));
+    return finishedSchema.safeParse(json).success ? undefined : postedJobSchema.parse(json);
   } catch (cause) {
     throw new FileError("BrokenJobFile", `${file} is damaged or from another version`, {
       cause,

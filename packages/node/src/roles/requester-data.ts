@@ -1,14 +1,14 @@
 import { keccak256, SkyNetError, word } from "@skynet/protocol";
 import {
   cutBatches,
+  dataKeyOf,
   publishDataset,
   type BlockStore,
-  type DataKey,
   type PreparedDataset,
   type PreparedPart,
   type PublishedDataset,
 } from "@skynet/storage";
-import { datasetSecret, type Evaluation, type ModelShape, type Trainer, type Weights } from "@skynet/swarm";
+import { batchSecret, type Evaluation, type ModelShape, type Trainer, type Weights } from "@skynet/swarm";
 import { commitTo } from "../data/commitments.ts";
 import { prepare, type DataPlace } from "../data/prepare.ts";
 import type { JobFile } from "../job-file.ts";
@@ -26,8 +26,8 @@ export async function prepareData(job: JobFile, shape: ModelShape, place: DataPl
 
 export interface DataModules extends DataPlace {
   readonly node: { readonly blocks: BlockStore };
-  /** Of this dataset alone: members of the job learn the identity. */
-  readonly key: DataKey;
+  /** 32 bytes of this job alone: the secret of each batch follows from it. */
+  readonly datasetSecret: Uint8Array;
   /** Folder that keeps commitments without blinders. */
   readonly cacheDir: string;
 }
@@ -42,15 +42,15 @@ export async function publishTrainingSet(
 ): Promise<PublishedDataset> {
   const { train, features, id } = prepared;
   const source = cutBatches(train, features, job.training.batchSize);
-  const secret = datasetSecret(modules.key.identity);
+  const secretOf = (index: number) => batchSecret(modules.datasetSecret, index);
   const { proof } = shape;
   return publishDataset({
     name: job.name,
     source,
-    commitments: proof && (await commitTo({ ...modules, source, contentId: id, proof, trainer, secret })),
+    commitments: proof && (await commitTo({ ...modules, source, contentId: id, proof, trainer, secretOf })),
     classes: shape.classes,
     blockStore: modules.node.blocks,
-    recipient: modules.key.recipient,
+    recipient: async (index) => (await dataKeyOf(secretOf(index))).recipient,
     signal: modules.signal,
     onProgress: ({ batches, total }) =>
       modules.ui.progress(`Encrypting ${train.rows.toLocaleString("en")} samples`, batches, total),

@@ -14,14 +14,14 @@ import {
   type Hex,
   type JobSpec,
 } from "@skynet/protocol";
-import { generateDataKey, parseManifest, type PreparedDataset } from "@skynet/storage";
+import { parseManifest, type PreparedDataset } from "@skynet/storage";
 import {
   encodeMetadata,
   requirementsOf,
   runRequesterJob,
-  type Address,
   type JobSecrets,
   type JobSnapshot,
+  type KeyHolders,
   type ProofSettings,
   type RequesterProgress,
   type RequesterResult,
@@ -200,9 +200,9 @@ async function findOrPost(
   }
   await checkBalance(node, job);
   await showBudget(node, options);
-  const key = await generateDataKey();
+  const datasetSecret = randomBytes(32);
   const blocks = pinnedPuts(node.blocks, jobPin(settings));
-  const modules = { ...options, node: { blocks }, key, cacheDir: options.cacheDir ?? dataDir };
+  const modules = { ...options, node: { blocks }, datasetSecret, cacheDir: options.cacheDir ?? dataDir };
   const dataset = await publishTrainingSet(job, data, trainer, prepared.shape, modules);
   const modelCid = await blocks.put(prepared.model);
   const requirements = requirementsOf(job.requirements);
@@ -221,14 +221,14 @@ async function findOrPost(
     initialSeed: prepared.initialSeed,
   });
   const draft = {
-    version: 1 as const,
+    version: 2 as const,
     settings,
     metadata: toHex(metadata),
     modelCid,
     manifestCid: dataset.manifestCid,
     dataRoot: dataset.root,
     nBatches: dataset.manifest.cids.length,
-    dataIdentity: key.identity,
+    datasetSecret: toHex(datasetSecret),
     group: null,
     startedMs: Date.now(),
     done: false,
@@ -317,11 +317,12 @@ async function lead(
   const network = await createJobNetwork(node, circle, signal);
   const manifest = await node.blocks.get(posted.manifestCid);
   if (manifest) node.access.addBlocks(jobId, parseManifest(manifest, posted.dataRoot).cids);
+  const datasetSecret = fromHex(posted.datasetSecret);
   let saved = posted;
-  const useSecrets = async (secrets: JobSecrets, members: readonly Address[]) => {
-    saved = { ...saved, group: { epoch: secrets.epoch, key: toHex(secrets.groupKey), members: [...members] } };
+  const useSecrets = async ({ epoch, groupKey }: JobSecrets, { members, jobSeed }: KeyHolders) => {
+    saved = { ...saved, group: { epoch, key: toHex(groupKey), members: [...members], jobSeed } };
     await savePostedJob(options.dataDir, saved);
-    circle.take(secrets.epoch, secrets.groupKey);
+    circle.take(epoch, groupKey);
   };
   try {
     return await runRequesterJob(
@@ -334,7 +335,7 @@ async function lead(
         clock: systemClock,
         log: node.log,
         signal,
-        newSecrets: (epoch) => ({ epoch, groupKey: randomBytes(32), dataIdentity: posted.dataIdentity }),
+        newSecrets: (epoch) => ({ epoch, groupKey: randomBytes(32), datasetSecret }),
         useSecrets,
         evaluate: (weights) => evaluateOn(data.test, data.features, trainer, weights),
       },
@@ -343,8 +344,8 @@ async function lead(
         initialWeights: prepared.initialWeights,
         resumed: group
           ? {
-              secrets: { epoch: group.epoch, groupKey: fromHex(group.key), dataIdentity: posted.dataIdentity },
-              members: group.members,
+              secrets: { epoch: group.epoch, groupKey: fromHex(group.key), datasetSecret },
+              holders: group,
             }
           : undefined,
         onProgress: (event) => showProgress(event, options),

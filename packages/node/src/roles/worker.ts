@@ -13,20 +13,21 @@ import {
   type JobView,
 } from "@skynet/protocol";
 import { deriveSecret, fetchBlock, type TransferProgress } from "@skynet/network";
-import { openDataset, type Dataset } from "@skynet/storage";
+import { dataKeyOf, openDataset, type Dataset } from "@skynet/storage";
 import {
   checkAnswerCost,
   circuitOf,
-  datasetSecret,
   decodeMetadata,
   openSecrets,
   runWorkerJob,
+  SwarmError,
   type BatchSource,
   type Capabilities,
   type JobMetadata,
   type ModelShape,
   type ProofShape,
   type Trainer,
+  type WorkerSecrets,
 } from "@skynet/swarm";
 import { shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
@@ -311,18 +312,20 @@ async function workOn(node: WorkerNode, trainer: Trainer, jobId: Hex, options: W
   const batches = createBatchFetcher(node, { sources, expectedBytes: batchBytes, signal: both });
   let fetchedBatches = 0;
 
-  const openJob = async (keys: { epoch: number; cid: string }): Promise<BatchSource> => {
+  const openJob = async (keys: { epoch: number; cid: string }, needed: readonly number[]): Promise<BatchSource> => {
     const { active, workers } = await chain.snapshot();
     const members = listSeats(active).map((seat) => workers[seat]!);
-    const envelope = await fetchKeys(node.host, keys.cid, { requester, members }, both);
-    const secrets = openSecrets(jobId, envelope, keys.epoch, node.host.identity);
+    const fetchList = (cid: string) => fetchKeys(node.host, cid, { requester, members }, both);
+    const envelope = await fetchList(keys.cid);
+    const self = node.host.identity;
+    const secrets = await openSecrets(envelope, { jobId, epoch: keys.epoch, self, needed, fetchList });
     // For members that cannot reach the requester.
     await blocks.put(envelope);
     circle.take(secrets.epoch, secrets.groupKey);
     const dataset = openDataset({
       manifestBytes: manifest,
       expectedRoot: spec.dataRoot,
-      identity: secrets.dataIdentity,
+      identity: async (index) => (await dataKeyOf(secretOf(secrets, index))).identity,
       blockStore: node.blocks,
       fetch: (cid) => {
         fetchedBatches++;
@@ -331,9 +334,12 @@ async function workOn(node: WorkerNode, trainer: Trainer, jobId: Hex, options: W
     });
     node.access.addBlocks(jobId, dataset.manifest.cids);
     node.blocks.pin(jobPin(jobId), dataset.manifest.cids);
-    const secret = datasetSecret(secrets.dataIdentity);
     return {
-      batch: async (index) => ({ ...(await dataset.batch(index, { signal: both })), index, secret }),
+      batch: async (index) => ({
+        ...(await dataset.batch(index, { signal: both })),
+        index,
+        secret: secretOf(secrets, index),
+      }),
       commitments: shape.proof && commitmentsOf(dataset, shape.proof),
     };
   };
@@ -369,6 +375,13 @@ async function workOn(node: WorkerNode, trainer: Trainer, jobId: Hex, options: W
   } finally {
     stop.abort();
   }
+}
+
+/** @throws SwarmError `BadKeys` for a batch that this worker does not train on */
+function secretOf({ batches }: WorkerSecrets, index: number): Uint8Array {
+  const secret = batches.get(index);
+  if (secret === undefined) throw new SwarmError("BadKeys", `batch ${index} is not one of this worker's`);
+  return secret;
 }
 
 /**

@@ -3,9 +3,9 @@ import os from "node:os";
 import path from "node:path";
 import { openKeystore } from "@skynet/node";
 import { createHost, createIdentity, deriveSecret, receiveUpdates, sendUpdate, type Identity } from "@skynet/network";
-import { decode, type Hex } from "@skynet/protocol";
-import { decryptBlock } from "@skynet/storage";
-import { openSecrets } from "@skynet/swarm";
+import { decode, fromHex, type Hex } from "@skynet/protocol";
+import { cidOf, dataKeyOf, decryptBlock, parseManifest, type Manifest } from "@skynet/storage";
+import { openSecrets, type WorkerSecrets } from "@skynet/swarm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { circuit } from "../packages/network/src/transports/circuit.ts";
 import { tcp } from "../packages/network/src/transports/tcp.ts";
@@ -20,28 +20,42 @@ const leaked = new Uint8Array(64).map((_, i) => (i * 71 + 13) % 256);
 let network: TestNetwork;
 let captured: string;
 let jobId: Hex;
-const states: Uint8Array[] = [];
+/** What nodes have on disk during the job, by file; of files that change, every content that was seen. */
+const kept = new Map<string, Uint8Array[]>();
 
-/** All files below a folder. */
+/** All files below a folder; those that vanish meanwhile are left out. */
 async function filesOf(folder: string, pattern = /./): Promise<{ name: string; bytes: Uint8Array }[]> {
   const names = await fs.readdir(folder, { recursive: true, withFileTypes: true });
   const files = names.filter((entry) => entry.isFile() && pattern.test(entry.name));
-  return Promise.all(
+  const read = await Promise.all(
     files.map(async (entry) => {
       const name = path.join(entry.parentPath, entry.name);
-      return { name, bytes: await fs.readFile(name) };
+      const bytes = await fs.readFile(name).catch(() => undefined);
+      return bytes ? [{ name, bytes }] : [];
     }),
   );
+  return read.flat();
 }
 
 const workers = [1, 2];
 const workerFolders = () => workers.map((n) => path.join(network.folder, "net", `worker-${n}`));
 
-/** Keeps the weights of every round: a worker overwrites them in the next. */
-async function keepStates(): Promise<void> {
-  for (const folder of workerFolders())
-    for (const { bytes } of await filesOf(folder, /^state\.cbor$/)) states.push(bytes);
+const requesterFolder = () => path.join(network.folder, "requester");
+
+/** Keeps what is on disk now: nodes overwrite the weights of a round in the next, and remove secrets at the end. */
+async function keepFiles(): Promise<void> {
+  for (const folder of [...workerFolders(), requesterFolder()])
+    for (const { name, bytes } of await filesOf(folder, /^(state|update-\d+)\.cbor$|^job\.json$|\.data$/)) {
+      const known = kept.get(name) ?? [];
+      if (!known.some((each) => Buffer.compare(each, bytes) === 0)) kept.set(name, [...known, bytes]);
+    }
 }
+
+/** Contents of files that were kept. */
+const keptIn = (folder: string, pattern: RegExp): Uint8Array[] =>
+  [...kept].flatMap(([name, contents]) =>
+    name.startsWith(folder + path.sep) && pattern.test(path.basename(name)) ? contents : [],
+  );
 
 /** Two nodes that only the relay can connect: what one sends to the other passes through it. */
 async function sendThroughCircuit(): Promise<void> {
@@ -84,11 +98,10 @@ beforeAll(async () => {
   ({ jobId } = (await requester.event("posted")) as { jobId: Hex });
   let keeping = Promise.resolve();
   requester.onEvent(({ event }) => {
-    if (event === "round") keeping = keeping.then(keepStates);
+    if (event === "phase" || event === "round") keeping = keeping.then(keepFiles);
   });
   await requester.event("summary", 280_000);
   await keeping;
-  await keepStates();
   await sendThroughCircuit();
   await leak();
 }, 400_000);
@@ -108,17 +121,34 @@ async function identities(): Promise<{ name: string; identity: Identity }[]> {
   );
 }
 
+const publicBlocks = () => keptIn(requesterFolder(), /\.data$/);
+
 /** The secrets of the job's epochs, from the public blocks that hold them for a worker. */
-async function openEpochs(member: Identity) {
-  const blocks = await filesOf(path.join(network.folder, "requester", "blocks"), /\.data$/);
-  const tryOpen = (bytes: Uint8Array, epoch: number) => {
-    try {
-      return [openSecrets(jobId, bytes, epoch, member)];
-    } catch {
-      return []; // Another kind of block, or another epoch.
-    }
-  };
-  return [0, 1, 2, 3].flatMap((epoch) => blocks.flatMap(({ bytes }) => tryOpen(bytes, epoch)));
+async function openEpochs(self: Identity): Promise<WorkerSecrets[]> {
+  const fetchList = () => Promise.reject(new Error("the lists are in the envelope"));
+  const open = (bytes: Uint8Array, epoch: number) =>
+    openSecrets(bytes, { jobId, epoch, self, needed: [], fetchList }).catch(() => []); // Another block or epoch.
+  const all = [0, 1, 2, 3].flatMap((epoch) => publicBlocks().map((bytes) => open(bytes, epoch)));
+  return (await Promise.all(all)).flat();
+}
+
+interface Posted {
+  readonly datasetSecret: Hex;
+  readonly manifestCid: string;
+  readonly dataRoot: Hex;
+}
+
+/** What the requester noted of its job. */
+const posted = () => JSON.parse(Buffer.from(keptIn(requesterFolder(), /^job\.json$/)[0]!).toString()) as Posted;
+
+/** The dataset's manifest, and its encrypted batches. */
+async function dataset(): Promise<{ manifest: Manifest; batches: Uint8Array[] }> {
+  const { manifestCid, dataRoot } = posted();
+  const blocks = new Map<string, Uint8Array>();
+  for (const bytes of publicBlocks())
+    for (const codec of ["raw", "dag-cbor"] as const) blocks.set(await cidOf(bytes, codec), bytes);
+  const manifest = parseManifest(blocks.get(manifestCid)!, dataRoot);
+  return { manifest, batches: manifest.cids.map((cid) => blocks.get(cid)!) };
 }
 
 async function addMembersSecrets(secrets: SecretWindows): Promise<void> {
@@ -127,30 +157,56 @@ async function addMembersSecrets(secrets: SecretWindows): Promise<void> {
     secrets.add("node key", identity.privateKey);
     secrets.add("secret of blinders", deriveSecret(identity, "blinders"));
   }
-  const epochs = await openEpochs(all[1]!.identity);
-  for (const { groupKey, dataIdentity } of epochs) {
-    secrets.add("group key", groupKey);
-    secrets.add("age identity", new TextEncoder().encode(dataIdentity));
-  }
-  const { dataIdentity } = epochs[0]!;
-  for (const { bytes } of await filesOf(path.join(network.folder, "requester", "blocks"), /\.data$/)) {
-    const plain = await decryptBlock(bytes, dataIdentity).catch(() => undefined); // Other blocks are no batches.
-    if (plain !== undefined) secrets.add("batch with labels", plain);
-  }
+  secrets.add("secret of the dataset", fromHex(posted().datasetSecret));
+  const { batches } = await dataset();
+  for (const { identity } of all.slice(1))
+    for (const { groupKey, batches: known } of await openEpochs(identity)) {
+      secrets.add("group key", groupKey);
+      for (const [index, secret] of known) {
+        const key = await dataKeyOf(secret);
+        secrets.add("secret of a batch", secret);
+        secrets.add("age identity", new TextEncoder().encode(key.identity));
+        secrets.add("batch with labels", await decryptBlock(batches[index]!, key.identity));
+      }
+    }
 }
 
 async function addTraining(secrets: SecretWindows): Promise<void> {
-  for (const bytes of states) {
+  for (const bytes of workerFolders().flatMap((folder) => keptIn(folder, /^state\.cbor$/))) {
     const { weights, blinders } = decode(bytes) as { weights: Uint8Array[]; blinders: Uint8Array };
     for (const tensor of weights) secrets.add("weights", tensor);
     secrets.add("blinders", blinders);
   }
   for (const folder of workerFolders())
-    for (const { bytes } of await filesOf(folder, /^update-\d+\.cbor$/))
+    for (const bytes of keptIn(folder, /^update-\d+\.cbor$/))
       secrets.add("update", (decode(bytes) as { update: Uint8Array }).update);
   const [images] = await filesOf(path.join(network.folder, "job"), /^train-images$/);
   secrets.add("images", images!.bytes.subarray(16));
 }
+
+describe("what a worker can open of a job's data", () => {
+  it("are the batches of its rounds, which its keys open; no key of it opens another one", async () => {
+    const { batches } = await dataset();
+    const known = [];
+    for (const { identity } of (await identities()).slice(1)) {
+      const [secrets] = await openEpochs(identity);
+      const keys = await Promise.all([...secrets!.batches.values()].map(dataKeyOf));
+      const opened: number[] = [];
+      for (const [index, block] of batches.entries())
+        for (const key of keys)
+          await decryptBlock(block, key.identity).then(
+            () => opened.push(index),
+            (error: unknown) => expect(error).toMatchObject({ code: "CannotDecrypt" }),
+          );
+      expect(opened).toEqual([...secrets!.batches.keys()].toSorted((a, b) => a - b));
+      expect(opened.length).toBeGreaterThan(0);
+      expect(opened.length).toBeLessThanOrEqual(8);
+      known.push(opened.join());
+    }
+    expect(batches).toHaveLength(20);
+    expect(new Set(known).size).toBe(workers.length);
+  });
+});
 
 describe("what a relay sees of a job", () => {
   it(
@@ -165,6 +221,8 @@ describe("what a relay sees of a job", () => {
       for (const name of [
         "node key",
         "group key",
+        "secret of the dataset",
+        "secret of a batch",
         "age identity",
         "batch with labels",
         "weights",
