@@ -2,6 +2,7 @@ import { equalBytes, matchesCid, merkleRoot, toHex, type Hex } from "@skynet/pro
 import { decryptBlock, encryptBlock } from "./age.ts";
 import { batchLeaf, type Batch, type BatchSource } from "./batches.ts";
 import type { BlockStore } from "./blocks/block-store.ts";
+import { putContent } from "./ipfs/content.ts";
 import { StorageError } from "./errors.ts";
 import {
   committedLeaves,
@@ -65,7 +66,12 @@ export async function publishDataset(options: PublishDatasetOptions): Promise<Pu
   const manifest: Manifest = commitments ? { ...plain, commitments } : plain;
   const manifestBytes = encodeManifest(manifest);
   parseManifest(manifestBytes, toHex(root));
-  return { manifest, manifestBytes, manifestCid: await blockStore.put(manifestBytes, "dag-cbor"), root: toHex(root) };
+  return {
+    manifest,
+    manifestBytes,
+    manifestCid: await putContent(blockStore, manifestBytes, "dag-cbor"),
+    root: toHex(root),
+  };
 }
 
 export interface OpenDatasetOptions {

@@ -21,10 +21,9 @@ export {
   type PublishDatasetOptions,
   type PublishedDataset,
 } from "./dataset.ts";
-export { getContent, putContent, readContent } from "./ipfs/content.ts";
+export { cidsOfContent, getContent, putContent, readContent } from "./ipfs/content.ts";
 export { exportCar, type ExportCarOptions } from "./ipfs/export-car.ts";
 export { fetchTree, type FetchTreeOptions, type WantedBlock } from "./ipfs/fetch-tree.ts";
-export { blocksOfFile } from "./ipfs/file-tree.ts";
 export { exportFile, importFile, type FileOptions, type ImportOptions } from "./ipfs/files.ts";
 export { importCar, type ImportCarOptions, type ImportedCar } from "./ipfs/import-car.ts";
 export { StorageError, type StorageErrorCode } from "./errors.ts";

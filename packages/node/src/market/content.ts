@@ -1,13 +1,15 @@
 // Content of listings: blocks that are encrypted with the listing's key, and one block, encrypted too, that names them.
 import { concatBytes, decode, encode, InvalidInputError, matchesCid, SkyNetError, type Hex } from "@skynet/protocol";
-import { MAX_BLOCK_BYTES } from "@skynet/network";
 import {
+  cidsOfContent,
   dataKeyOf,
   decryptBlock,
   encryptBlock,
   openDataset,
   parseManifest,
   publishDataset,
+  putContent,
+  readContent,
   type Batch,
   type BatchSource,
   type BlockStore,
@@ -42,13 +44,10 @@ const fileSchema = z.strictObject({
   cids: z.array(z.string().max(100)).min(1).max(MAX_PARTS),
 });
 
+/** Encrypts and stores the block that leads to all others. @returns its CID, and those of all blocks that it needs */
 async function finish(blocks: BlockStore, root: Uint8Array, recipient: string) {
-  const sealed = await encryptBlock(root, [recipient]);
-  if (sealed.length > MAX_BLOCK_BYTES)
-    throw new SkyNetError("TooManyParts", `the list of parts needs a block of ${formatBytes(sealed.length)}`, {
-      hint: "use larger batches: at most about 40,000 of them fit",
-    });
-  return blocks.put(sealed);
+  const cid = await putContent(blocks, await encryptBlock(root, [recipient]));
+  return { cid, own: await cidsOfContent(blocks, cid) };
 }
 
 async function sizeOf(blocks: BlockStore, cids: readonly string[]): Promise<number> {
@@ -57,7 +56,7 @@ async function sizeOf(blocks: BlockStore, cids: readonly string[]): Promise<numb
   return bytes;
 }
 
-/** Encrypts a dataset batch by batch. @throws StorageError `DiskFull`; SkyNetError `TooManyParts` */
+/** Encrypts a dataset batch by batch. @throws StorageError `DiskFull` */
 export async function storeBatches(
   source: BatchSource,
   description: { name: string; classes: number; scale: number },
@@ -74,12 +73,12 @@ export async function storeBatches(
     onProgress: ({ batches: done, total }) => onProgress?.(done, total),
     ...(signal ? { signal } : {}),
   });
-  const cid = await finish(blocks, manifestBytes, recipient);
-  const cids = [cid, ...manifest.cids];
+  const { cid, own } = await finish(blocks, manifestBytes, recipient);
+  const cids = [...own, ...manifest.cids];
   return { cid, cids, bytes: await sizeOf(blocks, cids) };
 }
 
-/** Encrypts a file in parts. @throws StorageError `DiskFull`; SkyNetError `TooManyParts` */
+/** Encrypts a file in parts. @throws StorageError `DiskFull` */
 export async function storeFile(
   file: Uint8Array,
   key: Uint8Array,
@@ -93,8 +92,8 @@ export async function storeFile(
     onProgress?.(parts.length, Math.ceil(file.length / PART_BYTES));
   }
   const root = encode({ version: 1, kind: "file", bytes: file.length, cids: parts });
-  const cid = await finish(blocks, root, recipient);
-  const cids = [cid, ...parts];
+  const { cid, own } = await finish(blocks, root, recipient);
+  const cids = [...own, ...parts];
   return { cid, cids, bytes: await sizeOf(blocks, cids) };
 }
 
@@ -129,7 +128,7 @@ export function keepingBlocks(blocks: BlockStore, most: number, fetch: FetchBloc
 
 async function openRoot(cid: string, key: Uint8Array, fetch: FetchBlock): Promise<Uint8Array> {
   const { identity } = await dataKeyOf(key);
-  const block = await fetch(cid);
+  const block = await readContent({ get: fetch }, cid);
   return decryptBlock(block, identity).catch((cause: unknown) => {
     throw wrongContent("its first block does not open with the key", cause);
   });
@@ -143,7 +142,8 @@ export async function blocksOf(
   fetch: FetchBlock,
 ): Promise<string[]> {
   const root = await openRoot(cid, key, fetch);
-  return [cid, ...(kind === "data" ? parseListed(root, contentRoot) : parseFile(root)).cids];
+  const own = await cidsOfContent({ get: fetch }, cid);
+  return [...own, ...(kind === "data" ? parseListed(root, contentRoot) : parseFile(root)).cids];
 }
 
 function parseListed(root: Uint8Array, contentRoot: Hex) {

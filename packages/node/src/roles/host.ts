@@ -3,7 +3,9 @@
 import { SkyNetError } from "@skynet/protocol";
 import { shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
+import { publicFiles } from "../runtime/blocks.ts";
 import { systemClock } from "../runtime/clock.ts";
+import { openContent } from "./content.ts";
 import { createAnswerDesk } from "./host-answers.ts";
 import { createSalesDesk } from "./host-sales.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
@@ -27,11 +29,28 @@ export async function runHost(options: HostOptions): Promise<void> {
     const [listings, offers] = [await sales.open(), await answers.open()];
     ui.line(`serving ${listings} listings and ${offers} offers as ${node.chain.address}`);
     ui.event("ready", { address: node.chain.address, listings, offers });
-    await Promise.all([repeat(node, "sales", sales.step, signal), repeat(node, "answers", answers.step, signal)]);
+    await Promise.all([
+      repeat(node, "sales", sales.step, signal),
+      repeat(node, "answers", answers.step, signal),
+      repeat(node, "files", createFileDesk(node), signal),
+    ]);
   } finally {
     await answers.close();
     await node.close();
   }
+}
+
+/** Opens what a user makes public while the node runs: npx skynet storage add --public. */
+function createFileDesk(node: LocalNode): () => Promise<void> {
+  const open = new Set<string>();
+  return async () => {
+    for (const cid of publicFiles(node.blocks)) {
+      if (open.has(cid)) continue;
+      await openContent(node, cid);
+      open.add(cid);
+      node.log.info({ cid }, "a public file is served");
+    }
+  };
 }
 
 /** A failure must not end the node: the chain may be away for a while. */

@@ -67,7 +67,7 @@ async function member(n: number): Promise<Member> {
   const circle = new JobCircle({ jobId, self: identity.address, maxUpdateBytes: 1000, keepOldMs: 300 });
   const delivery = await createDelivery({ channel: hostChannel(host), identity, store: createMemoryStore() });
   const network = await createJobNetwork(
-    { host, access, delivery, partials: createMemoryPartials(2 ** 22) },
+    { host, access, delivery, blocks: store, partials: createMemoryPartials(2 ** 22) },
     circle,
     stop.signal,
   );

@@ -1,16 +1,9 @@
 import { fetchBlock, NetworkError, receiveUpdates, sendUpdate, type Host } from "@skynet/network";
-import { BLINDER_BYTES } from "@skynet/proof";
-import { SkyNetError, type Hex } from "@skynet/protocol";
-import type { DiskBlockStore } from "@skynet/storage";
-import {
-  SwarmError,
-  type Address,
-  type BlockPort,
-  type ChannelMessage,
-  type JobNetwork,
-  type ModelShape,
-} from "@skynet/swarm";
+import { codecOfCid, SkyNetError, type Hex } from "@skynet/protocol";
+import { cidsOfContent, getContent, putContent, type DiskBlockStore } from "@skynet/storage";
+import { SwarmError, type Address, type BlockPort, type ChannelMessage, type JobNetwork } from "@skynet/swarm";
 import { jobPin } from "../runtime/blocks.ts";
+import { fetchBytes } from "./content.ts";
 import type { JobCircle } from "./job-circle.ts";
 import type { LocalNode } from "./local-node.ts";
 
@@ -25,20 +18,15 @@ const UPDATE_KIND = "update";
 /** Where new jobs are announced; the chain stays the authority. */
 export const JOBS_TOPIC = "jobs";
 
-/** Size of an update: four bytes for each weight, and in proof mode a blinder for each block. */
-export function updateBytes({ tensors, proof }: ModelShape): number {
-  const parameters = tensors.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
-  return 4 * parameters + BLINDER_BYTES * (proof?.weightBlocks ?? 0);
-}
-
 export const jobTopic = (jobId: Hex): string => `job-${jobId.slice(2)}`;
 
 /** Joins the network of one job: its encrypted channel and the direct streams between its members. */
 export async function createJobNetwork(
-  { host, access, delivery, partials }: Pick<LocalNode, "host" | "access" | "delivery" | "partials">,
+  node: Pick<LocalNode, "host" | "access" | "delivery" | "partials" | "blocks">,
   circle: JobCircle,
   signal: AbortSignal,
 ): Promise<JobNetwork> {
+  const { host, access, delivery, partials } = node;
   let onMessage: (message: ChannelMessage) => Promise<void> = async () => {
     throw new Error("not ready");
   };
@@ -109,7 +97,10 @@ export async function createJobNetwork(
       admit = admits;
       onUpdate = handler;
     },
-    fetchBlock: (from, cid, abort) => fetchBlock(host, from, cid, { signal: abort, partials }),
+    fetchBlock: (from, cid, abort) =>
+      codecOfCid(cid) === "dag-pb"
+        ? fetchBytes(node, cid, { from, maxBytes: contentLimit(circle), signal: abort })
+        : fetchBlock(host, from, cid, { signal: abort, partials }),
     follow: (membership) => {
       circle.follow(membership);
       access.setMembers(circle.jobId, membership.members);
@@ -118,6 +109,9 @@ export async function createJobNetwork(
     traffic: () => host.traffic(),
   };
 }
+
+/** Bytes of an update, or of all weights with what their encoding adds. */
+const contentLimit = ({ maxUpdateBytes }: JobCircle): number => 2 * maxUpdateBytes + 2 ** 20;
 
 /** What the sender may know: texts of other errors can name files and addresses of this node. */
 function refusalOf(error: unknown): string {
@@ -128,20 +122,21 @@ function refusalOf(error: unknown): string {
 /** A node's block store as a job sees it: what the job puts there, its members may fetch. */
 export const jobBlocks = ({ blocks, access }: Pick<LocalNode, "blocks" | "access">, jobId: Hex): BlockPort => ({
   put: async (bytes, round) => {
-    const cid = await blocks.put(bytes);
-    if (round === undefined) blocks.pin(jobPin(jobId), [cid]);
-    else pinForRound(blocks, jobId, round, cid);
-    access.addBlocks(jobId, [cid]);
+    const cid = await putContent(blocks, bytes);
+    const cids = await cidsOfContent(blocks, cid);
+    if (round === undefined) blocks.pin(jobPin(jobId), cids);
+    else pinForRound(blocks, jobId, round, cids);
+    access.addBlocks(jobId, cids);
     return cid;
   },
-  get: (cid) => blocks.get(cid),
+  get: (cid) => getContent(blocks, cid),
 });
 
 const roundPin = (jobId: Hex, round: number): string => `${jobPin(jobId)}/round-${round}`;
 
 /** Updates and weights of a round are needed until the next one has ended. */
-function pinForRound(blocks: DiskBlockStore, jobId: Hex, round: number, cid: string): void {
-  blocks.pin(roundPin(jobId, round), [cid]);
+function pinForRound(blocks: DiskBlockStore, jobId: Hex, round: number, cids: readonly string[]): void {
+  blocks.pin(roundPin(jobId, round), cids);
   for (let old = round - 2; old >= 0 && blocks.unpin(roundPin(jobId, old)); old--);
 }
 

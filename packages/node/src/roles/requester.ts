@@ -2,7 +2,6 @@ import path from "node:path";
 import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { ChainError, DEVELOPMENT_CHAIN_ID, type Chain } from "@skynet/contracts";
-import { MAX_BLOCK_BYTES } from "@skynet/network";
 import {
   checkSpec,
   countSeats,
@@ -14,7 +13,14 @@ import {
   type Hex,
   type JobSpec,
 } from "@skynet/protocol";
-import { parseManifest, type PreparedDataset } from "@skynet/storage";
+import {
+  cidsOfContent,
+  getContent,
+  parseManifest,
+  putContent,
+  readContent,
+  type PreparedDataset,
+} from "@skynet/storage";
 import {
   encodeMetadata,
   requirementsOf,
@@ -27,7 +33,7 @@ import {
   type RequesterResult,
   type Trainer,
 } from "@skynet/swarm";
-import { formatAmount, formatBytes, shortId } from "../cli/format.ts";
+import { formatAmount, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import type { JobFile } from "../job-file.ts";
 import type { Summary } from "../report/summary.ts";
@@ -38,10 +44,11 @@ import { readInputFile } from "../runtime/files.ts";
 import { limitsForJob } from "../sponsor/limits.ts";
 import { startSponsor, type Sponsor } from "../sponsor/sponsor.ts";
 import { startTrainer } from "../trainer/trainer.ts";
+import { checkModelSize, openContent, updateBytes } from "./content.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
 import { JobCircle } from "./job-circle.ts";
-import { createJobNetwork, jobBlocks, JOBS_TOPIC, updateBytes } from "./job-network.ts";
+import { createJobNetwork, jobBlocks, JOBS_TOPIC } from "./job-network.ts";
 import { previewBudget } from "./budget.ts";
 import {
   amountText,
@@ -159,13 +166,7 @@ async function prepareModel(node: LocalNode, trainer: Trainer, { job, ui }: Requ
   const { batchSize, learningRate, seed } = job.training;
   const shape = await trainer.load(model, { batchSize, learningRate, averaging, proof });
   const initialSeed = keccak256(new TextEncoder().encode("skynet/1/initial"), word(seed));
-  const largest = Math.max(model.length, updateBytes(shape) + 1024);
-  if (largest > MAX_BLOCK_BYTES)
-    throw new SkyNetError(
-      "ModelTooLarge",
-      `the model needs blocks of ${formatBytes(largest)}; this version moves at most ${formatBytes(MAX_BLOCK_BYTES)}`,
-      { hint: "use fewer parameters (about a million), and leave stored weights out of the ONNX file" },
-    );
+  checkModelSize(model.length, shape);
   const initialWeights = await trainer.initialWeights(initialSeed);
   const { id: modelId } = await trainer.identify(initialWeights);
   if (shape.proof) ui.status("generating the model's verifier");
@@ -204,7 +205,7 @@ async function findOrPost(
   const blocks = pinnedPuts(node.blocks, jobPin(settings));
   const modules = { ...options, node: { blocks }, datasetSecret, cacheDir: options.cacheDir ?? dataDir };
   const dataset = await publishTrainingSet(job, data, trainer, prepared.shape, modules);
-  const modelCid = await blocks.put(prepared.model);
+  const modelCid = await putContent(blocks, prepared.model);
   const requirements = requirementsOf(job.requirements);
   const metadata = encodeMetadata({
     version: 1,
@@ -245,9 +246,9 @@ async function findOrPost(
 
 /** Keeps what the job's workers will ask for. */
 async function pinJob({ blocks }: LocalNode, { jobId, modelCid, manifestCid, dataRoot }: PostedJob): Promise<void> {
-  const manifest = await blocks.get(manifestCid);
-  const batches = manifest ? parseManifest(manifest, dataRoot).cids : [];
-  blocks.pin(jobPin(jobId), [modelCid, manifestCid, ...batches]);
+  const own = [await cidsOfContent(blocks, modelCid), await cidsOfContent(blocks, manifestCid)];
+  const manifest = await readContent(blocks, manifestCid);
+  blocks.pin(jobPin(jobId), [...own.flat(), ...parseManifest(manifest, dataRoot).cids]);
 }
 
 /** Says what the job will cost, and asks whether that is meant. */
@@ -268,7 +269,7 @@ async function post(
   posted: PostedJob,
 ): Promise<void> {
   const { chain } = node;
-  for (const cid of [posted.modelCid, posted.manifestCid]) node.access.open(cid);
+  for (const cid of [posted.modelCid, posted.manifestCid]) await openContent(node, cid);
   await awaitPending(chain, options.ui, options.signal);
   if (!(await isPosted(chain, posted.jobId))) {
     const spec = await specOf(node, prepared, options.job, posted);
@@ -315,7 +316,7 @@ async function lead(
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const network = await createJobNetwork(node, circle, signal);
-  const manifest = await node.blocks.get(posted.manifestCid);
+  const manifest = await getContent(node.blocks, posted.manifestCid);
   if (manifest) node.access.addBlocks(jobId, parseManifest(manifest, posted.dataRoot).cids);
   const datasetSecret = fromHex(posted.datasetSecret);
   let saved = posted;

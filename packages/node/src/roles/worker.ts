@@ -12,8 +12,8 @@ import {
   type JobSpec,
   type JobView,
 } from "@skynet/protocol";
-import { deriveSecret, fetchBlock, type TransferProgress } from "@skynet/network";
-import { dataKeyOf, openDataset, type Dataset } from "@skynet/storage";
+import { deriveSecret } from "@skynet/network";
+import { cidsOfContent, dataKeyOf, openDataset, type Dataset } from "@skynet/storage";
 import {
   checkAnswerCost,
   circuitOf,
@@ -41,10 +41,11 @@ import { startTrainer } from "../trainer/trainer.ts";
 import { createBatchFetcher } from "./batch-fetch.ts";
 import { ensureRegistered } from "./capabilities.ts";
 import { checkMoney, checkRequirements, checkSpeed, measureSteps, NotYet, type JoinLimits } from "./join-checks.ts";
+import { checkModelSize, fetchBytes, MAX_MANIFEST_BYTES, MAX_MODEL_BYTES, updateBytes } from "./content.ts";
 import { createJobChain } from "./job-chain.ts";
 import { openJobFiles } from "./job-files.ts";
 import { JobCircle } from "./job-circle.ts";
-import { createJobNetwork, fetchKeys, jobBlocks, JOBS_TOPIC, updateBytes } from "./job-network.ts";
+import { createJobNetwork, fetchKeys, jobBlocks, JOBS_TOPIC } from "./job-network.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
 import { fundLedger } from "./token.ts";
 import { checkBeacon, checkZeroKnowledge, compareVerifier, generateOwnVerifier } from "./verifier.ts";
@@ -251,27 +252,24 @@ async function loadJob(
 ): Promise<LoadedJob> {
   const { spec } = await node.chain.job(jobId);
   const { requester } = spec;
-  const fetch = async (cid: string, what: string) => {
-    const known = await node.blocks.get(cid);
-    if (known) return known;
-    const onProgress = ({ receivedBytes, totalBytes }: TransferProgress) => {
-      if (totalBytes !== undefined) ui.progress(`job ${shortId(jobId)}: fetching ${what}`, receivedBytes, totalBytes);
-    };
-    const bytes = await fetchBlock(node.host, requester, cid, { signal, partials: node.partials, onProgress });
-    await node.blocks.put(bytes);
-    return bytes;
+  const fetch = (cid: string, what: string, maxBytes: number) => {
+    const onProgress = (doneBytes: number, totalBytes: number) =>
+      ui.progress(`job ${shortId(jobId)}: fetching ${what}`, doneBytes, totalBytes);
+    return fetchBytes(node, cid, { from: [requester], maxBytes, signal, onProgress });
   };
   const metadata = decodeMetadata(await node.chain.meta(jobId));
   const circuit = circuitOf(metadata.circuit ?? {});
   checkZeroKnowledge(node.chain, circuit);
-  const model = await fetch(metadata.modelCid, "the model");
+  const model = await fetch(metadata.modelCid, "the model", MAX_MODEL_BYTES);
   const shape = await trainer.load(model, {
     batchSize: metadata.batchSize,
     learningRate: metadata.learningRate,
     averaging: spec.averaging,
     proof: metadata.verification === "proof" ? { chainId: node.chain.chainId, circuit } : undefined,
   });
-  return { metadata, shape, manifest: await fetch(metadata.manifestCid, "the list of batches") };
+  checkModelSize(model.length, shape);
+  const manifest = await fetch(metadata.manifestCid, "the list of batches", MAX_MANIFEST_BYTES);
+  return { metadata, shape, manifest };
 }
 
 /**
@@ -306,7 +304,8 @@ async function workOn(node: WorkerNode, trainer: Trainer, jobId: Hex, options: W
   const network = await createJobNetwork(node, circle, both);
   const blocks = jobBlocks(node, jobId);
   const files = openJobFiles(options.dataDir, jobId);
-  node.blocks.pin(jobPin(jobId), [metadata.modelCid, metadata.manifestCid]);
+  for (const cid of [metadata.modelCid, metadata.manifestCid])
+    node.blocks.pin(jobPin(jobId), await cidsOfContent(node.blocks, cid));
   const batchBytes = metadata.batchSize * (shape.features + 1) + SEALED_EXTRA_BYTES;
   const sources = () => [requester, ...circle.ready()];
   const batches = createBatchFetcher(node, { sources, expectedBytes: batchBytes, signal: both });

@@ -1,7 +1,7 @@
 // Content of any size behind one CID: what fits into a block is one, anything larger is a file of IPFS.
 import { codecOfCid, concatBytes, MAX_BLOCK_BYTES } from "@skynet/protocol";
 import type { BlockStore } from "../blocks/block-store.ts";
-import { readParts, type WalkOptions } from "./file-tree.ts";
+import { blocksOfFile, readParts, type WalkOptions } from "./file-tree.ts";
 import { importBytes } from "./files.ts";
 import { blockOf } from "./helia-blocks.ts";
 
@@ -38,4 +38,13 @@ export async function readContent(
   options: WalkOptions = {},
 ): Promise<Uint8Array> {
   return (await getContent(store, cid, options)) ?? blockOf(store, cid);
+}
+
+/** CIDs of all blocks of content, each once, the first one first. @throws as {@link readContent} */
+export async function cidsOfContent(
+  store: Pick<BlockStore, "get">,
+  cid: string,
+  options: WalkOptions = {},
+): Promise<string[]> {
+  return codecOfCid(cid) === "dag-pb" ? blocksOfFile(store, cid, options) : [cid];
 }

@@ -120,7 +120,6 @@ export async function blocksOfFile(
   cid: string,
   options: WalkOptions = {},
 ): Promise<string[]> {
-  if (codecOfCid(cid) === "raw") return [cid];
   const cids = new Set<string>();
   const visit = async (name: string, depth: number, bounds: TreeBounds | undefined, part?: FilePart): Promise<void> => {
     options.signal?.throwIfAborted();

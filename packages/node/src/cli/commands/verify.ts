@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import fs from "node:fs/promises";
 import path from "node:path";
 import type { Command } from "commander";
-import { openBlockStore } from "@skynet/storage";
+import { getContent, openBlockStore } from "@skynet/storage";
 import { SkyNetError } from "@skynet/protocol";
 import { readInputFile } from "../../runtime/files.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
@@ -91,7 +91,8 @@ async function subfolders(folder: string): Promise<string[]> {
 async function findModel(cid: string): Promise<Uint8Array> {
   for (const folder of await blockFolders()) {
     if (!existsSync(folder)) continue;
-    const bytes = await (await openBlockStore(folder)).get(cid);
+    const store = await openBlockStore(folder);
+    const bytes = await getContent(store, cid).finally(() => store.close());
     if (bytes !== undefined) return bytes;
   }
   throw new SkyNetError("NoModel", "the job's model is not on this machine", {

@@ -1,0 +1,158 @@
+// Content of any size between real nodes, over real sockets.
+import fs from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import {
+  createDelivery,
+  createHost,
+  createIdentity,
+  createMemoryPartials,
+  createMemoryStore,
+  hostChannel,
+  serveBlocks,
+  type Host,
+  type Partials,
+} from "@skynet/network";
+import { equalBytes, type Hex } from "@skynet/protocol";
+import { importFile, openBlockStore, putContent, type DiskBlockStore } from "@skynet/storage";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { BlockAccess } from "./block-access.ts";
+import { checkModelSize, fetchBytes, fetchFile, openContent } from "./content.ts";
+import { JobCircle } from "./job-circle.ts";
+import { createJobNetwork, jobBlocks } from "./job-network.ts";
+
+interface Peer {
+  readonly host: Host;
+  readonly blocks: DiskBlockStore;
+  readonly access: BlockAccess;
+  readonly partials: Partials;
+  /** Bytes that it served. */
+  readonly served: { bytes: number };
+}
+
+const SIZE = 6_500_000;
+const jobId: Hex = `0x${"0d".repeat(32)}`;
+const stop = new AbortController();
+let folder = "";
+let relay: Host;
+let [one, two, three]: Peer[] = [];
+
+const content = (seed: number) => {
+  const words = Uint32Array.from({ length: SIZE / 4 }, (_, i) => Math.imul(i + seed, 2_654_435_761));
+  return new Uint8Array(words.buffer);
+};
+
+async function peer(n: number): Promise<Peer> {
+  const host = await createHost({
+    identity: createIdentity(new Uint8Array(32).fill(n)),
+    relays: relay.multiaddrs(),
+    role: n === 3 ? "worker" : "host",
+    presenceIntervalMs: 500,
+  });
+  const blocks = await openBlockStore(path.join(folder, String(n)));
+  const access = new BlockAccess();
+  const served = { bytes: 0 };
+  serveBlocks(host, {
+    allow: (from, cid) => access.allows(from, cid),
+    get: (cid) => blocks.get(cid),
+    onServed: (_from, _cid, bytes) => void (served.bytes += bytes),
+  });
+  await host.connected({ signal: AbortSignal.timeout(10_000) });
+  return { host, blocks, access, partials: createMemoryPartials(2 ** 24), served };
+}
+
+const addressOf = ({ host }: Peer): Hex => host.identity.address;
+
+beforeAll(async () => {
+  folder = await fs.mkdtemp(path.join(os.tmpdir(), "skynet-content-"));
+  relay = await createHost({ identity: createIdentity(new Uint8Array(32).fill(9)), role: "relay" });
+  [one, two, three] = await Promise.all([1, 2, 3].map(peer));
+});
+afterAll(async () => {
+  stop.abort();
+  await Promise.all([one!, two!, three!].map(({ host }) => host.stop()));
+  await relay.stop();
+  await fs.rm(folder, { recursive: true });
+});
+
+test("a file is fetched by its CID from all that have it, goes on after a loss, and only what is open is served", async () => {
+  const bytes = content(1);
+  await fs.writeFile(path.join(folder, "data.bin"), bytes);
+  const cid = await importFile(one!.blocks, path.join(folder, "data.bin"));
+  await importFile(two!.blocks, path.join(folder, "data.bin"));
+  const file = path.join(folder, "fetched.bin");
+  const from = [one!, two!].map(addressOf);
+  await expect(fetchFile(three!, cid, file, { from })).rejects.toMatchObject({ code: "Refused" });
+  for (const each of [one!, two!]) await openContent(each, cid);
+  await expect(fetchFile(three!, cid, file, { from, maxBytes: 1000 })).rejects.toMatchObject({ code: "TooLarge" });
+  expect(one!.served.bytes + two!.served.bytes).toBeLessThan(2000);
+  const seen: number[] = [];
+  await fetchFile(three!, cid, file, { from, onProgress: (done, total) => void seen.push(done / total) });
+  expect(equalBytes(await fs.readFile(file), bytes)).toBe(true);
+  expect([seen[0], seen.at(-1)]).toEqual([0, 1]);
+  expect(three!.blocks.pins()).toEqual([]);
+  const before = one!.served.bytes + two!.served.bytes;
+  const stored = await fs.readdir(path.join(folder, "3"), { recursive: true });
+  const lost = stored.map((name) => path.join(folder, "3", name)).filter((name) => name.endsWith(".data"));
+  for (const each of lost)
+    if ((await fs.stat(each)).size === 2 ** 20) {
+      await fs.rm(each);
+      break;
+    }
+  await fetchFile(three!, cid, file, { from });
+  expect(one!.served.bytes + two!.served.bytes).toBe(before + 2 ** 20);
+  expect(equalBytes(await fs.readFile(file), bytes)).toBe(true);
+});
+
+test("nodes that have announced themselves are asked when none is named", async () => {
+  const cid = await putContent(one!.blocks, content(2));
+  await openContent(one!, cid);
+  await three!.host.directory.find(addressOf(one!));
+  await fetchFile(three!, cid, path.join(folder, "known.bin"));
+  expect(equalBytes(await fs.readFile(path.join(folder, "known.bin")), content(2))).toBe(true);
+});
+
+test("updates and weights above a block travel between members of a job, and to nobody else", async () => {
+  const [network, circle] = await member(three!);
+  await member(one!);
+  const members = [one!, three!].map(addressOf);
+  network.follow({ members, keys: undefined, ready: members });
+  const shared = jobBlocks(one!, jobId);
+  one!.access.setMembers(jobId, members);
+  const update = content(3);
+  const cid = await shared.put(update, 0);
+  expect(equalBytes((await shared.get(cid))!, update)).toBe(true);
+  expect(equalBytes(await network.fetchBlock([addressOf(one!)], cid), update)).toBe(true);
+  const small = await shared.put(update.subarray(0, 100), 1);
+  expect(await network.fetchBlock([addressOf(one!)], small)).toEqual(update.subarray(0, 100));
+  const stranger = fetchBytes(two!, cid, { from: [addressOf(one!)], maxBytes: circle.maxUpdateBytes });
+  await expect(stranger).rejects.toMatchObject({ code: "Refused" });
+  const names = () => one!.blocks.pins().map(({ name }) => name.split("/")[1]);
+  expect(names()).toEqual(["round-0", "round-1"]);
+  await shared.put(update.subarray(0, 50), 2);
+  expect(names()).toEqual(["round-1", "round-2"]);
+  one!.blocks.unpin(`job:${jobId}`);
+  expect(names()).toEqual([]);
+});
+
+async function member({ host, blocks, access, partials }: Peer) {
+  const circle = new JobCircle({ jobId, self: host.identity.address, maxUpdateBytes: SIZE });
+  const delivery = await createDelivery({
+    channel: hostChannel(host),
+    identity: host.identity,
+    store: createMemoryStore(),
+  });
+  return [await createJobNetwork({ host, access, delivery, blocks, partials }, circle, stop.signal), circle] as const;
+}
+
+test("models beyond what workers take are refused", () => {
+  const shape = (width: number) => ({ tensors: [{ shape: [784, width], scale: 6 }], features: 784, classes: 10 });
+  checkModelSize(20_000_000, shape(6400) as never);
+  for (const [bytes, width] of [
+    [300_000_000, 100],
+    [1000, 200_000],
+  ] as const)
+    expect(() => checkModelSize(bytes, shape(width) as never)).toThrow(
+      expect.objectContaining({ code: "ModelTooLarge" }),
+    );
+});
