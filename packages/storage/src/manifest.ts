@@ -12,7 +12,7 @@ import {
 import { z } from "zod";
 import { StorageError } from "./errors.ts";
 
-export const MAX_BATCHES = 1_048_576;
+export const MAX_BATCHES = 262_144;
 
 const hash = z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length === 32, "not 32 bytes");
 const cid = z.string().refine((text) => {

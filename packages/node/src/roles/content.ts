@@ -11,8 +11,8 @@ import type { LocalNode } from "./local-node.ts";
 export const MAX_MODEL_BYTES = 256 * 2 ** 20;
 /** Largest update of a model, 512 MiB: 128 million parameters. */
 export const MAX_UPDATE_BYTES = 512 * 2 ** 20;
-/** Largest list of batches, 256 MiB: more than a million of them. */
-export const MAX_MANIFEST_BYTES = 256 * 2 ** 20;
+/** Largest list of batches, 128 MiB: 262,144 of them, with their commitments. */
+export const MAX_MANIFEST_BYTES = 128 * 2 ** 20;
 
 /** Size of an update: four bytes for each weight, and in proof mode a blinder for each block. */
 export function updateBytes({ tensors, proof }: ModelShape): number {
