@@ -1,16 +1,8 @@
 // A node on a machine of a network lab that has content and fetches content. Arguments: its number, its address, relays.
 // Takes requests over the IPC channel.
 import process from "node:process";
-import {
-  createHost,
-  createIdentity,
-  fetchContent,
-  listenAddresses,
-  serveBlocks,
-  storeContent,
-  type ChunkStore,
-} from "@skynet/network";
-import { cidOf, type Hex } from "@skynet/protocol";
+import { createHost, createIdentity, fetchBlock, fetchBlocks, listenAddresses, serveBlocks } from "@skynet/network";
+import { cidOf, decode, encode, type Hex } from "@skynet/protocol";
 import { createChance } from "../netlab/line.ts";
 
 export type PeerRequest =
@@ -41,23 +33,22 @@ const [number, address, ...relays] = process.argv.slice(2) as [string, string, .
 const identity = createIdentity(new Uint8Array(32).fill(Number(number)));
 const host = await createHost({ identity, listen: listenAddresses(address, 0), relays, presenceIntervalMs: 2000 });
 const blocks = new Map<string, Uint8Array>();
-const store: ChunkStore = {
-  async put(bytes, codec) {
-    const cid = await cidOf(bytes, codec);
-    blocks.set(cid, bytes.slice());
-    return cid;
-  },
-  get: async (cid) => blocks.get(cid),
-  has: async (cid) => blocks.has(cid),
-};
-serveBlocks(host, { allow: () => true, get: store.get });
+async function put(bytes: Uint8Array): Promise<string> {
+  const cid = await cidOf(bytes);
+  blocks.set(cid, bytes.slice());
+  return cid;
+}
+serveBlocks(host, { allow: () => true, get: async (cid) => blocks.get(cid) });
 
 const say = (reply: PeerReply) => void process.send!(reply);
 
 async function make(bytes: number): Promise<void> {
   const chance = createChance(Number(number));
   const words = Uint32Array.from({ length: bytes / 4 }, () => chance() * 2 ** 32);
-  say({ cid: await storeContent([new Uint8Array(words.buffer)], bytes, store) });
+  const content = new Uint8Array(words.buffer);
+  const list: string[] = [];
+  for (let at = 0; at < bytes; at += MIB) list.push(await put(content.subarray(at, at + MIB)));
+  say({ cid: await put(encode(list)) });
 }
 
 async function fetch(from: Hex, cid: string): Promise<void> {
@@ -67,9 +58,12 @@ async function fetch(from: Hex, cid: string): Promise<void> {
     saidBytes = receivedBytes;
     say({ receivedBytes });
   };
-  const limits = { maxBytes: 2 ** 30, silenceMs: 5000, patienceMs: 120_000 };
-  const { size } = await fetchContent(host, cid, { sources: [from], store, onProgress, ...limits });
-  say({ fetchedBytes: size });
+  const patience = { silenceMs: 5000, patienceMs: 120_000 };
+  const list = decode(await fetchBlock(host, from, cid, patience)) as string[];
+  const missing = list.filter((each) => !blocks.has(each)).map((each) => ({ cid: each }));
+  const onBlock = async (_index: number, bytes: Uint8Array) => void (await put(bytes));
+  await fetchBlocks(host, missing, { ...patience, sources: [from], onBlock, onProgress });
+  say({ fetchedBytes: list.reduce((sum, each) => sum + blocks.get(each)!.length, 0) });
 }
 
 async function report(peer: Hex): Promise<void> {

@@ -3,15 +3,6 @@ export { BLOCK_PROTOCOL, MAX_BLOCK_BYTES } from "./bulk/block-messages.ts";
 export type { BlockProvider } from "./bulk/block-server.ts";
 export { fetchBlock, fetchBlocks, serveBlocks, type FetchBlockOptions } from "./bulk/blocks.ts";
 export type { Bulk } from "./bulk/bulk.ts";
-export {
-  chunksOf,
-  fetchContent,
-  readContent,
-  storeContent,
-  type ChunkStore,
-  type ContentManifest,
-  type FetchContentOptions,
-} from "./bulk/content.ts";
 export { createMemoryPartials, type Partials } from "./bulk/partials.ts";
 export type { TransferOptions, TransferProgress } from "./bulk/transfer.ts";
 export type { BlockRef } from "./bulk/transfer-task.ts";

@@ -19,7 +19,6 @@ import {
   parseBlockRequest,
 } from "./block-messages.ts";
 import { fetchBlock, fetchBlocks, serveBlocks } from "./blocks.ts";
-import { chunksOf, fetchContent, readContent, storeContent, type ChunkStore } from "./content.ts";
 import { createPace } from "./pace.ts";
 import { createMemoryPartials, type Partials } from "./partials.ts";
 import { Transfer, type TransferOptions, type TransferProgress } from "./transfer.ts";
@@ -206,37 +205,6 @@ test.each([
   const third = await fetchOverBreaks(content, 0, { partials });
   expect(third.arrived.size).toBe(1);
   expect(await partials.load(cid)).toHaveLength(0);
-});
-
-test("content of any size is named by its list of chunks, and only missing chunks are fetched", async () => {
-  const [seller] = sellers as [Host];
-  const stores = [new Map<string, Uint8Array>(), new Map<string, Uint8Array>()];
-  const [there, here] = stores.map((blocks): ChunkStore => ({
-    put: async (bytes, codec) => {
-      const cid = await cidOf(bytes, codec);
-      blocks.set(cid, bytes);
-      return cid;
-    },
-    get: async (cid) => blocks.get(cid),
-    has: async (cid) => blocks.has(cid),
-  })) as [ChunkStore, ChunkStore];
-  const parts = Array.from({ length: 7 }, () => Uint8Array.from({ length: 400_001 }, () => random(256)));
-  const cid = await storeContent(parts, 7 * 400_001, there);
-  let served = 0;
-  const onServed = (_peer: Hex, _cid: string, bytes: number) => (served += bytes);
-  const end = serveBlocks(seller, { allow: () => true, get: there.get, onServed });
-  const options = { sources: [addressOf(seller)], store: here, maxBytes: 2 ** 22 };
-  const tooLarge = fetchContent(buyer, cid, { ...options, maxBytes: 1000 });
-  await expect(tooLarge).rejects.toMatchObject({ code: "TooLarge" });
-  const manifest = await fetchContent(buyer, cid, options);
-  const received: Uint8Array[] = [];
-  for await (const chunk of readContent(manifest, here)) received.push(chunk);
-  expect(Buffer.compare(Buffer.concat(received), Buffer.concat(parts))).toBe(0);
-  stores[1]!.delete(chunksOf(manifest)[1]!.cid);
-  served = 0;
-  await fetchContent(buyer, cid, options);
-  expect(served).toBe(2 ** 20);
-  end();
 });
 
 test("peers that lie about sizes or break the protocol give typed errors, and cost no more than a block", async () => {

@@ -1,7 +1,6 @@
-import { decode, encode } from "@skynet/protocol";
+import { cidOfDigest, decode, encode } from "@skynet/protocol";
 import { z } from "zod";
 import { NetworkError } from "../errors.ts";
-import { chunksOf } from "./content.ts";
 import type { SizedBlock } from "./transfer-task.ts";
 import { updateIdSchema, type UpdateId } from "./receipt.ts";
 
@@ -78,4 +77,7 @@ export function chunkOf(content: Uint8Array, index: number): Uint8Array {
 
 /** The chunks as blocks, in order. */
 export const blocksOfOffer = ({ size, chunks }: Offer): SizedBlock[] =>
-  chunksOf({ size, chunkBytes: CHUNK_BYTES, chunks });
+  Array.from({ length: chunks.length / 32 }, (_, i) => ({
+    cid: cidOfDigest(chunks.subarray(32 * i, 32 * i + 32)),
+    size: Math.min(CHUNK_BYTES, size - i * CHUNK_BYTES),
+  }));
