@@ -95,7 +95,7 @@ test("a swapped batch, other bytes, or a label out of range never reach training
 test("labels beyond the classes, and more batches than a manifest holds, are not published", async () => {
   const options = { name: "toy", source, classes: 3, blockStore: blocks, recipient: key.recipient };
   await expect(publishDataset({ ...options, classes: 2 })).rejects.toMatchObject({ code: "BadDataset" });
-  const many = { ...source, count: 100_000 };
+  const many = { ...source, count: 2_000_000 };
   await expect(publishDataset({ ...options, source: many })).rejects.toMatchObject({ code: "TooLarge" });
   await expect(publishDataset({ ...options, signal: AbortSignal.abort() })).rejects.toThrow("aborted");
 });
