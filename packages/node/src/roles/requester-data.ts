@@ -9,6 +9,7 @@ import {
   type PublishedDataset,
 } from "@skynet/storage";
 import { batchSecret, type Evaluation, type ModelShape, type Trainer, type Weights } from "@skynet/swarm";
+import type { Ui } from "../cli/ui.ts";
 import { commitTo } from "../data/commitments.ts";
 import { prepare, type DataPlace } from "../data/prepare.ts";
 import type { JobFile } from "../job-file.ts";
@@ -21,7 +22,35 @@ export async function prepareData(job: JobFile, shape: ModelShape, place: DataPl
   const seed = keccak256(new TextEncoder().encode("skynet/1/shuffle"), word(job.training.seed));
   const prepared = await prepare(job.data, { seed, bytes: shape.normalisation }, place);
   checkShape(prepared, shape);
+  tell(prepared, place.ui);
   return prepared;
+}
+
+/** What the data are, in a line, and what somebody should look at. */
+function tell({ schema, rows, features, classes, missing, clipped, ignored }: PreparedDataset, ui: Ui): void {
+  const { name, target } = schema;
+  const count = (value: number) => value.toLocaleString("en");
+  ui.event("data", {
+    name,
+    rows,
+    features,
+    classes: target.classes,
+    rowsOfClasses: classes,
+    missing,
+    clipped,
+    ignored,
+  });
+  ui.line(
+    `data ${name}: ${count(rows.train)} samples of ${count(features)} values for training, ${count(rows.test)} for testing, ${target.classes.length} classes`,
+  );
+  const names = (entries: Record<string, number>) =>
+    Object.entries(entries)
+      .map(([column, values]) => `${column} (${count(values)})`)
+      .join(", ");
+  if (rows.dropped > 0) ui.line(`  ${count(rows.dropped)} rows with missing values were left out`);
+  if (Object.keys(missing).length > 0) ui.line(`  missing values, filled in: ${names(missing)}`);
+  if (Object.keys(clipped).length > 0) ui.line(`  values outside the range of inputs, cut: ${names(clipped)}`);
+  for (const { name: column, why } of ignored) ui.line(`  column ${column} is not used: ${why}`);
 }
 
 export interface DataModules extends DataPlace {
