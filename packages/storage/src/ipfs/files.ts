@@ -5,7 +5,8 @@ import { CID } from "multiformats/cid";
 import type { BlockStore } from "../blocks/block-store.ts";
 import { reasonOf, StorageError } from "../errors.ts";
 import { LAYOUTS, type UnixfsLayout } from "../remote/unixfs.ts";
-import { heliaBlocks } from "./helia-blocks.ts";
+import { readParts } from "./file-tree.ts";
+import { heliaBlocks, nameOf } from "./helia-blocks.ts";
 import { writeWhole } from "./write-whole.ts";
 
 export interface FileOptions {
@@ -93,7 +94,8 @@ export async function exportFile(
     const total = Number(found.size);
     let done = 0;
     await writeWhole(path.resolve(file), async (write) => {
-      for await (const part of files.cat(cid, where)) {
+      // One part at a time: Helia would read all of them ahead.
+      for await (const part of readParts(store, nameOf(found.cid), { signal })) {
         signal?.throwIfAborted();
         await write(part);
         done += part.length;
