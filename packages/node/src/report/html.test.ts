@@ -22,6 +22,14 @@ const summary: Summary = {
   jobId: "0x12",
   name: 'a <script>alert("x")</script> & b',
   outcome: "COMPLETED",
+  data: {
+    name: "<b>irises</b>",
+    files: [{ name: "iris.csv", sha256: "ab".repeat(32), bytes: 2734 }],
+    seed: 7,
+    batchSize: 16,
+    rows: { train: 1200, test: 30, dropped: 0 },
+    classes: ["setosa", "versicolor"],
+  },
   testAccuracy: 0.83,
   rounds: 3,
   workers: 4,
@@ -72,6 +80,14 @@ describe("report", () => {
     expect(html).toContain("1.70 M gas");
     expect(html).toContain("not proven");
     expect(reportHtml({ ...summary, mode: "quorum" }, new Date(0))).not.toContain("1.70 M gas");
+  });
+
+  it("says what it was trained on, so that somebody who has the files can repeat it", () => {
+    expect(html).toContain("ab".repeat(32));
+    expect(html).toContain(
+      "1,200 samples for training, 30 for testing, 2 classes; batches of 16 in the order of seed 7",
+    );
+    expect(html).toContain("&lt;b&gt;irises");
   });
 
   it("is made for a job without a finished round, too", () => {

@@ -1,6 +1,6 @@
 import type { RoundReport } from "@skynet/swarm";
 import { formatAmount, formatBytes, formatGas, formatSeconds, shortId } from "../cli/format.ts";
-import type { Summary } from "./summary.ts";
+import type { DataFigures, Summary } from "./summary.ts";
 
 /** Self-contained page about one run: figures, curves as inline SVG, a table; no script, no network. */
 export function reportHtml(summary: Summary, finishedAt: Date): string {
@@ -66,6 +66,7 @@ th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(
 ${rows}
 </tbody></table></section>
 ${summary.mode === "proof" ? proofSection(summary) : ""}
+${dataSection(summary.data)}
 <p class="sub">Trained in exact integers; every worker checked every update against the commitment on chain${
     summary.mode === "proof"
       ? ", and the contract averaged the commitments itself"
@@ -100,6 +101,19 @@ prescribes. The start, the end and the average of every round are bound to the c
   } On average ${formatGas(gas.prove.mean)} gas for an answer.${lost}</p>
 <p>not proven: steps that were not drawn (faking them costs more on average than the round pays, by the stake rule), and that the data is
 good or honest. The secret of a development chain's reference string is public, so its proofs convince nobody who was not there.</p></section>`;
+}
+
+/** Where the samples came from, and what decides their order. */
+function dataSection({ name, files, seed, batchSize, rows, classes }: DataFigures): string {
+  const count = (value: number) => value.toLocaleString("en");
+  const lines = files.map(
+    (file) =>
+      `<tr><td>${escape(file.name)}</td><td>${formatBytes(file.bytes)}</td><td>${escape(file.sha256)}</td></tr>`,
+  );
+  return `<section><h2>Data</h2><p>${escape(name)}: ${count(rows.train)} samples for training, ${count(rows.test)} for testing, ${classes.length} classes; batches of ${count(batchSize)} in the order of seed ${seed}.</p>
+<table><thead><tr><th>file</th><th>size</th><th>SHA-256</th></tr></thead><tbody>
+${lines.join("\n")}
+</tbody></table></section>`;
 }
 
 function roundRow(report: RoundReport): string {

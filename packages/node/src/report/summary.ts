@@ -27,11 +27,23 @@ export interface ProofFigures {
   readonly workerIds: readonly string[];
 }
 
+/** What a model was trained on: with the files and the seed, anybody who has them repeats the batches. */
+export interface DataFigures {
+  readonly name: string;
+  readonly files: readonly { readonly name: string; readonly sha256: string; readonly bytes: number }[];
+  /** Of the order of the samples. */
+  readonly seed: number;
+  readonly batchSize: number;
+  readonly rows: { readonly train: number; readonly test: number; readonly dropped: number };
+  readonly classes: readonly string[];
+}
+
 /** What a finished job amounts to. Money in the token's smallest unit: budget = paid + refunded + burned. */
 export interface Summary extends ProofFigures {
   readonly jobId: string;
   readonly name: string;
   readonly outcome: string;
+  readonly data: DataFigures;
   /** Share of the test set that the final model classifies correctly, 0 to 1; none without a model. */
   readonly testAccuracy: number | undefined;
   /** Rounds that were merged. */

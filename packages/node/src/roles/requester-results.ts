@@ -1,7 +1,9 @@
 import path from "node:path";
+import type { PreparedDataset } from "@skynet/storage";
 import type { RequesterResult, Trainer } from "@skynet/swarm";
+import type { JobFile } from "../job-file.ts";
 import { reportHtml } from "../report/html.ts";
-import { summaryJson, type Summary } from "../report/summary.ts";
+import { summaryJson, type DataFigures, type Summary } from "../report/summary.ts";
 import { writeFileAtomic } from "../runtime/files.ts";
 import { tokenOf } from "./job-terms.ts";
 import type { LocalNode } from "./local-node.ts";
@@ -15,6 +17,7 @@ export async function writeResults(
   node: LocalNode,
   trainer: Trainer,
   posted: PostedJob,
+  data: PreparedDataset,
   result: RequesterResult,
   options: RequesterOptions,
 ): Promise<Summary> {
@@ -27,6 +30,7 @@ export async function writeResults(
     jobId: posted.jobId,
     name: options.job.name,
     outcome: result.outcome,
+    data: dataFigures(data, options.job),
     testAccuracy: result.weights && result.accuracy,
     rounds: merged,
     workers: result.workers,
@@ -53,4 +57,9 @@ export async function writeResults(
 `,
   );
   return summary;
+}
+
+function dataFigures({ schema, files, rows }: PreparedDataset, { training }: JobFile): DataFigures {
+  const { batchSize, seed } = training;
+  return { name: schema.name, files, seed, batchSize, rows, classes: schema.target.classes };
 }

@@ -98,7 +98,7 @@ export async function runRequester(options: RequesterOptions): Promise<Summary> 
     const posted = await findOrPost(node, trainer, prepared, data, options);
     await admitWorkers(node, trainer, prepared, posted.jobId, options.job);
     const result = await lead(node, trainer, prepared, data, posted, options);
-    const summary = await writeResults(node, trainer, posted, result, options);
+    const summary = await writeResults(node, trainer, posted, data, result, options);
     await savePostedJob(options.dataDir, { ...posted, done: true });
     node.blocks.unpin(jobPin(posted.jobId));
     await data.remove();
