@@ -3,8 +3,9 @@ import fs from "node:fs/promises";
 import path from "node:path";
 import type { SkyNetChild } from "@skynet/node";
 import type { Hex } from "@skynet/protocol";
-import { readIdx } from "@skynet/storage";
+import { datasetFileSchema, openReader, prepareDataset, readIdx } from "@skynet/storage";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { startTestMarket, tinyModel, writeImages, type Account, type TestMarket } from "./support/market.ts";
 
 const UNIT = 1_000_000n;
@@ -40,6 +41,40 @@ async function rowsOf(images: string | Uint8Array, labels: string | Uint8Array):
   return Array.from(y.data, (label, i) => `${x.data.subarray(i * size, (i + 1) * size).join(",")}:${label}`).toSorted();
 }
 
+/** A table of 30 leaves, one of them twice. @returns its dataset.yaml */
+async function writeTable(folder: string): Promise<string> {
+  const rows = Array.from({ length: 29 }, (_, i) => [
+    (i * 37) % 29,
+    ((i * 11) % 7) / 8,
+    ["red", "green", "brown"][i % 3],
+    ["oak", "elm"][i % 2],
+  ]);
+  const lines = [["length", "width", "colour", "tree"], ...rows, rows[0]!].map((row) => row.join(","));
+  await fs.mkdir(folder, { recursive: true });
+  await fs.writeFile(path.join(folder, "leaves.csv"), lines.join("\n"));
+  const yaml = path.join(folder, "dataset.yaml");
+  await fs.writeFile(yaml, "name: Leaves\ndescription: From a garden\nlicence: cc0-1.0\ntrain: leaves.csv\n");
+  return yaml;
+}
+
+/** All samples of a dataset.yaml as a job reads them, sorted: listings shuffle. */
+async function inputsOf(yaml: string): Promise<string[]> {
+  const folder = path.dirname(yaml);
+  const dataset = datasetFileSchema.parse(parse(await fs.readFile(yaml, "utf8")));
+  const prepared = await prepareDataset({
+    dataset,
+    name: "data",
+    folder: path.join(folder, "prepared"),
+    resolve: async (name) => path.join(folder, name),
+    open: (name) => openReader(name),
+    whole: true,
+    seed: new Uint8Array(32),
+  });
+  const { x, y } = await prepared.train.read(0, prepared.train.rows);
+  const size = prepared.features;
+  return Array.from(y, (label, i) => `${x.subarray(i * size, (i + 1) * size).join(",")}:${label}`).toSorted();
+}
+
 describe("datasets", () => {
   let listingId: Hex;
   let sold: Awaited<ReturnType<typeof writeImages>>;
@@ -53,13 +88,20 @@ describe("datasets", () => {
         seller.run(...add, "--name", "Patterns", "--price", "5", "--bond", "3", "--licence", "MIT"),
       );
       listingId = listed.listingId as Hex;
+      const shown = await ok(buyer.run("data", "show", listingId));
+      expect(shown.metadata).toMatchObject({ card: listed.card });
+      expect(shown.card).toContain("# Patterns");
+      for (const part of ["| Licence | MIT |", "| 0 | 34 | 34.0 % |", "pictures-idx3-ubyte.gz (train)"])
+        expect(shown.card).toContain(part);
       const { listings } = (await ok(buyer.run("data", "list"))) as { listings: Record<string, unknown>[] };
       expect(listings).toMatchObject([{ listingId, name: "Patterns", price: "5000000", licence: "MIT" }]);
       const before = { seller: await seller.money(), buyer: await buyer.money() };
       const bought = await ok(buyer.run("data", "buy", listingId.slice(0, 12), "--out", file(buyer, "bought")));
       expect(bought).toMatchObject({ listingId, paid: "5000000" });
       expect(await buyer.money()).toBe(before.buyer - 5n * UNIT);
-      const [images, labels] = bought.files as [string, string];
+      const [images, labels, , card] = bought.files as string[] as [string, string, string, string];
+      expect(path.basename(card)).toBe("dataset.md");
+      expect(await fs.readFile(card, "utf8")).toBe(shown.card);
       expect(await rowsOf(images, labels)).toEqual(await rowsOf(sold.imageBytes, sold.labelBytes));
       await market.pass(11);
       expect(await host.event("paid", MINUTES)).toMatchObject({ orderId: bought.orderId, price: "5000000" });
@@ -80,17 +122,25 @@ describe("datasets", () => {
   );
 
   it(
-    "that are free need no purchase",
+    "that are free need no purchase; from a table come the inputs that its seller has, and a card that names its faults",
     async () => {
-      const free = await writeImages(path.join(seller.home, "free"), 20);
-      const listed = await ok(seller.run("data", "add", free.images, "--targets", free.labels, "--price", "0"));
-      const sold = await seller.run("data", "add", free.images, "--targets", free.labels, "--price", "3");
+      const yaml = await writeTable(path.join(seller.home, "free"));
+      const listed = await ok(seller.run("data", "add", yaml, "--price", "0"));
+      const sold = await seller.run("data", "add", yaml, "--price", "3");
       expect(sold.result).toMatchObject({ event: "error", code: "KeyIsPublic" });
       const other = await market.account("reader");
       const before = await other.money();
       const got = await ok(other.run("data", "buy", listed.listingId as string, "--out", file(other, "free")));
-      expect(await rowsOf(...(got.files as [string, string]))).toEqual(await rowsOf(free.imageBytes, free.labelBytes));
       expect(await other.money()).toBe(before);
+      const copy = (got.files as string[]).find((name) => name.endsWith("dataset.yaml"))!;
+      expect(await inputsOf(copy)).toEqual(await inputsOf(yaml));
+      const { listings } = await ok(buyer.run("data", "list", "--index", index));
+      expect(listings).toContainEqual(
+        expect.objectContaining({ name: "Leaves", description: "From a garden", licence: "CC0-1.0" }),
+      );
+      const card = await fs.readFile(file(other, "free/dataset.md"), "utf8");
+      for (const part of ["From a garden", "1 of 30 rows", "| 2 to 4 | colour | one of brown, green, red |"])
+        expect(card).toContain(part);
     },
     MINUTES,
   );

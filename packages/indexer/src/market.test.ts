@@ -47,7 +47,7 @@ const terms = (change: Partial<ListingTerms> = {}): ListingTerms => ({
   keyCommit: keyCommitOf(key),
   aux: hash("shape"),
   cid: "bafylisting",
-  meta: toHex(encode({ name: "Digits of many hands", description: "60,000 handwritten digits" })),
+  meta: toHex(encode({ name: "Digits of many hands", description: "60,000 handwritten digits", card: "bafycard" })),
   ...change,
 });
 
@@ -79,6 +79,7 @@ describe("listings", () => {
       kind: "data",
       name: "Digits of many hands",
       cid: "bafylisting",
+      card: "bafycard",
       token: { address: seller.addresses.testToken, decimals: 6 },
       orders: { open: 0, paid: 0, refunded: 0, wrongKeys: 0 },
     });

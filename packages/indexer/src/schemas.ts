@@ -128,6 +128,7 @@ export const listingItem = z.object({
   cid: text(128),
   cidHash: hash,
   meta: metadata,
+  card: text(100).nullable().describe("data: CID of the data card, which the seller's node serves; null without one"),
   orders: z.object({
     open: count,
     paid: count,

@@ -1,6 +1,7 @@
 export * from "./audit.ts";
 export * from "./bytes.ts";
 export * from "./cid.ts";
+export * from "./data-card.ts";
 export * from "./encoding.ts";
 export * from "./errors.ts";
 export * from "./market-metadata.ts";

@@ -17,7 +17,9 @@ const data: MarketMetadata = {
 
 describe("metadata of listings", () => {
   it("comes back from its encoding", () => {
-    expect(decodeMarketMetadata(encodeMarketMetadata(data))).toEqual(data);
+    const card = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+    for (const metadata of [data, { ...data, card }])
+      expect(decodeMarketMetadata(encodeMarketMetadata(metadata))).toEqual(metadata);
   });
 
   it.each([
@@ -25,6 +27,7 @@ describe("metadata of listings", () => {
     ["another kind", { ...data, kind: "house" }],
     ["no samples", { ...data, samples: 0 }],
     ["a short key", { ...data, key: new Uint8Array(31) }],
+    ["a card that is no CID", { ...data, card: "../dataset.md" }],
     ["a list", [data]],
   ])("is refused with %s", (_what, value) => {
     expect(() => decodeMarketMetadata(encode(value))).toThrow("not metadata of a listing");

@@ -65,9 +65,13 @@ const common = {
   bytes: z.int().min(0),
 };
 
+const cid = z.string().regex(/^[a-z2-7]{50,100}$/i, "not a CID");
+
 const dataSchema = z.strictObject({
   ...common,
   kind: z.literal("data"),
+  /** CID of the data card: a public block, see `parseCard`. */
+  card: cid.optional(),
   samples: z
     .int()
     .min(1)

@@ -32,12 +32,12 @@ export {
   cardSource,
   dataCard,
   distinctText,
-  figure,
   typeName,
   type CardOptions,
   type CardPart,
   type CardSource,
 } from "./inspect/card.ts";
+export { figure } from "./inspect/markdown.ts";
 export { contactSheet, type SheetOptions, type SheetSample } from "./inspect/contact-sheet.ts";
 export type { ValueCount } from "./inspect/distinct.ts";
 export type { FixedPoint } from "./inspect/fixed-point.ts";

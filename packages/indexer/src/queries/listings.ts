@@ -1,5 +1,7 @@
 import { ListingKind, PurchaseState } from "@skynet/contracts";
+import { cleanText, type Hex } from "@skynet/protocol";
 import type { listingItem, Sent } from "../schemas.ts";
+import { readMetadata } from "../sources/metadata.ts";
 import type { Row, Rows } from "../store/rows.ts";
 import { countOrders, hexOf, num, str, strOrNull, TOKEN_COLUMNS, TOKEN_JOIN, tokenOf } from "./columns.ts";
 import { equal, listPage, prefixed, where, type Page, type PageQuery } from "./list.ts";
@@ -42,6 +44,7 @@ function itemOf(reader: Rows, row: Row): Sent<typeof listingItem> {
     cid: str(row, "cid"),
     cidHash: str(row, "cid_hash"),
     meta: hexOf(row, "meta"),
+    card: row.kind === ListingKind.DATA ? cardOf(hexOf(row, "meta") as Hex) : null,
     orders: {
       open: orders(PurchaseState.NEW) + orders(PurchaseState.DELIVERED),
       paid: orders(PurchaseState.PAID),
@@ -49,6 +52,12 @@ function itemOf(reader: Rows, row: Row): Sent<typeof listingItem> {
       wrongKeys: num(wrong, "n"),
     },
   };
+}
+
+/** As the seller says; whether there is such a block only the seller's node tells. */
+function cardOf(meta: Hex): string | null {
+  const { card } = readMetadata(meta).fields;
+  return typeof card === "string" && card !== "" ? cleanText(card, 100) : null;
 }
 
 export function listListings(reader: Rows, query: ListingQuery): Page<Sent<typeof listingItem>> {

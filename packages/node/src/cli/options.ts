@@ -89,17 +89,18 @@ export const quotaOption = (): Option =>
     .env("SKYNET_STORAGE_QUOTA")
     .argParser(byteSize);
 
+export const relayOption = (): Option =>
+  new Option(
+    "--relay <multiaddr>",
+    "relay node to stay connected to, may be repeated (default: the devnet's; others are found)",
+  )
+    .env("SKYNET_RELAY")
+    .argParser(several);
+
 export function addConnectionOptions(command: Command): Command {
   return addWalletOptions(command)
     .addOption(new Option("--rpc <url>", "chain to use (default: the devnet that runs here)").env("SKYNET_RPC"))
-    .addOption(
-      new Option(
-        "--relay <multiaddr>",
-        "relay node to stay connected to, may be repeated (default: the devnet's; others are found)",
-      )
-        .env("SKYNET_RELAY")
-        .argParser(several),
-    )
+    .addOption(relayOption())
     .addOption(bootstrapOption())
     .option("--max-up <rate>", "most to send of data, models and updates, such as 5MB or 20Mbit per second", rate)
     .option("--max-down <rate>", "most to receive of them (default: no limit); messages always pass", rate)

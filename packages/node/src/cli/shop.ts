@@ -61,8 +61,8 @@ export function addBuyerOptions(command: Command): Command {
 export interface SaleOptions {
   readonly yes?: true;
   readonly name?: string;
-  readonly description: string;
-  readonly licence: Licence;
+  readonly description?: string;
+  readonly licence?: Licence;
   readonly price: string;
   readonly bond: string;
   readonly token?: Hex;
@@ -76,8 +76,8 @@ export const tokenOption = (): Option =>
 export function addSaleOptions(command: Command): Command {
   return command
     .option("--name <text>", "name in the marketplace (default: the file's name)")
-    .option("--description <text>", "what buyers should know", "")
-    .addOption(new Option("--licence <name>", "licence of the content").choices(LICENCES).default("unspecified"))
+    .option("--description <text>", "what buyers should know")
+    .addOption(new Option("--licence <name>", "licence of the content (default: unspecified)").choices(LICENCES))
     .requiredOption("--price <tokens>", "price; 0 makes the key public, for ever", tokens)
     .option("--bond <tokens>", "deposit that a buyer gets a share of if a delivered key is wrong", tokens, "0")
     .addOption(tokenOption())

@@ -1,7 +1,7 @@
 // What a dataset consists of: a dataset.yaml, or a file of data whose columns explain themselves.
 import path from "node:path";
 import { InvalidInputError } from "@skynet/protocol";
-import { datasetFileSchema, type DatasetFile } from "@skynet/storage";
+import { datasetFileSchema, type DatasetFile, type InspectOptions } from "@skynet/storage";
 import { readInputFile } from "../runtime/files.ts";
 import { parseYaml } from "../yaml-file.ts";
 
@@ -47,6 +47,14 @@ export async function readDatasetFile(reference: string, targets?: string): Prom
   const text = new TextDecoder().decode(await readInputFile(reference, "the dataset file"));
   return withFolder(parseDataset(reference, text), path.dirname(path.resolve(reference)));
 }
+
+/** How a dataset.yaml has a column normalised. */
+export const normalisationOf =
+  ({ columns, normalise }: DatasetFile): NonNullable<InspectOptions["normalise"]> =>
+  (name) => {
+    const column = columns?.[name];
+    return (column !== undefined && "normalise" in column ? column.normalise : undefined) ?? normalise;
+  };
 
 /** A name for people where the dataset has none. */
 export function nameOf({ name, train }: DatasetFile): string {

@@ -18,6 +18,7 @@ import { importFile, openBlockStore, putContent, type DiskBlockStore } from "@sk
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { BlockAccess } from "./block-access.ts";
 import { checkModelSize, fetchBytes, fetchFile, openContent } from "./content.ts";
+import { fetchCard, readCard } from "./data-card.ts";
 import { JobCircle } from "./job-circle.ts";
 import { createJobNetwork, jobBlocks } from "./job-network.ts";
 
@@ -110,6 +111,22 @@ test("nodes that have announced themselves are asked when none is named", async 
   await three!.host.directory.find(addressOf(one!));
   await fetchFile(three!, cid, path.join(folder, "known.bin"));
   expect(equalBytes(await fs.readFile(path.join(folder, "known.bin")), content(2))).toBe(true);
+});
+
+test("a data card comes from the seller, is checked and cleaned; an offline seller and a wrong card are told apart", async () => {
+  const seller = addressOf(one!);
+  const stored = (text: string) => one!.blocks.put(new TextEncoder().encode(text));
+  const cid = await stored("# Leaves\u001b[2J\n<script>\n");
+  const signal = stop.signal;
+  await expect(fetchCard(three!.host, seller, cid, signal)).rejects.toMatchObject({ code: "SellerOffline" });
+  one!.access.open(cid);
+  const clean = "# Leaves[2J\n\\<script>\n";
+  expect(await fetchCard(three!.host, seller, cid, signal)).toBe(clean);
+  const metadata = { kind: "data", card: cid } as never;
+  expect(await readCard({ seller, metadata }, { relays: relay.multiaddrs(), signal })).toBe(clean);
+  const long = await stored("x".repeat(300_000));
+  one!.access.open(long);
+  await expect(fetchCard(three!.host, seller, long, signal)).rejects.toMatchObject({ code: "BadCard" });
 });
 
 test("updates and weights above a block travel between members of a job, and to nobody else", async () => {

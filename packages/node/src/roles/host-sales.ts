@@ -6,6 +6,7 @@ import type { Ui } from "../cli/ui.ts";
 import { blocksOf } from "../market/content.ts";
 import { listingPin } from "../runtime/blocks.ts";
 import { readListing, type MarketListing } from "../market/listings.ts";
+import { cardOf } from "./data-card.ts";
 import { back, failureText, type HostOptions } from "./host.ts";
 import type { LocalNode } from "./local-node.ts";
 import { contentKey } from "./selling.ts";
@@ -99,8 +100,12 @@ async function serve(node: LocalNode, listing: MarketListing, ui: Ui): Promise<b
     };
     const key = listing.metadata?.key ?? keyOf(node, listing);
     const cids = await blocksOf(listing.kind, listing, key, stored);
-    node.blocks.pin(listingPin(listing.listingId), cids);
-    for (const cid of cids) node.access.open(cid);
+    const card = cardOf(listing);
+    const shown = card === undefined ? [] : [card];
+    node.blocks.pin(listingPin(listing.listingId), [...cids, ...shown]);
+    for (const cid of [...cids, ...shown]) node.access.open(cid);
+    if (card !== undefined && !(await node.blocks.has(card)))
+      ui.line(`the data card of "${listing.name}" (${shortId(listing.listingId)}) is not in this folder`);
     return true;
   } catch (error) {
     const what = `"${listing.name}" (${shortId(listing.listingId)}) cannot be served: ${(error as Error).message}`;

@@ -23,6 +23,7 @@ import { loadPurchase, purchaseFile, savePurchase, type Purchase } from "../mark
 import { purchasePin } from "../runtime/blocks.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { writeFileAtomic } from "../runtime/files.ts";
+import { cardOf, fetchCard } from "./data-card.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
 import { awaitPending } from "./pending.ts";
 import { fundLedger, tokenInfo, parseAmount } from "./token.ts";
@@ -287,6 +288,23 @@ async function fetchMissing(
   });
 }
 
+/** The data card. It is no part of what was paid: without it the purchase is complete. */
+async function cardFile(
+  { host }: LocalNode,
+  listing: MarketListing,
+  { ui, signal }: Pick<PurchaseOptions, "ui" | "signal">,
+): Promise<Uint8Array | undefined> {
+  const cid = cardOf(listing);
+  if (cid === undefined) return undefined;
+  try {
+    return new TextEncoder().encode(await fetchCard(host, listing.seller, cid, signal));
+  } catch (error) {
+    signal.throwIfAborted();
+    ui.line(`no data card: ${(error as Error).message}`);
+    return undefined;
+  }
+}
+
 /** Fetches, checks and writes the content. */
 async function obtainContent(
   node: LocalNode,
@@ -311,7 +329,8 @@ async function obtainContent(
       const files: string[] = [];
       for (const { name, content } of datasetFiles(opened, listing.aux, metadata))
         files.push(await write(name, content));
-      return files;
+      const card = await cardFile(node, listing, { ui, signal });
+      return card === undefined ? files : [...files, await write("dataset.md", card)];
     }
     const model = await openFile(listing.cid, key, fetch, onProgress);
     ui.status("checking that the model is the listed one");

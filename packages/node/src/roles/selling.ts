@@ -14,10 +14,11 @@ import {
   type Licence,
   type ModelMetadata,
 } from "@skynet/protocol";
-import type { BlockStore, DatasetFile, DiskBlockStore } from "@skynet/storage";
+import type { BlockStore, DatasetFile, DiskBlockStore, PreparedDataset } from "@skynet/storage";
 import { formatEther } from "viem";
 import { formatAmount, formatGas, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
+import { CARD_REVEALS, makeListingCard, readListingCard } from "../data/listing-card.ts";
 import { answerVerifier, identifyModel, openAnswers, type ProofPlace } from "../market/answers.ts";
 import { storeBatches, storeFile, type StoredContent } from "../market/content.ts";
 import { prepareForSale } from "../market/datasets.ts";
@@ -74,12 +75,20 @@ export interface Sale {
 export interface DataSale extends Sale {
   readonly dataset: DatasetFile;
   readonly batchSize: number;
+  /** The data card: made from the data, none, or a file with another one. */
+  readonly card: true | false | { readonly file: string };
+  /** Licence as the card names it: any text. */
+  readonly licenceText?: string | undefined;
+  /** Asked before the card is published; an error stops the sale. */
+  readonly confirmCard?: ((reveals: string) => Promise<void>) | undefined;
 }
 
 export interface Listed {
   readonly listingId: Hex;
   readonly contentRoot: Hex;
   readonly cid: string;
+  /** CID of the data card. */
+  readonly card?: string | undefined;
   readonly bytes: number;
 }
 
@@ -88,12 +97,15 @@ interface Content {
   readonly contentRoot: Hex;
   readonly aux: Hex;
   store(key: Uint8Array, blocks: BlockStore): Promise<StoredContent>;
+  /** Makes a card for everybody to read. */
+  card?(): Promise<Uint8Array | undefined>;
   metadata(common: {
     version: 1;
     name: string;
     description: string;
     bytes: number;
     key?: Uint8Array;
+    card?: string;
   }): DataMetadata | ModelMetadata;
 }
 
@@ -103,16 +115,32 @@ export async function sellDataset(shop: Shop, sale: DataSale): Promise<Listed> {
   const { prepared, source, contentRoot, aux, samples, shape, classes, batchSize, scale } = forSale;
   const onProgress = (done: number, total: number) => shop.ui.progress("Encrypting the batches", done, total);
   const { signal } = shop;
-  const listed = await publish(shop, sale, {
-    kind: "data",
-    contentRoot,
-    aux,
-    store: (key, blocks) =>
-      storeBatches(source, { name: sale.name, classes, scale }, key, blocks, { onProgress, signal }),
-    metadata: (common) => ({ ...common, kind: "data", samples, shape: [...shape], classes, batchSize }),
-  });
-  await prepared.remove();
-  return listed;
+  try {
+    const listed = await publish(shop, sale, {
+      kind: "data",
+      contentRoot,
+      aux,
+      card: () => cardFor(shop, sale, prepared),
+      store: (key, blocks) =>
+        storeBatches(source, { name: sale.name, classes, scale }, key, blocks, { onProgress, signal }),
+      metadata: (common) => ({ ...common, kind: "data", samples, shape: [...shape], classes, batchSize }),
+    });
+    await prepared.remove();
+    return listed;
+  } catch (error) {
+    // of no use any more; after other errors the next try goes on with it
+    if (error instanceof SkyNetError && ["AlreadyListed", "KeyIsPublic"].includes(error.code)) await prepared.remove();
+    throw error;
+  }
+}
+
+async function cardFor(shop: Shop, sale: DataSale, prepared: PreparedDataset): Promise<Uint8Array | undefined> {
+  const { card, name, description, licenceText, dataset, confirmCard } = sale;
+  if (card === false) return undefined;
+  if (card !== true) return readListingCard(card.file);
+  const made = await makeListingCard(dataset, prepared, { name, description, licence: licenceText }, shop);
+  await confirmCard?.(CARD_REVEALS);
+  return made;
 }
 
 /** Lists a model with its weights. @throws OnnxError, CompileError; SkyNetError as `sellDataset` */
@@ -126,7 +154,7 @@ export async function sellModel(shop: Shop, sale: Sale & { readonly file: string
     aux: circuitHash,
     store: (key, blocks) =>
       storeFile(bytes, key, blocks, (done, total) => shop.ui.progress("Encrypting the model", done, total)),
-    metadata: (common) => ({ ...common, kind: "model", architecture }),
+    metadata: ({ card: _card, ...common }) => ({ ...common, kind: "model", architecture }),
   });
 }
 
@@ -153,13 +181,17 @@ async function publish(shop: Shop, sale: Sale, content: Content): Promise<Listed
     });
   const key = contentKey(shop.identity, kind, contentRoot);
   const draftPin = listingPin(contentRoot);
-  const { cid, cids, bytes } = await content.store(key, pinnedPuts(shop.blocks, draftPin));
+  const cardBytes = await content.card?.();
+  const puts = pinnedPuts(shop.blocks, draftPin);
+  const { cid, cids, bytes } = await content.store(key, puts);
+  const card = cardBytes && (await puts.put(cardBytes));
   const common = {
     version: 1,
     name: sale.name,
     description: sale.description,
     bytes,
     ...(free ? { key } : {}),
+    ...(card === undefined ? {} : { card }),
   } as const;
   const meta = toHex(encodeMarketMetadata(content.metadata(common)));
   await fundLedger(chain, token, bond, signal);
@@ -167,11 +199,11 @@ async function publish(shop: Shop, sale: Sale, content: Content): Promise<Listed
   const licence = LICENCES.indexOf(sale.licence);
   const terms = { kind: kind === "data" ? ListingKind.DATA : ListingKind.MODEL, licence, token, price, bond };
   const { listingId } = await chain.catalog.list({ ...terms, contentRoot, keyCommit, aux, cid, meta }, { signal });
-  shop.blocks.pin(listingPin(listingId), cids);
+  shop.blocks.pin(listingPin(listingId), card === undefined ? cids : [...cids, card]);
   shop.blocks.unpin(draftPin);
   ui.line(`listed "${sale.name}" for ${free ? "nothing" : formatAmount(price, info)} as ${listingId}`);
   ui.line("npx skynet host serves it and delivers its key to buyers");
-  return { listingId, contentRoot, cid, bytes };
+  return { listingId, contentRoot, cid, card, bytes };
 }
 
 export interface AnswerSale extends Omit<Sale, "bond" | "licence"> {

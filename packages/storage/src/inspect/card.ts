@@ -2,6 +2,8 @@ import path from "node:path";
 import { fileHash } from "../prepare/file-hash.ts";
 import type { ReadOptions } from "../readers/reader.ts";
 import type { ColumnReport, Inspection } from "./inspect.ts";
+import { figure, markdownTable as table, numberText as number, plain } from "./markdown.ts";
+import { soldSection, type SoldDataset } from "./sold-section.ts";
 
 /** A file that the data came from. */
 export interface CardSource {
@@ -21,6 +23,8 @@ export interface CardOptions {
   readonly licence?: string | undefined;
   readonly description?: string | undefined;
   readonly sources: readonly CardSource[];
+  /** For a dataset that is for sale: what a buyer gets. */
+  readonly sold?: SoldDataset | undefined;
 }
 
 const MAX_COLUMNS = 100;
@@ -66,13 +70,13 @@ export function dataCard(inspection: Inspection, options: CardOptions): string {
     columnTable(inspection.columns),
     ...classSection(inspection),
     ...splitSection(inspection),
-    "## Normalisation",
-    normalisation(inspection.columns),
+    ...(options.sold ? [] : ["## Normalisation", normalisation(inspection.columns)]),
     "## Problems",
     problemList(inspection),
     ...(inspection.notes.length > 0 ? ["## Notes", inspection.notes.map((note) => `- ${plain(note)}`).join("\n")] : []),
-    "## Use",
-    use(inspection, options),
+    ...(options.sold
+      ? ["## What a buyer gets", soldSection(options.sold, inspection.columns)]
+      : ["## Use", use(inspection, options)]),
   ];
   return `${sections.join("\n\n")}\n`;
 }
@@ -95,13 +99,6 @@ export function typeName({
   if (numbers > 0.9 * present) return "number";
   return booleans === present ? "boolean" : "text";
 }
-
-/** Short, with as many digits as a person reads. */
-export const figure = (value: number | undefined): string => {
-  if (value === undefined) return "";
-  if (Number.isInteger(value) && Math.abs(value) < 1e9) return String(value);
-  return String(Number(value.toPrecision(4)));
-};
 
 export const distinctText = ({ distinct, distinctExact }: ColumnReport): string =>
   distinct === undefined ? "" : `${distinctExact ? "" : "about "}${number(distinct)}`;
@@ -188,16 +185,3 @@ function use({ target }: Inspection, { name, sources }: CardOptions): string {
   const fence = "```";
   return `Put this beside the data as \`dataset.yaml\`:\n\n${fence}yaml\n${yaml.join("\n")}\n${fence}\n\nand name it in \`job.yaml\`:\n\n${fence}yaml\ndata: dataset.yaml\n${fence}`;
 }
-
-const number = (value: number): string => value.toLocaleString("en");
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
-}
-
-/** Text of the data as text, whatever it holds: no markup, no line ends, not too long. */
-const plain = (text: string): string =>
-  (text.length > 200 ? `${text.slice(0, 200)}…` : text)
-    .replaceAll(/[\p{Cc}\p{Cf}\s]+/gu, " ")
-    .replaceAll(/[\\`*_{}[\]<>#|!&~]/g, "\\$&");

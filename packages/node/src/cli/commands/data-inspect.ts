@@ -11,7 +11,7 @@ import {
   type Inspection,
   type InspectOptions,
 } from "@skynet/storage";
-import { nameOf, readDatasetFile } from "../../data/dataset-file.ts";
+import { nameOf, normalisationOf, readDatasetFile } from "../../data/dataset-file.ts";
 import { openDataFiles, type OpenedData } from "../../data/open-files.ts";
 import { writeFileAtomic } from "../../runtime/files.ts";
 import { homeDir } from "../../runtime/home.ts";
@@ -107,10 +107,7 @@ async function settingsOf(ref: string, options: InspectCommandOptions): Promise<
     ...(options.test === undefined && test && { test: test.inputs, testTargets: test.targets }),
     names,
     description,
-    normalise: (name) => {
-      const column = dataset.columns?.[name];
-      return (column !== undefined && "normalise" in column ? column.normalise : undefined) ?? dataset.normalise;
-    },
+    normalise: normalisationOf(dataset),
   };
 }
 

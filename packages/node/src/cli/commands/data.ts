@@ -1,6 +1,10 @@
 import type { Command } from "commander";
+import { LICENCES, type Licence } from "@skynet/protocol";
+import type { DatasetFile } from "@skynet/storage";
+import { confirm } from "../confirm.ts";
 import { nameOf, readDatasetFile } from "../../data/dataset-file.ts";
-import { sellDataset } from "../../roles/selling.ts";
+import { sellDataset, type DataSale } from "../../roles/selling.ts";
+import { printable } from "../inspection-text.ts";
 import { integer, withUi } from "../options.ts";
 import {
   addSaleOptions,
@@ -10,12 +14,14 @@ import {
   type SaleOptions,
   type ShopOptions,
 } from "../shop.ts";
+import type { Ui } from "../ui.ts";
 import { addInspect } from "./data-inspect.ts";
 import { addBuy, addList, addPrice, addRemove, addShow } from "./listing-actions.ts";
 
 interface AddOptions extends ShopOptions, SaleOptions {
   readonly targets?: string;
   readonly batch: number;
+  readonly card?: boolean | string;
 }
 
 /** `skynet data inspect|list|show|add|price|remove|buy`. */
@@ -30,24 +36,57 @@ export function addData(program: Command): void {
     .argument("<data>", "dataset.yaml, or a file or folder of data: CSV, Parquet, NumPy, IDX, images and more")
     .option("--targets <file>", "the classes, where they are in a file of their own, such as IDX labels")
     .option("--batch <n>", "samples in a batch", integer(1, 65_536), 128)
+    .option("--card <file>", "publish this data card, such as an edited one of data inspect --card")
+    .option("--no-card", "publish no data card")
     .addHelpText(
       "after",
       `
-Example:
+Name, description and licence are those of a dataset.yaml unless options say others. A data card is made from the
+data and published with the listing, for everybody to read: npx skynet data inspect FILE --card shows what is in one.
+
+Examples:
   $ npx skynet data add iris.csv --name Iris --price 5
+  $ npx skynet data add examples/iris/dataset.yaml --price 5
   $ npx skynet data add train-images-idx3-ubyte.gz --targets train-labels-idx1-ubyte.gz --name Clothes --price 5
   $ npx skynet host`,
     )
     .action((file: string, options: AddOptions) =>
       withUi(options, async (ui) => {
         await confirmFree("Publish the key, so that everybody can open the dataset", options);
-        const { targets, batch, ...sale } = options;
+        const { targets, batch: batchSize, card, price, bond, token } = options;
         const dataset = await readDatasetFile(file, targets);
+        const sale = { price, bond, token, batchSize, dataset, ...describedBy(dataset, options, ui) };
+        const confirmCard = async (reveals: string) => {
+          ui.line(`The data card is public: ${reveals}. --no-card leaves it out, --card FILE publishes another one.`);
+          await confirm("Publish it with the listing?", options);
+        };
         const shop = await openOwnShop(options, ui);
-        return sellDataset(shop, { ...sale, name: options.name ?? nameOf(dataset), dataset, batchSize: batch });
+        return sellDataset(shop, {
+          ...sale,
+          card: typeof card === "string" ? { file: card } : card !== false,
+          confirmCard,
+        });
       }),
     );
   addPrice(data, "data");
   addRemove(data, "data");
   addBuy(data, "data");
 }
+
+/** Name, description and licence of options, else of dataset.yaml. */
+function describedBy(
+  dataset: DatasetFile,
+  options: AddOptions,
+  ui: Ui,
+): Pick<DataSale, "name" | "description" | "licence" | "licenceText"> {
+  const { name = nameOf(dataset), description = dataset.description ?? "" } = options;
+  const licenceText = options.licence ?? dataset.licence;
+  const licence = licenceText === undefined ? "unspecified" : licenceNamed(licenceText);
+  if (licence === undefined)
+    ui.line(`"${printable(licenceText!)}" is not one of the licences of listings: the listing says unspecified`);
+  return { name, description, licence: licence ?? "unspecified", licenceText };
+}
+
+/** The licence of listings that is meant, however it is spelt. */
+const licenceNamed = (text: string): Licence | undefined =>
+  LICENCES.find((licence) => licence.toLowerCase() === text.trim().toLowerCase());

@@ -19,6 +19,7 @@ import { openMarketSource, type MarketFilter } from "../market-source.ts";
 import { addChainOptions, tokens, withUi, type ConnectionOptions, type JsonOption } from "../options.ts";
 import { addBuyerOptions, addOwnerOptions, buyerNode, createTokens, type BuyerOptions } from "../shop.ts";
 import { addressArgument, openAccount, openReader } from "../account.ts";
+import { addCardOptions, showCard, type CardChoice } from "./show-card.ts";
 import { tableText } from "../table.ts";
 
 type ReadOptions = ConnectionOptions & JsonOption;
@@ -117,11 +118,21 @@ async function offerRow(offer: MarketOffer, amount: (token: Hex, value: bigint) 
   ];
 }
 
+type ShowOptions = ReadOptions & CardChoice;
+
 export function addShow(parent: Command, kind: ContentKind): void {
-  addChainOptions(parent.command("show").description("everything the chain says about one listing"))
-    .argument("<id>", "id, or its first digits")
-    .addHelpText("after", `\nExample:\n  $ npx skynet ${kind} show 0x3f2a`)
-    .action((prefix: string, options: ReadOptions) =>
+  const isData = kind === "data";
+  const what = isData
+    ? "everything about one listing, with its data card"
+    : "everything the chain says about a listing";
+  const command = addChainOptions(parent.command("show").description(what)).argument("<id>", "id, or its first digits");
+  if (isData) addCardOptions(command);
+  command
+    .addHelpText(
+      "after",
+      `\nExample:\n  $ npx skynet ${kind} show 0x3f2a${isData ? "\n  $ npx skynet data show 0x3f2a --card dataset.md" : ""}`,
+    )
+    .action((prefix: string, options: ShowOptions) =>
       withUi(options, async (ui) => {
         const chain = await openReader(options);
         const { listing, offer } = await findSale(chain, kind, prefix);
@@ -154,7 +165,7 @@ export function addShow(parent: Command, kind: ContentKind): void {
           bond: bond === 0n ? "" : await amount(token, bond),
           state: stateText(active),
         });
-        return listing!;
+        return isData ? { ...listing!, ...(await showCard(chain, listing!, options, ui)) } : listing!;
       }),
     );
 }

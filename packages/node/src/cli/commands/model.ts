@@ -34,13 +34,14 @@ export function addModel(program: Command): void {
       withUi(options, async (ui) => {
         await confirmFree("Publish the key, so that everybody can open the model", options);
         const shop = await openOwnShop(options, ui);
-        return sellModel(shop, { ...options, file, name: options.name ?? nameOf(file) });
+        const { name = nameOf(file), description = "", licence = "unspecified" } = options;
+        return sellModel(shop, { ...options, file, name, description, licence });
       }),
     );
   addShopOptions(model.command("offer").description("sell proven answers of a model; its weights stay here"))
     .argument("<model>", "model that a job trained, or an ONNX file of a multi-layer perceptron with its weights")
     .option("--name <text>", "name in the marketplace (default: the file's name)")
-    .option("--description <text>", "what buyers should know", "")
+    .option("--description <text>", "what buyers should know")
     .requiredOption("--price <tokens>", "price of an answer", tokens)
     .addOption(tokenOption())
     .addOption(yesOption())
@@ -50,7 +51,8 @@ export function addModel(program: Command): void {
       withUi(options, async (ui) => {
         await confirmFree("Answer everybody for nothing, and pay the gas", options);
         const shop = await openOwnShop(options, ui);
-        return offerAnswers(shop, { ...options, file, name: options.name ?? nameOf(file) });
+        const { name = nameOf(file), description = "" } = options;
+        return offerAnswers(shop, { ...options, file, name, description });
       }),
     );
   addPrice(model, "model");

@@ -1,0 +1,57 @@
+import path from "node:path";
+import { Option, type Command } from "commander";
+import type { Chain } from "@skynet/contracts";
+import { SkyNetError } from "@skynet/protocol";
+import type { MarketListing } from "../../market/listings.ts";
+import { cardOf, readCard } from "../../roles/data-card.ts";
+import { registryRelays } from "../../runtime/discovery.ts";
+import { writeFileAtomic } from "../../runtime/files.ts";
+import { shutdownSignal } from "../../runtime/shutdown.ts";
+import { cardText } from "../card-text.ts";
+import { relayOption, runningDevnet, type ConnectionOptions } from "../options.ts";
+import type { Ui } from "../ui.ts";
+
+export interface CardChoice extends Pick<ConnectionOptions, "rpc" | "relay"> {
+  readonly card?: boolean | string;
+}
+
+export const addCardOptions = (command: Command): Command =>
+  command
+    .addOption(relayOption())
+    .addOption(new Option("--card <file>", "write the data card to this file"))
+    .option("--no-card", "only what the chain says");
+
+/** Fetches, shows and saves the card of a listing; what keeps it away is said, and is an error if a file was asked for. */
+export async function showCard(
+  chain: Chain,
+  listing: MarketListing,
+  { card: choice, relay }: CardChoice,
+  ui: Ui,
+): Promise<{ card?: string; cardFile?: string; cardProblem?: string }> {
+  if (choice === false) return {};
+  const file = typeof choice === "string" ? path.resolve(choice) : undefined;
+  if (cardOf(listing) === undefined) {
+    if (file !== undefined)
+      throw new SkyNetError("NoCard", "this listing has no data card", { hint: "its seller has published none" });
+    return {};
+  }
+  ui.status("asking the seller for the data card");
+  try {
+    const devnet = runningDevnet();
+    const relays = relay ?? (devnet?.rpcUrl === chain.rpcUrl ? [devnet.relay] : []);
+    const discovery = { relaySources: [registryRelays(chain)] };
+    const card = (await readCard(listing, { relays, discovery, signal: shutdownSignal() }))!;
+    if (file === undefined) ui.line(`\n${cardText(card)}`);
+    else {
+      await writeFileAtomic(file, card);
+      ui.line(`data card     ${file}`);
+    }
+    return { card, ...(file === undefined ? {} : { cardFile: file }) };
+  } catch (error) {
+    if (file !== undefined || !(error instanceof SkyNetError)) throw error;
+    ui.line(`data card     not available now: ${error.message}${error.hint ? ` (${error.hint})` : ""}`);
+    return { cardProblem: error.message };
+  } finally {
+    ui.status("");
+  }
+}
