@@ -69,6 +69,10 @@ describe("tables of text", () => {
     expect([0, 1].map((row) => blocks[0]!.locate(row))).toEqual(["line 3", "line 5"]);
   });
 
+  it("tells an empty cell in quotes from an empty line, and a carriage return in quotes from one between cells", async () => {
+    expect((await rowsOf('name\r\nx\n\n""\n\r\n"a\rb"\r\ny\r')).rows).toEqual([["x"], [null], ["a\rb"], ["y"]]);
+  });
+
   it("reads what another library wrote, whatever is in the cells", async () => {
     const cell = fc.string({
       unit: fc.constantFrom("a", "1", " ", ",", ";", '"', "\n", "\r\n", "é", "🙂", "."),
@@ -113,6 +117,11 @@ describe("tables of text", () => {
     ["another number of cells in the first line", "note\n1,2\n3,4\n", "BadFile", /line 2: 2 cells, but 1 in line 1/],
     ["a quote that is not closed", 'a,b\n1,"2\n3,4\n', "BadFile", /line 2: a quote is opened and never closed/],
     ["text behind a quoted cell", 'a,b\n1,"2"x\n', "BadFile", /line 2: something stands between/],
+    ["text behind a cell of several lines", 'a,b\n1,"2\n3"x\n', "BadFile", /line 3: something stands between/],
+    ["a space behind a quoted cell", 'a,b\n1,5" pipe\n"2" ,3\n', "BadFile", /line 3: something stands between/],
+    ["a quoted cell that is followed by quotes", 'a,b\n1,"2"x""y"\n', "BadFile", /line 2: something stands between/],
+    ["a carriage return behind a quoted cell", 'a,b\n"1"\r,2\n', "BadFile", /line 2: a carriage return/],
+    ["a carriage return before a line", "a,b\n1,2\n\r3,4\n", "BadFile", /line 3: a carriage return/],
     ["a carriage return inside of a line", "a,b\n1,2\rx\n", "BadFile", /line 2: a carriage return/],
     ["bytes that are no UTF-8", Uint8Array.of(97, 44, 98, 10, 0xe9, 44, 50, 10), "BadFile", /line 2: not UTF-8/],
     ["a NUL byte", "a,b\n1,2\n3,\0\n", "BadFile", /line 3: a NUL byte/],

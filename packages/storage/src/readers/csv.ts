@@ -1,18 +1,25 @@
 import { StorageError } from "../errors.ts";
-import { classOf, findHeader, sniffDelimiter, type Header } from "./csv-header.ts";
-import { createScanner, type RecordBlock } from "./csv-scanner.ts";
-import { createBlockSink, createSampleSink, type SampleRecord } from "./csv-sinks.ts";
+import { classOf, findHeader, sniffDelimiter, type Header, type SampleRecord } from "./csv-header.ts";
+import { createRecordParser } from "./csv-records.ts";
 import type { InputFile, OpenOptions } from "./input.ts";
 import type { Cell, DataReader, ReadOptions, RowBlock } from "./reader.ts";
-import { lineError, textChunks } from "./text-chunks.ts";
+import { lineChunks, lineError } from "./text-chunks.ts";
 
 /** Records that tell whether there is a header. */
 const SAMPLE_RECORDS = 20;
+/** The start of a file that tells its delimiter. */
+const SNIFFED_BYTES = 2 ** 16;
+/** Rows of one block at most, and cells unless one row has more. */
+const BLOCK_ROWS = 4096;
+const BLOCK_CELLS = 2 ** 18;
+const MAX_COLUMNS = 65_536;
 
 interface Table {
   readonly delimiter: string;
-  readonly skip: number;
   readonly header: Header;
+  /** Lines before the first one of the table, and before its first row. */
+  readonly skip: number;
+  readonly skipToRows: number;
 }
 
 /**
@@ -26,12 +33,14 @@ export async function openCsv(input: InputFile, options: OpenOptions): Promise<D
   const [delimiter, sample] = await readSample(input, skip, options);
   const header = findHeader(sample, { file: input.name, header: options.header });
   const { classes, rows } = header;
+  const firstRow = sample[header.records];
+  const skipToRows = firstRow === undefined ? Infinity : firstRow.line - 1;
   return {
     format,
     file: input.name,
     columns: header.columns.map((name) => ({ name, kind: "cells" as const })),
     ...(classes === undefined || rows === undefined ? {} : { classes, rows }),
-    blocks: (readOptions) => readBlocks(input, { delimiter, skip, header }, readOptions),
+    blocks: (readOptions) => readBlocks(input, { delimiter, header, skip, skipToRows }, readOptions),
     close: async () => undefined,
   };
 }
@@ -40,35 +49,41 @@ export async function openCsv(input: InputFile, options: OpenOptions): Promise<D
 async function readSample(input: InputFile, skip: number, options: OpenOptions): Promise<[string, SampleRecord[]]> {
   const file = input.name;
   const sample: SampleRecord[] = [];
-  const sink = createSampleSink(file, sample);
+  const onRecord = (cells: readonly string[], line: number): void => {
+    if (cells.length > MAX_COLUMNS)
+      throw lineError(file, line, `${cells.length} cells, at most ${MAX_COLUMNS} are read`, "check the delimiter");
+    sample.push({ line, cells: cells.map(cellOf) });
+  };
   let delimiter = options.delimiter ?? (options.format === "tsv" ? "\t" : undefined);
-  let scanner;
-  for await (const { text, line } of textChunks(input, skip, { signal: options.signal })) {
-    delimiter ??= sniffDelimiter(text);
-    scanner ??= createScanner({ file, delimiter }, sink);
-    scanner.scan(text, line);
-    if (sample.length >= SAMPLE_RECORDS) return [delimiter, sample.slice(0, SAMPLE_RECORDS)];
+  let parser;
+  for await (const { bytes, line } of lineChunks(input, skip, { signal: options.signal })) {
+    delimiter ??= sniffDelimiter(new TextDecoder().decode(bytes.subarray(0, SNIFFED_BYTES)));
+    parser ??= createRecordParser({ file, delimiter, most: SAMPLE_RECORDS, onRecord });
+    await parser.write(bytes, line);
+    if (sample.length === SAMPLE_RECORDS) return [delimiter, sample];
   }
-  scanner?.finish();
+  await parser?.end();
   return [delimiter ?? ",", sample];
 }
 
-async function* readBlocks(
-  input: InputFile,
-  { delimiter, skip, header }: Table,
-  options: ReadOptions = {},
-): AsyncGenerator<RowBlock> {
+const cellOf = (text: string): Cell => (text === "" ? null : text);
+
+async function* readBlocks(input: InputFile, table: Table, options: ReadOptions = {}): AsyncGenerator<RowBlock> {
+  const { delimiter, header, skip, skipToRows } = table;
   const file = input.name;
-  const sink = createBlockSink({ file, width: header.columns.length, skip: header.records });
-  const scanner = createScanner({ file, delimiter }, sink);
+  const collector = createCollector(file, header);
+  const parser = createRecordParser({ file, delimiter, onRecord: collector.add });
   let rows = 0;
-  const emit = (block: RecordBlock): RowBlock => {
-    rows += block.lines.length;
-    return rowBlock(file, header, block);
+  const count = (blocks: RowBlock[]): RowBlock[] => {
+    for (const block of blocks) rows += block.rows;
+    return blocks;
   };
-  for await (const { text, line } of textChunks(input, skip, options))
-    for (const block of scanner.scan(text, line)) yield emit(block);
-  for (const block of scanner.finish()) yield emit(block);
+  for await (const { bytes, line } of lineChunks(input, skipToRows, options)) {
+    yield* count(collector.take());
+    await parser.write(bytes, line);
+  }
+  await parser.end();
+  yield* count(collector.take());
   if (header.rows !== undefined && rows !== header.rows)
     throw lineError(
       file,
@@ -78,8 +93,47 @@ async function* readBlocks(
     );
 }
 
-function rowBlock(file: string, { columns, classes }: Header, block: RecordBlock): RowBlock {
-  const { lines } = block;
+/** Puts records into blocks of columns. */
+function createCollector(file: string, header: Header) {
+  const width = header.columns.length;
+  const blockRows = Math.max(1, Math.min(BLOCK_ROWS, Math.floor(BLOCK_CELLS / width)));
+  const noColumns = (): Cell[][] => Array.from({ length: width }, () => []);
+  let columns = noColumns();
+  let lines: number[] = [];
+  let blocks: RowBlock[] = [];
+  const endBlock = (): void => {
+    if (lines.length > 0) blocks.push(rowBlock(file, header, { columns, lines }));
+    columns = noColumns();
+    lines = [];
+  };
+  return {
+    add(cells: readonly string[], line: number): void {
+      if (cells.length !== width)
+        throw lineError(
+          file,
+          line,
+          `expected ${width} cells, found ${cells.length}`,
+          "check for missing delimiters or quotes",
+        );
+      for (let i = 0; i < width; i++) columns[i]!.push(cellOf(cells[i]!));
+      lines.push(line);
+      if (lines.length === blockRows) endBlock();
+    },
+    /** The blocks since the last call. */
+    take(): RowBlock[] {
+      endBlock();
+      const taken = blocks;
+      blocks = [];
+      return taken;
+    },
+  };
+}
+
+function rowBlock(
+  file: string,
+  { columns, classes }: Header,
+  { columns: values, lines }: { columns: readonly Cell[][]; lines: readonly number[] },
+): RowBlock {
   const labels = (cells: readonly Cell[], names: readonly string[]) =>
     cells.map((cell, row) => {
       const name = classOf(cell, names);
@@ -94,7 +148,7 @@ function rowBlock(file: string, { columns, classes }: Header, block: RecordBlock
   return {
     rows: lines.length,
     columns: columns.map((name, index) => {
-      const cells = block.columns[index]!;
+      const cells = values[index]!;
       const isLabel = classes !== undefined && index === columns.length - 1;
       return { kind: "cells", name, values: isLabel ? labels(cells, classes) : cells };
     }),

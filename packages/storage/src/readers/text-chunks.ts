@@ -3,8 +3,8 @@ import { StorageError } from "../errors.ts";
 import type { InputFile } from "./input.ts";
 import type { ReadOptions } from "./reader.ts";
 
-/** Longest line, and longest record of several lines, in bytes: 16 MiB. */
-export const MAX_RECORD_BYTES = 2 ** 24;
+/** Longest line, and longest record of several lines, in bytes: 8 MiB. A record of as many empty cells takes 50 times that. */
+export const MAX_RECORD_BYTES = 2 ** 23;
 const CHUNK_BYTES = 256 * 1024;
 const NEWLINE = 10;
 
@@ -15,29 +15,45 @@ export interface TextChunk {
   readonly line: number;
 }
 
-/**
- * The text of a file in pieces of whole lines, most of about 256 KiB, without a byte order mark.
- * @param skip lines at the start to leave out
- * @throws StorageError `BadFile` (no UTF-8, a NUL byte) and `TooLarge` (a line over 16 MiB) with the line; `UnsupportedFile` (UTF-16)
- */
+/** The bytes of a {@link TextChunk}, valid UTF-8. */
+export interface LineChunk {
+  readonly bytes: Uint8Array;
+  readonly line: number;
+}
+
+/** As {@link lineChunks}, decoded. */
 export async function* textChunks(
   input: InputFile,
   skip: number,
   options: ReadOptions = {},
 ): AsyncGenerator<TextChunk> {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  for await (const { bytes, line } of lineChunks(input, skip, options)) yield { text: decoder.decode(bytes), line };
+}
+
+/**
+ * A file of text in pieces of whole lines, most of about 256 KiB, without a byte order mark.
+ * @param skip lines at the start to leave out
+ * @throws StorageError `BadFile` (no UTF-8, a NUL byte) and `TooLarge` (a line over 8 MiB) with the line; `UnsupportedFile` (UTF-16)
+ */
+export async function* lineChunks(
+  input: InputFile,
+  skip: number,
+  options: ReadOptions = {},
+): AsyncGenerator<LineChunk> {
   refuseUtf16(input);
   let pending: Uint8Array[] = [];
   let length = 0;
   let wholeLines = 0;
   let line = 1;
-  const take = function* (end: number): Generator<TextChunk> {
+  const take = function* (end: number): Generator<LineChunk> {
     const joined = Buffer.concat(pending);
-    const [text, first] = decodeLines(joined.subarray(0, end), line, skip, input.name);
+    const [bytes, first] = checkLines(joined.subarray(0, end), line, skip, input.name);
     line += countLines(joined.subarray(0, end));
     pending = [joined.subarray(end)];
     length -= end;
     wholeLines = 0;
-    if (text !== "") yield { text, line: first };
+    if (bytes.length > 0) yield { bytes, line: first };
   };
   for await (const chunk of input.chunks(options)) {
     const end = chunk.lastIndexOf(NEWLINE) + 1;
@@ -62,8 +78,8 @@ export function tooLong(file: string, line: number): StorageError {
   });
 }
 
-/** @returns the text, and the number of its first line */
-function decodeLines(bytes: Uint8Array, line: number, skip: number, file: string): [string, number] {
+/** @returns what is left without skipped lines, and the number of its first line */
+function checkLines(bytes: Uint8Array, line: number, skip: number, file: string): [Uint8Array, number] {
   let rest = bytes;
   let first = line;
   if (line === 1 && rest[0] === 0xef && rest[1] === 0xbb && rest[2] === 0xbf) rest = rest.subarray(3);
@@ -76,7 +92,7 @@ function decodeLines(bytes: Uint8Array, line: number, skip: number, file: string
     throw bad((text) => !isUtf8(text), "not UTF-8", "save the file as UTF-8, for example with `iconv -t UTF-8`");
   if (rest.includes(0))
     throw bad((text) => text.includes(0), "a NUL byte", "this is not a text file, or it was damaged; get it again");
-  return [new TextDecoder("utf-8", { ignoreBOM: true }).decode(rest), first];
+  return [rest, first];
 }
 
 function indexOfLine(bytes: Uint8Array, found: (line: Uint8Array) => boolean): number {
@@ -94,7 +110,8 @@ function afterLine(bytes: Uint8Array): Uint8Array {
   return end === -1 ? bytes.subarray(bytes.length) : bytes.subarray(end + 1);
 }
 
-function countLines(bytes: Uint8Array): number {
+/** Ends of lines in some bytes. */
+export function countLines(bytes: Uint8Array): number {
   let count = 0;
   for (let at = bytes.indexOf(NEWLINE); at !== -1; at = bytes.indexOf(NEWLINE, at + 1)) count++;
   return count;
