@@ -4,9 +4,9 @@ import path from "node:path";
 import { createHost, createIdentity, fetchBlock, sendUpdate } from "@skynet/network";
 import { keystoreAddress, startChild, type SkyNetChild } from "@skynet/node";
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import { readIdx } from "@skynet/storage";
 import type { Hex } from "@skynet/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { idxBytes } from "./support/idx.ts";
 import { startTestNetwork, type TestNetwork } from "./support/network.ts";
 import { writeSmallJob } from "./support/small-job.ts";
 
@@ -130,12 +130,12 @@ async function dataBlocks(requesterDir: string): Promise<string[]> {
 
 /** Plain ONNX Runtime, fed with (byte - 73) / 256, scores exactly as the summary says. */
 async function expectSameScore(summary: SummaryEvent, folder: string): Promise<void> {
-  const images = await readIdx(path.join(folder, "t10k-images-idx3-ubyte.gz"));
-  const labels = await readIdx(path.join(folder, "t10k-labels-idx1-ubyte.gz"));
+  const images = await idxBytes(path.join(folder, "t10k-images-idx3-ubyte.gz"));
+  const labels = await idxBytes(path.join(folder, "t10k-labels-idx1-ubyte.gz"));
   const session = await InferenceSession.create(await fs.readFile(summary.modelFile));
   const input = new Tensor(
     "float32",
-    Float32Array.from(images.data, (byte) => (byte - 73) / 256),
+    Float32Array.from(images, (byte) => (byte - 73) / 256),
     [1000, 784],
   );
   const output = await session.run({ [session.inputNames[0]!]: input });
@@ -143,7 +143,7 @@ async function expectSameScore(summary: SummaryEvent, folder: string): Promise<v
   let correct = 0;
   for (let i = 0; i < 1000; i++) {
     const row = logits.subarray(10 * i, 10 * i + 10);
-    if (row.indexOf(Math.max(...row)) === labels.data[i]) correct++;
+    if (row.indexOf(Math.max(...row)) === labels[i]) correct++;
   }
   expect(correct / 1000).toBe(summary.testAccuracy);
 }

@@ -3,9 +3,10 @@ import fs from "node:fs/promises";
 import path from "node:path";
 import type { SkyNetChild } from "@skynet/node";
 import type { Hex } from "@skynet/protocol";
-import { datasetFileSchema, openReader, prepareDataset, readIdx } from "@skynet/storage";
+import { datasetFileSchema, openReader, prepareDataset } from "@skynet/storage";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { idxBytes } from "./support/idx.ts";
 import { startTestMarket, tinyModel, writeImages, type Account, type TestMarket } from "./support/market.ts";
 
 const UNIT = 1_000_000n;
@@ -35,10 +36,10 @@ const ok = async (run: ReturnType<Account["run"]>) => {
 };
 
 /** Rows of the samples, each with its class, in a fixed order: listings shuffle. */
-async function rowsOf(images: string | Uint8Array, labels: string | Uint8Array): Promise<string[]> {
-  const [x, y] = [await readIdx(images), await readIdx(labels)];
-  const size = x.data.length / y.data.length;
-  return Array.from(y.data, (label, i) => `${x.data.subarray(i * size, (i + 1) * size).join(",")}:${label}`).toSorted();
+async function rowsOf(images: string, labels: string): Promise<string[]> {
+  const [x, y] = [await idxBytes(images), await idxBytes(labels)];
+  const size = x.length / y.length;
+  return Array.from(y, (label, i) => `${x.subarray(i * size, (i + 1) * size).join(",")}:${label}`).toSorted();
 }
 
 /** A table of 30 leaves, one of them twice. @returns its dataset.yaml */
@@ -102,7 +103,7 @@ describe("datasets", () => {
       const [images, labels, , card] = bought.files as string[] as [string, string, string, string];
       expect(path.basename(card)).toBe("dataset.md");
       expect(await fs.readFile(card, "utf8")).toBe(shown.card);
-      expect(await rowsOf(images, labels)).toEqual(await rowsOf(sold.imageBytes, sold.labelBytes));
+      expect(await rowsOf(images, labels)).toEqual(await rowsOf(sold.images, sold.labels));
       await market.pass(11);
       expect(await host.event("paid", MINUTES)).toMatchObject({ orderId: bought.orderId, price: "5000000" });
       expect(await seller.money()).toBe(before.seller + 5n * UNIT);

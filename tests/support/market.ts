@@ -121,7 +121,7 @@ export async function writeImages(folder: string, count: number) {
   };
   await fs.writeFile(files.images, gzipSync(images));
   await fs.writeFile(files.labels, labels);
-  return { ...files, imageBytes: images, labelBytes: labels };
+  return files;
 }
 
 /** An untrained perceptron 6-5-3; weights of a large `scale` make it overflow. */

@@ -8,8 +8,6 @@ export type StorageErrorCode =
   | "CorruptBlock" // a stored or fetched block does not have the hash of its CID
   | "BlockMissing" // nobody has the block
   | "FileNotFound"
-  | "TruncatedIdx" // the file ends before its last element
-  | "BadIdx" // not an IDX file, or not of the kind that is read here
   | "CannotDecrypt" // encrypted for somebody else, or changed
   | "BadKey" // not an age recipient or identity
   | "BadDataset" // images, labels and sizes do not fit together
@@ -47,10 +45,10 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** What failed on the disk, for people. @param place file or folder */
+/** What failed on the disk, or in SQLite, for people. @param place file or folder */
 export function storeError(cause: unknown, place: string): StorageError {
   const reason = reasonOf(cause);
-  if (/ENOSPC|EDQUOT/.test(reason))
+  if (/ENOSPC|EDQUOT|disk is full/.test(reason))
     return new StorageError("DiskFull", `no space left on the disk for ${place}`, {
       cause,
       hint: "free some space, or choose a directory on another disk; then run the same command again",

@@ -27,7 +27,7 @@ export { fetchTree, type FetchTreeOptions, type WantedBlock } from "./ipfs/fetch
 export { exportFile, importFile, type FileOptions, type ImportOptions } from "./ipfs/files.ts";
 export { importCar, type ImportCarOptions, type ImportedCar } from "./ipfs/import-car.ts";
 export { StorageError, type StorageErrorCode } from "./errors.ts";
-export { encodeIdx, readIdx, type IdxArray } from "./idx.ts";
+export { encodeIdx } from "./idx.ts";
 export {
   cardSource,
   dataCard,
@@ -58,6 +58,7 @@ export { parseManifest, type BatchCommitments, type Manifest } from "./manifest.
 export { labelsBeside } from "./readers/idx.ts";
 export type { InputFile, OpenOptions } from "./readers/input.ts";
 export { openReader } from "./readers/open.ts";
+export { readRow } from "./readers/rows.ts";
 export type {
   Cell,
   CellColumn,

@@ -1,6 +1,6 @@
 import { quantiseBytes, type IntegerProgram } from "@skynet/proof";
 import { InvalidInputError } from "@skynet/protocol";
-import { readIdx } from "@skynet/storage";
+import { numberOf, openReader, readRow, type Column, type RowBlock } from "@skynet/storage";
 import { z } from "zod";
 import { readInputFile } from "../runtime/files.ts";
 
@@ -14,44 +14,76 @@ export function parseJson(bytes: Uint8Array): unknown {
 }
 
 /**
- * One sample as the integers that the model takes: a JSON array of numbers, or an image of an IDX file.
- * @throws InvalidInputError `BadSample`; FileError `FileNotFound`; StorageError `BadIdx`
+ * One sample as the integers that the model takes: a JSON array of numbers, or a row of any file of data. Of a row all
+ * numbers are taken, column by column, or the one column that has as many as the model takes.
+ * @param index which row, from 0
+ * @throws InvalidInputError `BadSample`; FileError `FileNotFound`; StorageError of the readers, `BadDataset` for a row that is not there
  */
 export async function readSample(program: IntegerProgram, file: string, index: number): Promise<Int8Array> {
   const { features, normalisation } = program.input;
-  const bytes = await readInputFile(file, "the sample");
-  const numbers = file.endsWith(".json") ? z.array(z.number()).safeParse(parseJson(bytes)).data : undefined;
   if (file.endsWith(".json")) {
+    const numbers = z.array(z.number()).safeParse(parseJson(await readInputFile(file, "the sample"))).data;
     if (numbers === undefined || numbers.length !== features)
       throw new InvalidInputError("BadSample", `${file} is not an array of ${features} numbers`);
-    if (normalisation !== null)
-      return quantiseBytes(
-        program,
-        Uint8Array.from(numbers, (value) => byteOf(value, file)),
-      );
-    return Int8Array.from(numbers, (value) => quantise(value, program.scales.input, file));
+    return toInputs(program, numbers, file);
   }
-  const { shape, data } = await readIdx(bytes);
-  const size = shape.slice(1).reduce((a, b) => a * b, 1);
-  if (size !== features)
-    throw new InvalidInputError("BadSample", `the images of ${file} have ${size} values; the model takes ${features}`);
-  if (index >= shape[0]!)
-    throw new InvalidInputError("BadSample", `${file} has ${shape[0]} images; there is no number ${index}`);
-  return quantiseBytes(program, data.slice(index * size, (index + 1) * size));
+  const reader = await openReader(file);
+  try {
+    const row = await readRow(reader, index);
+    const numbers = numbersOf(row, features, file);
+    if (normalisation === null && numbers instanceof Uint8Array) return quantiseBytes(program, numbers);
+    return toInputs(program, [...numbers], `${file}, ${row.locate(0)},`);
+  } finally {
+    await reader.close();
+  }
 }
 
-function byteOf(value: number, file: string): number {
+/** The values of a row that the model takes. */
+function numbersOf(
+  { columns, locate }: RowBlock,
+  features: number,
+  file: string,
+): ArrayLike<number> & Iterable<number> {
+  const whole = columns.filter(({ kind, values }) => kind === "tensor" && values.length === features);
+  if (whole.length === 1) return whole[0]!.values as Extract<Column, { kind: "tensor" }>["values"];
+  const length = columns.reduce((sum, { values }) => sum + values.length, 0);
+  if (length !== features)
+    throw new InvalidInputError("BadSample", `a row of ${file} has ${length} values; the model takes ${features}`, {
+      hint: "Give the inputs only, without the column of the classes.",
+    });
+  return columns.flatMap(({ name, values }) =>
+    [...values].map((cell) => {
+      const value = numberOf(cell);
+      if (value !== undefined) return value;
+      throw new InvalidInputError(
+        "BadSample",
+        `${file}, ${locate(0)}, column "${name}": ${JSON.stringify(cell)} is no number`,
+      );
+    }),
+  );
+}
+
+function toInputs(program: IntegerProgram, numbers: readonly number[], where: string): Int8Array {
+  if (program.input.normalisation === null)
+    return Int8Array.from(numbers, (value) => quantise(value, program.scales.input, where));
+  return quantiseBytes(
+    program,
+    Uint8Array.from(numbers, (value) => byteOf(value, where)),
+  );
+}
+
+function byteOf(value: number, where: string): number {
   if (!Number.isInteger(value) || value < 0 || value > 255)
-    throw new InvalidInputError("BadSample", `${file} holds ${value}; this model takes bytes, 0 to 255`);
+    throw new InvalidInputError("BadSample", `${where} holds ${value}; this model takes bytes, 0 to 255`);
   return value;
 }
 
-function quantise(value: number, scale: number, file: string): number {
+function quantise(value: number, scale: number, where: string): number {
   const rounded = Math.floor(value * 2 ** scale + 0.5);
   if (!(rounded >= -128 && rounded <= 127))
     throw new InvalidInputError(
       "BadSample",
-      `${file} holds ${value}, outside the ${scale} fraction bits of 8-bit inputs`,
+      `${where} holds ${value}, outside the ${scale} fraction bits of 8-bit inputs`,
     );
   return rounded;
 }

@@ -18,7 +18,7 @@ import { fundLedger, tokenInfo, parseAmount } from "./token.ts";
 export interface AnswerOptions extends NodeOptions {
   readonly offerId: Hex;
   readonly input: string;
-  /** Which image of an IDX file. */
+  /** Which row of a file of data, from 0. */
   readonly index: number;
   readonly maxPrice?: string | undefined;
   readonly ui: Ui;

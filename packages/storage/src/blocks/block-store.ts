@@ -10,7 +10,7 @@ import {
   toHex,
   type BlockCodec,
 } from "@skynet/protocol";
-import { reasonOf, StorageError } from "../errors.ts";
+import { StorageError, storeError } from "../errors.ts";
 import { openBlockFiles, type BlockFile, type BlockFiles } from "./block-files.ts";
 import { BlockIndex, type Pin, type Totals } from "./block-index.ts";
 
@@ -347,19 +347,8 @@ async function explained<Result>(directory: string, work: () => Promise<Result>)
   } catch (cause) {
     // Errors of the system and of SQLite have a code; a reason to stop has none.
     const { code } = cause as NodeJS.ErrnoException;
-    throw cause instanceof SkyNetError || code === undefined ? cause : storeError(cause, directory);
+    throw cause instanceof SkyNetError || code === undefined
+      ? cause
+      : storeError(cause, `the block store in ${directory}`);
   }
-}
-
-function storeError(cause: unknown, directory: string): StorageError {
-  const reason = reasonOf(cause);
-  if (/ENOSPC|EDQUOT|disk is full/.test(reason))
-    return new StorageError("DiskFull", `no space left for blocks in ${directory}`, {
-      cause,
-      hint: "free some space, or choose a directory on another disk",
-    });
-  return new StorageError("StoreFailed", `the block store in ${directory} failed: ${reason}`, {
-    cause,
-    hint: "check that the directory can be read and written",
-  });
 }

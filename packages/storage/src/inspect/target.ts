@@ -1,18 +1,7 @@
 import type { Cell, Column, ColumnInfo, RowBlock } from "../readers/reader.ts";
 import { StorageError } from "../errors.ts";
-import { createStatistics, isMissing, type ColumnStatistics } from "./statistics.ts";
-
-/** Names by which files usually call their classes. */
-const NAMES = /^(y|label|labels|target|targets|class|classes|species|diagnosis)(_train)?$/i;
-const MAX_CLASSES = 256;
-
-/** Whether values can be classes: few different ones, most of them more than once, and no fractions. */
-function canBeClasses(seen: ColumnStatistics): boolean {
-  const present = seen.rows - seen.missing;
-  const different = seen.distinct ?? Infinity;
-  const fractions = seen.numbers + seen.nan + seen.infinite === present && seen.integers < present;
-  return present > 0 && different <= MAX_CLASSES && (present <= 20 || different <= present / 2) && !fractions;
-}
+import { canBeClasses, targetCandidates } from "../schema/target-column.ts";
+import { createStatistics, isMissing } from "./statistics.ts";
 
 /**
  * Which column holds the classes: the one with a usual name, else the last one, if its first values can be classes.
@@ -31,15 +20,11 @@ export function findTarget(
     const list = names.length > 12 ? `${names.slice(0, 12).join(", ")}, ...` : names.join(", ");
     throw new StorageError("BadSchema", `there is no column "${wanted}"`, { hint: `the columns are: ${list}` });
   }
-  const last = infos.length - 1;
-  const candidates = infos.flatMap(({ name }, at) => (at === last || NAMES.test(name) ? [at] : []));
+  const candidates = targetCandidates(infos);
   const statistics = createStatistics(candidates.map((at) => infos[at]!));
   for (const block of first) statistics.add({ ...block, columns: candidates.map((at) => block.columns[at]!) });
   const seen = statistics.result();
-  const usable = (at: number) => infos[at]!.name !== "split" && canBeClasses(seen[candidates.indexOf(at)]!);
-  const named = candidates.find((at) => NAMES.test(infos[at]!.name) && usable(at));
-  if (named !== undefined) return named;
-  return last > 0 && usable(last) ? last : undefined;
+  return candidates.find((_, i) => canBeClasses(seen[i]!));
 }
 
 /** The value of a column without a shape. */

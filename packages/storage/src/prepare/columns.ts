@@ -3,6 +3,7 @@ import { StorageError } from "../errors.ts";
 import { createStatistics, type ColumnStatistics } from "../inspect/statistics.ts";
 import type { ColumnInfo, RowBlock } from "../readers/reader.ts";
 import type { ColumnSettings, DatasetFile, NormalisationChoice } from "../schema/dataset-file.ts";
+import { canBeClasses, targetCandidates } from "../schema/target-column.ts";
 
 export type MissingPolicy = "error" | "mean" | "drop";
 
@@ -31,11 +32,8 @@ export interface ColumnPlan {
   readonly ignored: readonly { readonly name: string; readonly why: string }[];
 }
 
-/** Names by which files usually call their classes. */
-const TARGET_NAMES = new Set(["label", "labels", "target", "targets", "class", "classes", "species", "diagnosis", "y"]);
 /** More different texts than these are no categories. */
 export const MAX_CATEGORIES = 64;
-export const MAX_CLASSES = 256;
 const HASHED_WORDS = 256;
 
 /** Values that are there. */
@@ -45,12 +43,6 @@ const areNumbers = (seen: ColumnStatistics): boolean =>
 const areIntegers = (seen: ColumnStatistics): boolean => seen.integers === present(seen);
 /** A few texts among numbers are mistakes, to be told with their lines, and make no category of them. */
 const areMostlyNumbers = (seen: ColumnStatistics): boolean => seen.numbers > 0.9 * present(seen);
-/** Whether the values can be classes: few different ones, each more than once in a longer table, and no fractions. */
-const canBeClasses = (seen: ColumnStatistics): boolean => {
-  const different = seen.distinct ?? Infinity;
-  const repeat = present(seen) <= 20 || different <= present(seen) / 2;
-  return different <= MAX_CLASSES && repeat && present(seen) > 0 && (!areNumbers(seen) || areIntegers(seen));
-};
 
 /**
  * Decides about every column.
@@ -87,15 +79,10 @@ const list = (names: readonly string[]): string =>
 
 function targetOf(infos: readonly ColumnInfo[], seen: readonly ColumnStatistics[], file: DatasetFile): number {
   if (file.target !== undefined) return infos.findIndex(({ name }) => name === file.target);
-  const usable = (i: number) => {
-    if (file.columns?.[infos[i]!.name]?.type === "ignore") return false;
-    return (infos[i]!.shape ?? []).length === 0 && canBeClasses(seen[i]!);
-  };
   if (file.train.targets !== undefined) return infos.length - 1;
-  const named = infos.findIndex(({ name }, i) => TARGET_NAMES.has(name.toLowerCase()) && usable(i));
-  if (named >= 0) return named;
-  const last = infos.length - 1;
-  if (infos.length > 1 && usable(last)) return last;
+  const ignored = (i: number) => file.columns?.[infos[i]!.name]?.type === "ignore";
+  const found = targetCandidates(infos).find((i) => !ignored(i) && canBeClasses(seen[i]!));
+  if (found !== undefined) return found;
   throw new StorageError("BadSchema", "it is not plain which column holds the classes", {
     hint: `say it with "target: NAME" in dataset.yaml; the columns are: ${list(infos.map(({ name }) => name))}`,
   });

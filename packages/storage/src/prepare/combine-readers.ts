@@ -1,5 +1,6 @@
 import { StorageError } from "../errors.ts";
-import type { Column, DataReader, ReadOptions, RowBlock } from "../readers/reader.ts";
+import type { DataReader, ReadOptions, RowBlock } from "../readers/reader.ts";
+import { sliceRows } from "../readers/rows.ts";
 
 /**
  * Two files side by side, such as images and their classes, as one with the columns of both; those of the second come
@@ -29,12 +30,11 @@ export function joinReaders(inputs: DataReader, targets: DataReader): DataReader
       try {
         while (left !== undefined && right !== undefined) {
           const count = Math.min(left.rows, right.rows);
-          const { locate } = left;
-          const columns = [...columnsOf(left, count), ...columnsOf(right, count).map(renamed)];
-          yield { rows: count, columns, locate };
+          const [inputRows, targetRows] = [sliceRows(left, 0, count), sliceRows(right, 0, count)];
+          yield { ...inputRows, columns: [...inputRows.columns, ...targetRows.columns.map(renamed)] };
           rows += count;
-          left = left.rows > count ? skip(left, count) : await next(first);
-          right = right.rows > count ? skip(right, count) : await next(second);
+          left = left.rows > count ? sliceRows(left, count, left.rows) : await next(first);
+          right = right.rows > count ? sliceRows(right, count, right.rows) : await next(second);
         }
         if (left !== undefined) throw differ(`more than ${rows}`, rows);
         if (right !== undefined) throw differ(rows, `more than ${rows}`);
@@ -75,21 +75,3 @@ const next = async (blocks: AsyncGenerator<RowBlock>): Promise<RowBlock | undefi
   const { value, done } = await blocks.next();
   return done ? undefined : value;
 };
-
-const columnsOf = ({ columns, rows }: RowBlock, count: number): Column[] =>
-  columns.map((column) => sliceOf(column, rows, 0, count));
-
-function skip({ rows, columns, locate }: RowBlock, count: number): RowBlock {
-  return {
-    rows: rows - count,
-    columns: columns.map((column) => sliceOf(column, rows, count, rows)),
-    locate: (row) => locate(row + count),
-  };
-}
-
-function sliceOf(column: Column, rows: number, from: number, to: number): Column {
-  if (from === 0 && to === rows) return column;
-  if (column.kind === "cells") return { ...column, values: column.values.slice(from, to) };
-  const width = column.values.length / rows;
-  return { ...column, values: column.values.subarray(from * width, to * width) };
-}

@@ -4,7 +4,8 @@ import { StorageError } from "../errors.ts";
 import { Moments, type Summary } from "../inspect/moments.ts";
 import { isMissing, numberOf } from "../inspect/statistics.ts";
 import type { Cell, Column, DataReader, NumericArray, ReadOptions, RowBlock } from "../readers/reader.ts";
-import { MAX_CATEGORIES, MAX_CLASSES, type PlannedColumn } from "./columns.ts";
+import { MAX_CLASSES } from "../schema/target-column.ts";
+import { MAX_CATEGORIES, type PlannedColumn } from "./columns.ts";
 import { hashWords } from "./hash-words.ts";
 import { allocate, NO_CATEGORY, slotOf, writeBlock, type ScratchBlock } from "./scratch.ts";
 

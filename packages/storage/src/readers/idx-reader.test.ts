@@ -1,7 +1,8 @@
+import fs from "node:fs/promises";
 import path from "node:path";
-import { gzipSync } from "node:zlib";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { readIdx } from "../idx.ts";
+import { encodeIdx } from "../idx.ts";
 import { joinReaders } from "../prepare/combine-readers.ts";
 import { labelsBeside } from "./idx.ts";
 import { openTestFolder, type TestFolder } from "../testing-files.ts";
@@ -37,8 +38,18 @@ test("Fashion-MNIST: images with their labels, the same bytes as the file has", 
   const parts: [Buffer[], Buffer[]] = [[], []];
   for await (const { columns } of reader.blocks())
     columns.forEach(({ values }, i) => parts[i]!.push(Buffer.from(values as Uint8Array)));
-  expect(Buffer.concat(parts[0]).equals((await readIdx(IMAGES)).data)).toBe(true);
-  expect(Buffer.concat(parts[1]).equals((await readIdx(labels)).data)).toBe(true);
+  const bytesOf = async (file: string) => gunzipSync(await fs.readFile(file));
+  expect(Buffer.concat(parts[0]).equals((await bytesOf(IMAGES)).subarray(16))).toBe(true);
+  expect(Buffer.concat(parts[1]).equals((await bytesOf(labels)).subarray(8))).toBe(true);
+});
+
+test.each([
+  ["uint8", Uint8Array.of(0, 1, 2, 253, 254, 255)],
+  ["int8", Int8Array.of(0, 1, 127, -128, -2, -1)],
+])("what encodeIdx writes of type %s is what is read", async (dtype, data) => {
+  const reader = await openReader(await scratch.write("written-idx2", encodeIdx({ shape: [2, 3], data })));
+  expect(reader).toMatchObject({ rows: 2, columns: [{ shape: [3], dtype }] });
+  expect((await readRows(reader)).columns.values).toEqual([[...data.subarray(0, 3)], [...data.subarray(3)]]);
 });
 
 test.each([

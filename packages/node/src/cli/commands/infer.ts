@@ -71,8 +71,11 @@ export function addInfer(program: Command): void {
     .command("infer")
     .description("run a model on one sample, prove the result and check the proof; or buy the answer of a host")
     .argument("<model>", "ONNX file with its weights, or the id of an offer: see model list --answers")
-    .option("--input <file>", "sample: JSON array of numbers as the model takes them, or an IDX file of images")
-    .option("--index <n>", "which image of an IDX file", integer(0, 2 ** 31 - 1), 0)
+    .option(
+      "--input <file>",
+      "sample: JSON array of numbers as the model takes them, or any file of data: CSV, NumPy, IDX, images",
+    )
+    .option("--index <n>", "which row or image of a file of data, from 0", integer(0, 2 ** 31 - 1), 0)
     .addOption(mode("--input-mode <mode>", "the input", "committed"))
     .addOption(mode("--output-mode <mode>", "the logits", "public"))
     .option("--out <file>", "where the proof goes, as JSON")
