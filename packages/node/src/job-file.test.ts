@@ -1,8 +1,10 @@
 import fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
+import { datasetFileSchema } from "@skynet/storage";
 import { describe, expect, it } from "vitest";
 import { parseJobFile, readJobFile } from "./job-file.ts";
+import { parseYaml } from "./yaml-file.ts";
 
 const example = path.join(import.meta.dirname, "..", "..", "..", "examples", "fashion-mnist", "job.yaml");
 const minimal = "name: a\nmodel: m.onnx\ndata: a.csv\npayment: {pricePerRound: 1, stake: 2}\n";
@@ -45,6 +47,17 @@ describe("JOB.yaml", () => {
   it("names a wrong key and the nearest valid one, at every level", () => {
     expect(() => parseJobFile(`${minimal}modle: x\n`)).toThrow(/"modle"; the nearest valid one is "model"/);
     expect(() => parseJobFile(`${minimal}training: {batchsize: 3}\n`)).toThrow(/"training\.batchsize".*"batchSize"/);
+  });
+
+  it("names wrong keys of columns, whose names are the data's own", () => {
+    const { ok, ...rest } = parseYaml("train: a.csv\ncolumns: {age: {tipe: number}}\ntargt: x\n", datasetFileSchema);
+    expect(ok).toBe(false);
+    expect(rest).toMatchObject({
+      problems: [
+        expect.stringMatching(/^line 2: unknown key "columns\.age\.tipe"; the nearest valid one is "type"/),
+        expect.stringMatching(/^line 3: unknown key "targt"; the nearest valid one is "target"/),
+      ],
+    });
   });
 
   it.each([

@@ -59,18 +59,28 @@ export function explainIssue(schema: z.ZodType, issue: z.core.$ZodIssue): string
   const valid = keysAt(schema, issue.path);
   return issue.keys.map((key) => {
     const full = where === "" ? key : `${where}.${key}`;
+    if (valid.length === 0) return `unknown key "${full}"`;
     return `unknown key "${full}"; the nearest valid one is "${closest(key, valid)}" (valid: ${valid.join(", ")})`;
   });
 }
 
-/** Keys that a schema allows at a path. */
+/** Keys that a schema allows at a path, in any of its forms. */
 function keysAt(root: z.ZodType, keyPath: readonly PropertyKey[]): string[] {
-  let schema: unknown = root;
-  for (const key of keyPath) {
-    const outer = unwrap(schema);
-    schema = outer instanceof z.ZodArray ? outer.element : (outer as z.ZodObject).shape[String(key)];
-  }
-  return Object.keys((unwrap(schema) as z.ZodObject).shape);
+  let schemas: unknown[] = formsOf(root);
+  for (const key of keyPath) schemas = schemas.flatMap((schema) => formsOf(childOf(schema, key)));
+  return schemas.flatMap((schema) => (schema instanceof z.ZodObject ? Object.keys(schema.shape) : []));
+}
+
+/** A schema, or those of which it is one. */
+function formsOf(schema: unknown): unknown[] {
+  const inner = unwrap(schema);
+  return inner instanceof z.ZodUnion ? inner.options.flatMap(formsOf) : [inner];
+}
+
+function childOf(schema: unknown, key: PropertyKey): unknown {
+  if (schema instanceof z.ZodArray) return schema.element;
+  if (schema instanceof z.ZodRecord) return schema.valueType;
+  return schema instanceof z.ZodObject ? (schema.shape as Record<PropertyKey, unknown>)[key] : undefined;
 }
 
 function unwrap(schema: unknown): unknown {

@@ -1,12 +1,11 @@
 import type { Chain } from "@skynet/contracts";
 import { fromHex, InvalidInputError, type Hex } from "@skynet/protocol";
-import { InvalidArgumentError } from "commander";
 import { parseAmount, tokenInfo, tokenOrDefault, type TokenInfo } from "../roles/token.ts";
 import { openChain } from "../runtime/chain.ts";
 import { openKeystore } from "../wallet/keystore.ts";
 import { readPassphrase } from "../wallet/passphrase.ts";
 import { isId } from "./format.ts";
-import { resolveConnection, resolveRpc, resolveWallet, type ConnectionOptions } from "./options.ts";
+import { addressOf, resolveConnection, resolveRpc, resolveWallet, type ConnectionOptions } from "./options.ts";
 
 /** Any key can read; reading needs no wallet. */
 export const READER_KEY: Hex = `0x${"01".repeat(32)}`;
@@ -59,11 +58,8 @@ export async function findJob(chain: Chain, prefix: string): Promise<Hex> {
   );
 }
 
-/** Parser of options and arguments that are addresses; the result is in lower case. */
-export function addressArgument(text: string): Hex {
-  if (!/^0x[0-9a-fA-F]{40}$/.test(text)) throw new InvalidArgumentError("an address is needed: 0x and 40 digits");
-  return text.toLowerCase() as Hex;
-}
+/** Parser of options and arguments that are addresses. */
+export const addressArgument = addressOf;
 
 export interface Token extends TokenInfo {
   readonly address: Hex;

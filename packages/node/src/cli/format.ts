@@ -24,6 +24,9 @@ export function formatSeconds(seconds: number): string {
 
 export const shortId = (hex: string): string => `${hex.slice(0, 10)}…${hex.slice(-4)}`;
 
+/** A CID for people. */
+export const shortCid = (cid: string): string => `${cid.slice(0, 8)}…${cid.slice(-4)}`;
+
 /** Whether a text means an id: the whole id, its first digits, or the short form that lists show. */
 export function isId(id: string, text: string): boolean {
   const [head = "", tail = "", ...more] = text.toLowerCase().split("…");

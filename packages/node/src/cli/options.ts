@@ -1,7 +1,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { SkyNetError } from "@skynet/protocol";
+import { SkyNetError, type Hex } from "@skynet/protocol";
 import { z } from "zod";
 import type { JobFile } from "../job-file.ts";
 import { failureOf, summaryJson, type Summary } from "../report/summary.ts";
@@ -36,11 +36,12 @@ export const devnetDir = (): string => path.join(homeDir(), "devnet");
 export const jsonOption = (): Option =>
   new Option("--json [file]", "print JSON lines instead of text; with a file, write the result there as JSON");
 
+export const rpcOption = (): Option =>
+  new Option("--rpc <url>", "chain to use (default: the devnet that runs here)").env("SKYNET_RPC");
+
 /** Options of commands that only read the chain. */
 export function addChainOptions(command: Command): Command {
-  return command
-    .addOption(new Option("--rpc <url>", "chain to use (default: the devnet that runs here)").env("SKYNET_RPC"))
-    .addOption(jsonOption());
+  return command.addOption(rpcOption()).addOption(jsonOption());
 }
 
 /** Options of nodes that make proofs. */
@@ -97,9 +98,22 @@ export const relayOption = (): Option =>
     .env("SKYNET_RELAY")
     .argParser(several);
 
+/** Of commands that take data by their CID. */
+export const fromOption = (): Option =>
+  new Option(
+    "--from <address>",
+    "node to ask for data that are named by a CID, may be repeated (default: those online)",
+  ).argParser((text: string, before: Hex[] = []) => [...before, addressOf(text)]);
+
+/** An address in lower case. */
+export function addressOf(text: string): Hex {
+  if (!/^0x[0-9a-fA-F]{40}$/.test(text)) throw new InvalidArgumentError("an address is needed: 0x and 40 digits");
+  return text.toLowerCase() as Hex;
+}
+
 export function addConnectionOptions(command: Command): Command {
   return addWalletOptions(command)
-    .addOption(new Option("--rpc <url>", "chain to use (default: the devnet that runs here)").env("SKYNET_RPC"))
+    .addOption(rpcOption())
     .addOption(relayOption())
     .addOption(bootstrapOption())
     .option("--max-up <rate>", "most to send of data, models and updates, such as 5MB or 20Mbit per second", rate)
@@ -208,6 +222,12 @@ export function resolveWallet(options: ConnectionOptions): WalletFiles {
   };
 }
 
+/** Relays that were named, else that of the devnet: it serves its own chain, on another one it would be a stranger. */
+export function relaysOf(rpcUrl: string | undefined, named: string[] | undefined): string[] {
+  const devnet = runningDevnet();
+  return named ?? (devnet !== undefined && devnet.rpcUrl === (rpcUrl ?? devnet.rpcUrl) ? [devnet.relay] : []);
+}
+
 export interface Connection extends WalletFiles {
   readonly rpcUrl: string;
   /** May be empty: the chain's list, a signed list and the node's book know relays, too. */
@@ -221,9 +241,7 @@ export interface Connection extends WalletFiles {
 /** @throws SkyNetError `NoConnection` when neither flags nor a running devnet say which chain, `BadBootstrap` */
 export function resolveConnection(options: ConnectionOptions): Connection {
   const rpcUrl = resolveRpc(options);
-  const devnet = runningDevnet();
-  // The devnet's relay serves its own chain; on another one it would be a stranger.
-  const relays = options.relay ?? (devnet?.rpcUrl === rpcUrl ? [devnet.relay] : []);
+  const relays = relaysOf(rpcUrl, options.relay);
   const bootstrap = options.bootstrap === undefined ? undefined : parseBootstrap(options.bootstrap);
   const limits = { maxUpBytesPerSecond: options.maxUp, maxDownBytesPerSecond: options.maxDown };
   const quotaBytes = options.storageQuota;

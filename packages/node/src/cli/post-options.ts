@@ -1,6 +1,7 @@
 // What `train` and `job post` have in common.
 import path from "node:path";
 import type { Command } from "commander";
+import type { Hex } from "@skynet/protocol";
 import { readJobFile } from "../job-file.ts";
 import type { RequesterOptions } from "../roles/requester.ts";
 import { shutdownSignal } from "../runtime/shutdown.ts";
@@ -10,6 +11,7 @@ import {
   addConnectionOptions,
   addListenOptions,
   addProofOptions,
+  fromOption,
   homeDir,
   listening,
   noZkOption,
@@ -26,12 +28,14 @@ export interface PostOptions extends ConnectionOptions, JsonOption, ListenOption
   readonly data: string;
   readonly zk: boolean;
   readonly yes?: true;
+  readonly from?: readonly Hex[];
 }
 
 export function addPostOptions(command: Command): Command {
   command
     .argument("<job>", "job file, such as examples/fashion-mnist/job.yaml")
     .option("--data <folder>", "folder for the job's files and results", path.join(homeDir(), "requester"))
+    .addOption(fromOption())
     .addOption(noZkOption())
     .addOption(yesOption());
   return addConnectionOptions(addProofOptions(addListenOptions(command)));
@@ -48,6 +52,7 @@ export async function requesterOptions(file: string, options: PostOptions, ui: U
     ...listening(options),
     threads: options.threads,
     referenceString: options.srs,
+    from: options.from,
     confirm: (question) => confirm(question, options),
     ui,
     signal,

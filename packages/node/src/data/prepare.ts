@@ -18,7 +18,7 @@ export interface DataPlace {
   readonly ui: Ui;
   readonly signal: AbortSignal;
   /** Gets the file behind a CID; absent: CIDs are refused. */
-  readonly fetchCid?: FetchSourceOptions["fetchCid"];
+  readonly fetchCid?: FetchSourceOptions["fetchCid"] | undefined;
 }
 
 type Choices = Pick<PrepareOptions, "bytes" | "asBytes" | "whole" | "seed">;

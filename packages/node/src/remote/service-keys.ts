@@ -1,6 +1,6 @@
 import path from "node:path";
 import process from "node:process";
-import { createIdentity, deriveSecret } from "@skynet/network";
+import { createIdentity, deriveSecret, type Identity } from "@skynet/network";
 import { dataKeyOf, decryptBlock, encryptBlock, StorageError, type DataKey } from "@skynet/storage";
 import { z } from "zod";
 import { readFileIfThere, writeFileAtomic } from "../runtime/files.ts";
@@ -32,13 +32,15 @@ export interface DataKeys {
   own(): Promise<DataKey>;
 }
 
+/** The key for files that services keep. */
+export const ownDataKey = (identity: Identity): Promise<DataKey> => dataKeyOf(deriveSecret(identity, "stored files"));
+
 export function createDataKeys(options: { keystore?: string; passphraseFile?: string }): DataKeys {
   const keystore = path.resolve(options.keystore ?? path.join(homeDir(), "wallet.json"));
   let own: Promise<DataKey> | undefined;
   const open = async () => {
     const passphrase = await readPassphrase({ passphraseFile: options.passphraseFile }, "Passphrase of the wallet");
-    const identity = createIdentity(await openKeystore(keystore, passphrase));
-    return dataKeyOf(deriveSecret(identity, "stored files"));
+    return ownDataKey(createIdentity(await openKeystore(keystore, passphrase)));
   };
   return { own: () => (own ??= open()) };
 }

@@ -11,6 +11,7 @@ import {
   type Lighthouse,
   type PinningService,
 } from "@skynet/storage";
+import type { Ui } from "../cli/ui.ts";
 import type { ServiceAccount } from "./service-keys.ts";
 
 /** Addresses in the environment, for other regions of a service, and for tests. */
@@ -35,6 +36,14 @@ export function openPinning({ key: token, url }: ServiceAccount, http: HttpOptio
     });
   return createPinningService({ base, token, http });
 }
+
+/** Tells about requests that are tried again. */
+export const tellRetries = (ui: Pick<Ui, "line" | "event">): HttpOptions => ({
+  onRetry: ({ reason, waitMs }) => {
+    ui.line(`${reason}; trying again in ${Math.max(1, Math.round(waitMs / 1000))} s`);
+    ui.event("retry", { reason, waitMs: Math.round(waitMs) });
+  },
+});
 
 export function openGateways(named: readonly string[] | undefined, http: HttpOptions): Gateways {
   const gateways = named ?? variable("SKYNET_GATEWAYS")?.split(",");

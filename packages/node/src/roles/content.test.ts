@@ -13,9 +13,18 @@ import {
   type Host,
   type Partials,
 } from "@skynet/network";
-import { equalBytes, type Hex } from "@skynet/protocol";
-import { importFile, openBlockStore, putContent, type DiskBlockStore } from "@skynet/storage";
+import { cidOf, equalBytes, type Hex } from "@skynet/protocol";
+import {
+  cidsOfContent,
+  createGateways,
+  importFile,
+  openBlockStore,
+  putContent,
+  type DiskBlockStore,
+} from "@skynet/storage";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { startTestService } from "../../../storage/src/remote/testing-service.ts";
+import { createCidFetcher } from "../data/fetch-cid.ts";
 import { BlockAccess } from "./block-access.ts";
 import { checkModelSize, fetchBytes, fetchFile, openContent } from "./content.ts";
 import { fetchCard, readCard } from "./data-card.ts";
@@ -50,7 +59,7 @@ async function peer(n: number): Promise<Peer> {
     role: n === 3 ? "worker" : "host",
     presenceIntervalMs: 500,
   });
-  const blocks = await openBlockStore(path.join(folder, String(n)));
+  const blocks = await openBlockStore(path.join(folder, String(n), "blocks"));
   const access = new BlockAccess();
   const served = { bytes: 0 };
   serveBlocks(host, {
@@ -111,6 +120,48 @@ test("nodes that have announced themselves are asked when none is named", async 
   await three!.host.directory.find(addressOf(one!));
   await fetchFile(three!, cid, path.join(folder, "known.bin"));
   expect(equalBytes(await fs.readFile(path.join(folder, "known.bin")), content(2))).toBe(true);
+});
+
+test("data are fetched by their CID from this machine, then from nodes, then from gateways, and all of them are named when none has them", async () => {
+  const service = await startTestService();
+  const said: string[] = [];
+  const ui = {
+    line: (text: string) => void said.push(text),
+    progress: (label: string) => void said.push(label),
+    event: (_name: string, details?: Record<string, unknown>) => void said.push(`from ${details?.from}`),
+  };
+  const http = { backoffMs: 1, attempts: 1, idleMs: 2000 };
+  const places = (n: number, folders: string[] = []) =>
+    createCidFetcher({
+      folders: folders.map((name) => path.join(folder, name)),
+      node: async () => three!,
+      from: [addressOf(n === 1 ? one! : two!)],
+      gateways: () => createGateways({ gateways: [service.url], http }),
+      ui,
+    });
+  const file = path.join(folder, "by-cid");
+  const read = async () => new Uint8Array(await fs.readFile(file));
+  const added = path.join(folder, "four.bin");
+  await fs.writeFile(added, content(4));
+  const cid = await importFile(one!.blocks, added);
+  for (const block of await cidsOfContent(one!.blocks, cid)) one!.access.open(block);
+
+  await places(1)(cid, file, {});
+  expect(equalBytes(await read(), content(4))).toBe(true);
+  expect(said.splice(0).at(-1)).toBe("from nodes");
+  await places(2, ["1"])(cid, file, {});
+  expect(said.splice(0).at(-1)).toBe("from disk");
+
+  const elsewhere = new TextEncoder().encode("a,b\n1,2\n");
+  const far = await service.blocks.add(elsewhere);
+  await places(1)(far, file, {});
+  expect(await read()).toEqual(elsewhere);
+  expect(said[0]).toMatch(/does not come from nodes.*asking gateways/);
+  expect(said.at(-1)).toBe("from gateways");
+
+  const nowhere = await cidOf(new TextEncoder().encode("nobody has this"));
+  await expect(places(1)(nowhere, file, {})).rejects.toThrow(/comes from nowhere\. Nodes: .*Gateways: /);
+  await service.close();
 });
 
 test("a data card comes from the seller, is checked and cleaned; an offline seller and a wrong card are told apart", async () => {

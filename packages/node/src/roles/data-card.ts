@@ -1,9 +1,9 @@
 // Data cards of listings, from the nodes of their sellers.
-import { createHost, createIdentity, fetchBlock, type Host } from "@skynet/network";
+import { fetchBlock, type Host } from "@skynet/network";
 import { MAX_CARD_BYTES, matchesCid, parseCard, SkyNetError, type Hex } from "@skynet/protocol";
 import type { MarketListing } from "../market/listings.ts";
+import { openVisitor, type VisitorOptions } from "./visitor.ts";
 
-const CONNECT_MS = 10_000;
 /** How long a seller may take that is online but says nothing. */
 const SILENCE_MS = 10_000;
 
@@ -28,36 +28,19 @@ export async function fetchCard(host: Host, seller: Hex, cid: string, signal: Ab
   return parseCard(bytes);
 }
 
-export interface CardReaderOptions {
-  readonly relays: readonly string[];
-  /** Other sources of relays, see `openDiscovery`. */
-  readonly discovery?: Pick<Parameters<typeof createHost>[0], "relaySources" | "peerBook">;
-  readonly signal: AbortSignal;
-}
-
 /**
- * The card of a listing, for somebody who has no node: one is opened for a moment, with a key of its own.
- * @throws as {@link fetchCard}; SkyNetError `RelayUnreachable`
+ * The card of a listing, for somebody who has no node; undefined when the listing has none.
+ * @throws as {@link fetchCard} and `openVisitor`
  */
 export async function readCard(
   { seller, metadata }: Pick<MarketListing, "seller" | "metadata">,
-  { relays, discovery, signal }: CardReaderOptions,
+  options: VisitorOptions,
 ): Promise<string | undefined> {
   const cid = cardOf({ metadata });
   if (cid === undefined) return undefined;
-  const identity = createIdentity(crypto.getRandomValues(new Uint8Array(32)));
-  const host = await createHost({ identity, listen: [], relays: [...relays], upnp: false, ...discovery, signal });
+  const host = await openVisitor(options);
   try {
-    await host
-      .connected({ signal: AbortSignal.any([signal, AbortSignal.timeout(CONNECT_MS)]) })
-      .catch((cause: Error) => {
-        signal.throwIfAborted();
-        throw new SkyNetError("RelayUnreachable", "no relay answers, so the data card cannot be fetched", {
-          cause,
-          hint: "check --relay; npx skynet doctor tells",
-        });
-      });
-    return await fetchCard(host, seller, cid, signal);
+    return await fetchCard(host, seller, cid, options.signal);
   } finally {
     await host.stop();
   }

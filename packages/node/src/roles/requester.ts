@@ -25,6 +25,7 @@ import {
   encodeMetadata,
   requirementsOf,
   runRequesterJob,
+  type Address,
   type JobSecrets,
   type JobSnapshot,
   type KeyHolders,
@@ -35,12 +36,16 @@ import {
 } from "@skynet/swarm";
 import { formatAmount, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
+import { createCidFetcher, type FetchCid } from "../data/fetch-cid.ts";
 import type { JobFile } from "../job-file.ts";
+import { ownDataKey } from "../remote/service-keys.ts";
+import { openGateways, tellRetries } from "../remote/services.ts";
 import type { Summary } from "../report/summary.ts";
 import { serveAdmission } from "../admission/serve.ts";
 import { jobPin, pinnedPuts } from "../runtime/blocks.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { readInputFile } from "../runtime/files.ts";
+import { ownFolders } from "../runtime/home.ts";
 import { limitsForJob } from "../sponsor/limits.ts";
 import { startSponsor, type Sponsor } from "../sponsor/sponsor.ts";
 import { startTrainer } from "../trainer/trainer.ts";
@@ -74,6 +79,8 @@ export interface RequesterOptions extends NodeOptions {
   readonly resultDir?: string;
   /** Folder for commitments of data, which later jobs on the same data use again; in the data folder by default. */
   readonly cacheDir?: string;
+  /** Nodes to ask for data that the job names by a CID; by default those that are online. */
+  readonly from?: readonly Address[] | undefined;
   /** Asked before the budget is escrowed; an error stops the post. */
   readonly confirm?: (question: string) => Promise<void>;
   readonly ui: Ui;
@@ -94,7 +101,7 @@ export async function runRequester(options: RequesterOptions): Promise<Summary> 
   try {
     const prepared = await prepareModel(node, trainer, options);
     if (options.job.gas === "sponsored") sponsor = await sponsorOwnJobs(node, prepared, options);
-    const data = await prepareData(options.job, prepared.shape, options);
+    const data = await prepareData(options.job, prepared.shape, { ...options, fetchCid: fetchCidOf(node, options) });
     const posted = await findOrPost(node, trainer, prepared, data, options);
     await admitWorkers(node, trainer, prepared, posted.jobId, options.job);
     const result = await lead(node, trainer, prepared, data, posted, options);
@@ -120,13 +127,23 @@ export async function postJob(options: RequesterOptions): Promise<PostedJob> {
   const trainer = startTrainer({ threads, referenceString });
   try {
     const prepared = await prepareModel(node, trainer, options);
-    const data = await prepareData(options.job, prepared.shape, options);
+    const data = await prepareData(options.job, prepared.shape, { ...options, fetchCid: fetchCidOf(node, options) });
     return await findOrPost(node, trainer, prepared, data, options);
   } finally {
     await trainer.close();
     await node.close();
   }
 }
+
+const fetchCidOf = (node: LocalNode, { dataDir, from, ui }: RequesterOptions): FetchCid =>
+  createCidFetcher({
+    folders: [...new Set([dataDir, ...ownFolders()])],
+    node: async () => node,
+    from,
+    gateways: () => openGateways(undefined, tellRetries(ui)),
+    identity: async () => (await ownDataKey(node.host.identity)).identity,
+    ui,
+  });
 
 /** Until the node closes. */
 async function admitWorkers(

@@ -18,6 +18,7 @@ import type { BlockStore, DatasetFile, DiskBlockStore, PreparedDataset } from "@
 import { formatEther } from "viem";
 import { formatAmount, formatGas, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
+import type { FetchCid } from "../data/fetch-cid.ts";
 import { CARD_REVEALS, makeListingCard, readListingCard } from "../data/listing-card.ts";
 import { answerVerifier, identifyModel, openAnswers, type ProofPlace } from "../market/answers.ts";
 import { storeBatches, storeFile, type StoredContent } from "../market/content.ts";
@@ -37,6 +38,8 @@ export interface Shop {
   readonly place: ProofPlace;
   readonly ui: Ui;
   readonly signal: AbortSignal;
+  /** Gets data that are named by a CID; absent: CIDs are refused. */
+  readonly fetchCid?: FetchCid | undefined;
 }
 
 export const modelFile = (dataDir: string, modelId: Hex): string => path.join(dataDir, "models", `${modelId}.onnx`);

@@ -35,6 +35,6 @@ function unsupported(message: string): StorageError {
     return `${title} (${names.join(", ")})`;
   });
   return new StorageError("UnsupportedFile", message, {
-    hint: `what is read: ${list.join(", ")}, also with .gz or .zst behind; give the format if the name does not tell it`,
+    hint: `what is read: ${list.join(", ")}, also with .gz or .zst behind; if the name does not tell, say it: --format csv, or format: csv in dataset.yaml`,
   });
 }

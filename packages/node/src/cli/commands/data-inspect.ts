@@ -12,15 +12,17 @@ import {
   type InspectOptions,
 } from "@skynet/storage";
 import { nameOf, normalisationOf, readDatasetFile } from "../../data/dataset-file.ts";
+import type { FetchCid } from "../../data/fetch-cid.ts";
 import { openDataFiles, type OpenedData } from "../../data/open-files.ts";
 import { writeFileAtomic } from "../../runtime/files.ts";
 import { homeDir } from "../../runtime/home.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
-import { integer, jsonOption, withUi, type JsonOption } from "../options.ts";
+import { openCidSource, type CidOptions } from "../cid-source.ts";
+import { fromOption, integer, jsonOption, relayOption, rpcOption, withUi, type JsonOption } from "../options.ts";
 import type { Ui } from "../ui.ts";
 import { inspectionText, printable } from "../inspection-text.ts";
 
-interface InspectCommandOptions extends JsonOption {
+interface InspectCommandOptions extends JsonOption, CidOptions {
   readonly target?: string;
   readonly test?: string;
   readonly targets?: string;
@@ -53,7 +55,7 @@ export function addInspect(data: Command): void {
   data
     .command("inspect")
     .description("show what is in a file of data: columns, classes, samples, and problems")
-    .argument("<file>", "file, folder of images, http(s) URL, or dataset.yaml")
+    .argument("<file>", "file, folder of images, http(s) URL, CID, or dataset.yaml")
     .option("--target <column>", "column of the classes (default: one of a usual name, else the last one)")
     .option("--test <file>", "test data: its rows are looked for in the training data")
     .option("--targets <file>", "file of the classes, with as many rows (default of IDX: the one beside it)")
@@ -71,6 +73,9 @@ export function addInspect(data: Command): void {
     .addOption(new Option("--channels <n>", "images: 1 for grey, 3 for colours").choices(["1", "3"]).argParser(Number))
     .option("--arrays <names>", "NumPy archives: arrays to read, such as x_test,y_test", (text) => text.split(","))
     .option("--allow-private", "let URLs lead to this machine and private networks")
+    .addOption(fromOption())
+    .addOption(rpcOption())
+    .addOption(relayOption())
     .addOption(jsonOption())
     .addHelpText(
       "after",
@@ -116,7 +121,8 @@ async function run(ref: string, options: InspectCommandOptions, ui: Ui): Promise
   const settings = await settingsOf(ref, options);
   const { format, header, skip, size, channels, arrays, names, inputs, targets, rows: samples } = settings;
   const open = { format, header, skip, size, channels, arrays, signal };
-  const fetch = (reference: string) => fetchData(reference, options, ui, signal);
+  const cids = openCidSource(options, ui, signal);
+  const fetch = (reference: string) => fetchData(reference, options, cids.fetchCid, ui, signal);
   const opened: OpenedData[] = [];
   try {
     const train = await openDataFiles(inputs, targets, { open, names, fetch });
@@ -142,6 +148,7 @@ async function run(ref: string, options: InspectCommandOptions, ui: Ui): Promise
     return { ...report, ...written };
   } finally {
     for (const { reader } of opened) await reader.close();
+    await cids.close();
   }
 }
 
@@ -153,11 +160,18 @@ function quietProgress(ui: Ui, label: string): (done: number, total: number) => 
   };
 }
 
-function fetchData(ref: string, options: InspectCommandOptions, ui: Ui, signal: AbortSignal): Promise<string> {
+function fetchData(
+  ref: string,
+  options: InspectCommandOptions,
+  fetchCid: FetchCid,
+  ui: Ui,
+  signal: AbortSignal,
+): Promise<string> {
   const progress = quietProgress(ui, `downloading ${ref}`);
   return fetchSource(ref, {
     folder: path.join(homeDir(), "downloads"),
     allowPrivate: options.allowPrivate,
+    fetchCid,
     signal,
     onProgress: (bytes, total) => progress(bytes, total ?? Math.max(bytes, 1) * 2),
   });

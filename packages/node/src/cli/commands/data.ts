@@ -1,11 +1,13 @@
 import type { Command } from "commander";
-import { LICENCES, type Licence } from "@skynet/protocol";
+import { LICENCES, type Hex, type Licence } from "@skynet/protocol";
 import type { DatasetFile } from "@skynet/storage";
+import { openCidSource } from "../cid-source.ts";
 import { confirm } from "../confirm.ts";
 import { nameOf, readDatasetFile } from "../../data/dataset-file.ts";
+import { ownDataKey } from "../../remote/service-keys.ts";
 import { sellDataset, type DataSale } from "../../roles/selling.ts";
 import { printable } from "../inspection-text.ts";
-import { integer, withUi } from "../options.ts";
+import { fromOption, integer, relayOption, withUi } from "../options.ts";
 import {
   addSaleOptions,
   addShopOptions,
@@ -21,6 +23,7 @@ import { addBuy, addList, addPrice, addRemove, addShow } from "./listing-actions
 interface AddOptions extends ShopOptions, SaleOptions {
   readonly targets?: string;
   readonly batch: number;
+  readonly from?: readonly Hex[];
   readonly card?: boolean | string;
 }
 
@@ -33,9 +36,11 @@ export function addData(program: Command): void {
   addList(data, "data");
   addShow(data, "data");
   addSaleOptions(addShopOptions(data.command("add").description("encrypt a dataset and put it up for sale")))
-    .argument("<data>", "dataset.yaml, or a file or folder of data: CSV, Parquet, NumPy, IDX, images and more")
+    .argument("<data>", "dataset.yaml, or a file, folder, URL or CID of data: CSV, Parquet, NumPy, IDX, images")
     .option("--targets <file>", "the classes, where they are in a file of their own, such as IDX labels")
     .option("--batch <n>", "samples in a batch", integer(1, 65_536), 128)
+    .addOption(fromOption())
+    .addOption(relayOption())
     .option("--card <file>", "publish this data card, such as an edited one of data inspect --card")
     .option("--no-card", "publish no data card")
     .addHelpText(
@@ -61,11 +66,14 @@ Examples:
           await confirm("Publish it with the listing?", options);
         };
         const shop = await openOwnShop(options, ui);
-        return sellDataset(shop, {
-          ...sale,
-          card: typeof card === "string" ? { file: card } : card !== false,
-          confirmCard,
-        });
+        const identity = async () => (await ownDataKey(shop.identity)).identity;
+        const { fetchCid, close } = openCidSource({ ...options, folder: shop.dataDir, identity }, ui, shop.signal);
+        try {
+          const choice = typeof card === "string" ? { file: card } : card !== false;
+          return await sellDataset({ ...shop, fetchCid }, { ...sale, card: choice, confirmCard });
+        } finally {
+          await close();
+        }
       }),
     );
   addPrice(data, "data");

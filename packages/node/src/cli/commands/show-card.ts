@@ -8,7 +8,7 @@ import { registryRelays } from "../../runtime/discovery.ts";
 import { writeFileAtomic } from "../../runtime/files.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { cardText } from "../card-text.ts";
-import { relayOption, runningDevnet, type ConnectionOptions } from "../options.ts";
+import { relayOption, relaysOf, type ConnectionOptions } from "../options.ts";
 import type { Ui } from "../ui.ts";
 
 export interface CardChoice extends Pick<ConnectionOptions, "rpc" | "relay"> {
@@ -37,10 +37,8 @@ export async function showCard(
   }
   ui.status("asking the seller for the data card");
   try {
-    const devnet = runningDevnet();
-    const relays = relay ?? (devnet?.rpcUrl === chain.rpcUrl ? [devnet.relay] : []);
-    const discovery = { relaySources: [registryRelays(chain)] };
-    const card = (await readCard(listing, { relays, discovery, signal: shutdownSignal() }))!;
+    const visitor = { relays: relaysOf(chain.rpcUrl, relay), relaySources: [registryRelays(chain)] };
+    const card = (await readCard(listing, { ...visitor, signal: shutdownSignal() }))!;
     if (file === undefined) ui.line(`\n${cardText(card)}`);
     else {
       await writeFileAtomic(file, card);

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import type { HttpOptions } from "@skynet/storage";
 import { createDataKeys, readAccount, titleOf, type DataKeys, type ServiceName } from "../../remote/service-keys.ts";
-import { openLighthouse, openPinning } from "../../remote/services.ts";
+import { openLighthouse, openPinning, tellRetries } from "../../remote/services.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { addWalletOptions, jsonOption, withUi, type JsonOption } from "../options.ts";
 import type { Ui } from "../ui.ts";
@@ -52,14 +52,9 @@ export const withRemote = (
   options: Omit<RemoteOptions, "service">,
   action: (context: RemoteContext) => Promise<unknown>,
 ): Promise<void> =>
-  withUi(options, (ui) => {
-    const onRetry: NonNullable<HttpOptions["onRetry"]> = ({ reason, waitMs }) => {
-      const seconds = Math.max(1, Math.round(waitMs / 1000));
-      ui.line(`${reason}; trying again in ${seconds} s`);
-      ui.event("retry", { reason, waitMs: Math.round(waitMs) });
-    };
-    return action({ ui, keys: createDataKeys(options), http: { onRetry }, signal: shutdownSignal() });
-  });
+  withUi(options, (ui) =>
+    action({ ui, keys: createDataKeys(options), http: tellRetries(ui), signal: shutdownSignal() }),
+  );
 
 /** The service that the options name, with the user's key. */
 export async function openService(
