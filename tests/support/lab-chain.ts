@@ -1,5 +1,5 @@
 // A development chain on a machine of a network lab. Arguments: its address, then the accounts that get test money.
-// Says its RPC address over the IPC channel when everything is in place, and makes a block each second from then on.
+// Says its RPC address over the IPC channel when everything is in place. Makes a block for each transaction and each second.
 import process from "node:process";
 import { createChain, startAnvil } from "@skynet/contracts";
 import { fundAccount } from "@skynet/node";
@@ -9,11 +9,9 @@ import type { Hex } from "@skynet/protocol";
 const FAUCET_KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 
 const [address, ...accounts] = process.argv.slice(2) as [string, ...Hex[]];
-const anvil = await startAnvil({ blockTimeSeconds: 0, extraArguments: ["--host", address] });
+const anvil = await startAnvil({ mixedMining: true, extraArguments: ["--host", address] });
 const chain = await createChain({ rpcUrl: anvil.rpcUrl, privateKey: FAUCET_KEY });
 await chain.deploy();
 for (const account of accounts) await fundAccount(anvil.rpcUrl, account);
-const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "evm_setIntervalMining", params: [1] });
-await fetch(anvil.rpcUrl, { method: "POST", headers: { "content-type": "application/json" }, body });
 process.once("disconnect", () => void anvil.stop());
 process.send!({ rpcUrl: `http://${address}:${anvil.port}` });

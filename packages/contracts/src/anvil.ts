@@ -18,6 +18,8 @@ export interface AnvilOptions {
   readonly port?: number;
   /** Seconds between blocks, default 1; 0 makes a block for each transaction. */
   readonly blockTimeSeconds?: number;
+  /** Whether each transaction gets a block at once besides those that come with time, default false. */
+  readonly mixedMining?: boolean;
   /** Seconds between writes of the state, default 1; what came after the last one is lost in a crash. */
   readonly stateIntervalSeconds?: number;
   /** Default 31337, the development chain. */
@@ -120,6 +122,7 @@ function argumentsFor(options: AnvilOptions, port: number): string[] {
   const keep = ["--state-interval", String(stateIntervalSeconds), "--preserve-historical-states"];
   const storage = dataDir === undefined ? [] : ["--state", stateFile(dataDir), ...keep];
   const mining = blockTime > 0 ? ["--block-time", String(blockTime)] : [];
+  if (options.mixedMining) mining.push("--mixed-mining");
   return [...network.split(" "), ...storage, ...mining, ...(options.extraArguments ?? [])];
 }
 

@@ -40,7 +40,6 @@ export interface Devnet {
 const FAUCET_KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 /** The passphrases here are random, so that nothing is won by guessing slowly; processes start half a second sooner. */
 const RANDOM_PASSPHRASE_N = 1024;
-const BLOCK_SECONDS = 1;
 const ETH_EACH = parseEther("10");
 const TOKENS_EACH = 10_000n * 10n ** 6n;
 
@@ -71,13 +70,12 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     const [started, wallets] = await Promise.all([
       startAnvil({
         dataDir: path.join(dataDir, "chain"),
-        blockTimeSeconds: 0,
+        mixedMining: true,
         ...(options.port === undefined ? {} : { port: options.port }),
       }),
       Promise.all(names.map((name) => openWallet(path.join(dataDir, "wallets"), name))),
     ]);
     anvil = started;
-    // Until everything is in place each transaction gets its block at once; afterwards a block comes every second.
     progress(1);
     const rpcUrl = anvil.rpcUrl;
     await deployAndFund(
@@ -103,7 +101,6 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     const workers = names.slice(2).map((_, index) => startWorker(index));
     await Promise.all(workers.map((worker) => worker.event("ready")));
     const index = options.index ? await startIndex(children, rpcUrl, path.join(dataDir, "index")) : undefined;
-    await rpc(anvil.rpcUrl, "evm_setIntervalMining", [BLOCK_SECONDS]);
     progress(steps);
     const requester = { keystore: wallet("requester").keystore, passphraseFile: wallet("requester").passphraseFile };
     const info = { pid: process.pid, rpcUrl, relay, index, requester };
