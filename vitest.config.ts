@@ -22,7 +22,9 @@ export default defineConfig({
     sequence: { sequencer: Mixed },
     // Whole jobs mostly wait for blocks, so that three files fit two cores.
     maxWorkers: Math.max(3, Math.floor(os.availableParallelism() / 2)),
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // Limits end what hangs; none is to be met by a test that a busy machine slows down.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 30_000 } },
   },
 });

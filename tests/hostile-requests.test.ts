@@ -51,7 +51,7 @@ async function silentRequester(name: string, offerId: Hex, orders: number) {
       return new Promise(() => undefined);
     },
   });
-  await node.connected({ signal: AbortSignal.timeout(10_000) });
+  await node.connected({ signal: AbortSignal.timeout(30_000) });
   await chain.deposit(chain.addresses.testToken, BigInt(orders) * UNIT);
   for (let i = 0; i < orders; i++) {
     const xRef = new TextEncoder().encode(await cidOf(randomBytes(8)));

@@ -1,18 +1,22 @@
 import { once } from "node:events";
 import fs from "node:fs/promises";
 import path from "node:path";
+import { createChain, type Chain } from "@skynet/contracts";
 import { createHost, createIdentity, fetchBlock, sendUpdate } from "@skynet/network";
 import { keystoreAddress, startChild, type SkyNetChild } from "@skynet/node";
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import type { Hex } from "@skynet/protocol";
+import { toHex, type Hex } from "@skynet/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { endCommits } from "./support/absence.ts";
 import { idxBytes } from "./support/idx.ts";
 import { startTestNetwork, type TestNetwork } from "./support/network.ts";
 import { writeSmallJob } from "./support/small-job.ts";
 
 let network: TestNetwork;
+let chain: Chain;
 beforeAll(async () => {
   network = await startTestNetwork(4);
+  chain = await createChain({ rpcUrl: network.rpcUrl, privateKey: toHex(await network.requesterKey()) });
 }, 60_000);
 afterAll(() => network.close(), 60_000);
 
@@ -42,12 +46,12 @@ describe("a job on a local network of processes", () => {
       const { folder } = network;
       const [victim, ...others] = network.workers as [SkyNetChild, SkyNetChild, SkyNetChild, SkyNetChild];
       const traffic = Promise.all(others.map((worker) => worker.event("finished", 150_000)));
-      const windows = { commit: 20, prove: 15, merge: 15 };
+      const windows = { commit: 120, prove: 120, merge: 120 };
       const job = await writeSmallJob(path.join(folder, "job"), { workers: 4, minimum: 3, rounds: 3, windows });
 
       const outsider = await createHost({ identity: createIdentity(network.outsiderKey()), relays: [network.relay] });
       const overheard: unknown[] = [];
-      await outsider.connected({ signal: AbortSignal.timeout(10_000) });
+      await outsider.connected({ signal: AbortSignal.timeout(30_000) });
       victim.onEvent((event) => {
         if (event.event === "training" && event.round === 1) victim.process.kill("SIGKILL");
       });
@@ -67,7 +71,7 @@ describe("a job on a local network of processes", () => {
       const requester = network.train(job);
       expect((await requester.event("posted")).jobId).toBe(jobId);
       outsider.subscribe(`job-${jobId.slice(2)}`, (message) => void overheard.push(message));
-      await requester.event("round", 60_000);
+      await requester.event("round", 120_000);
 
       const member = (await others[0].event("ready")).address as Hex;
       const update = { job: jobId, round: 1, kind: "update" };
@@ -78,6 +82,7 @@ describe("a job on a local network of processes", () => {
       const boss = await keystoreAddress(network.requester.keystore);
       await expect(fetchBlock(outsider, boss, data[0]!)).rejects.toMatchObject({ code: "Refused" });
 
+      for (const round of [1, 2]) await endCommits({ network, chain, jobId }, round, 3);
       const summary = (await requester.event("summary", 150_000)) as unknown as SummaryEvent;
       expect(overheard).toEqual([]);
       expect(outsider.traffic().dropped.notForUs).toBeGreaterThan(0);
@@ -109,8 +114,13 @@ describe("a job on a local network of processes", () => {
   );
 
   it("refunds everybody when too few workers join in time", { timeout: 60_000 }, async () => {
-    const job = await writeSmallJob(path.join(network.folder, "few"), { workers: 8, windows: { join: 6 } });
-    const summary = (await network.train(job).event("summary")) as unknown as SummaryEvent;
+    const job = await writeSmallJob(path.join(network.folder, "few"), { workers: 8, windows: { join: 120 } });
+    const requester = network.train(job);
+    const { jobId } = (await requester.event("posted")) as { jobId: Hex };
+    const joined = async () => (await chain.job(jobId)).state.workers.length;
+    await expect.poll(joined).toBeGreaterThan(0);
+    await network.pass(120);
+    const summary = (await requester.event("summary")) as unknown as SummaryEvent;
     expect(summary).toMatchObject({ outcome: "EXPIRED", paid: "0", burned: "0" });
     expect(summary.refunded).toBe(summary.budget);
   });

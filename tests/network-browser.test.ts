@@ -68,7 +68,7 @@ describe.skipIf(chromium === undefined)("the network in a tab (needs Chromium)",
 
   it("sends and receives encrypted messages of a group", async () => {
     expect(await call("publish", { body: "from the tab", groupKey })).toBeGreaterThan(0);
-    await expect.poll(() => inNode, { timeout: 10_000 }).toContain("from the tab");
+    await expect.poll(() => inNode, { timeout: 30_000 }).toContain("from the tab");
     await say("from a node");
     expect(await call("received", { body: "from a node" })).toBe(1);
     expect(await call("dropped")).toEqual({});
@@ -126,13 +126,13 @@ describe.skipIf(chromium === undefined)("the network in a tab (needs Chromium)",
     const [before] = await start(5);
     expect(await call("openDelivery", {}, before)).toBe(0);
     call("deliverKept", { to: identity.address, body: "once" }, before).catch(() => "the tab is closed meanwhile");
-    await expect.poll(() => handled, { timeout: 20_000 }).toEqual(["once"]);
+    await expect.poll(() => handled, { timeout: 30_000 }).toEqual(["once"]);
     await before.close();
     gate.resolve();
     const [after] = await start(5);
     expect(await call("openDelivery", {}, after)).toBe(1);
     await expect
-      .poll(() => call("keptMessages", {}, after), { timeout: 20_000 })
+      .poll(() => call("keptMessages", {}, after), { timeout: 30_000 })
       .toEqual({ waiting: 0, by: [identity.address] });
     expect(await call("deliverKept", { to: identity.address, body: "and this" }, after)).toBe(identity.address);
     expect(handled).toEqual(["once", "and this"]);
@@ -148,7 +148,7 @@ describe.skipIf(chromium === undefined)("the network in a tab (needs Chromium)",
       relays: relays.map(({ tcp }) => tcp),
     });
     await expect
-      .poll(() => hidden!.multiaddrs().filter((it) => it.includes("/webrtc/")), { timeout: 20_000 })
+      .poll(() => hidden!.multiaddrs().filter((it) => it.includes("/webrtc/")), { timeout: 30_000 })
       .not.toEqual([]);
     expect(hidden.multiaddrs().filter((it) => !it.includes("/p2p-circuit"))).toEqual([]);
     const [first, second] = [8, 6].map((value) => new Uint8Array(MAX_BLOCK_BYTES).fill(value)) as [

@@ -1,6 +1,6 @@
 import fs from "node:fs/promises";
 import path from "node:path";
-import { createChain, startAnvil } from "@skynet/contracts";
+import { createChain, startAnvil, type Chain } from "@skynet/contracts";
 import {
   checkBeacon,
   compareVerifier,
@@ -11,12 +11,15 @@ import {
 } from "@skynet/node";
 import { toHex, type Hex } from "@skynet/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { endProofs } from "./support/absence.ts";
 import { silentUi, startTestNetwork, type TestNetwork } from "./support/network.ts";
 import { tinyCircuit, tinyModel, writeTinyJob, type TinyJob } from "./support/tiny-job.ts";
 
 let network: TestNetwork;
+let chain: Chain;
 beforeAll(async () => {
   network = await startTestNetwork(4);
+  chain = await createChain({ rpcUrl: network.rpcUrl, privateKey: toHex(await network.requesterKey()) });
 }, 60_000);
 afterAll(() => network.close(), 60_000);
 
@@ -36,7 +39,7 @@ interface ProofSummary {
 }
 
 async function summaryOf(requester: SkyNetChild): Promise<ProofSummary> {
-  return (await requester.event("summary", 150_000)) as unknown as ProofSummary;
+  return (await requester.event("summary", 300_000)) as unknown as ProofSummary;
 }
 
 /** Kills the worker when it sees this phase of the first round. */
@@ -60,16 +63,18 @@ describe("jobs in proof mode on a local network of processes", () => {
 
   it(
     "pay every worker for rounds that were drawn, proven on chain and merged by the contract: also one that is killed before it proves and comes back; not one that stays away, which is slashed",
-    { timeout: 240_000 },
+    { timeout: 400_000 },
     async () => {
-      const windows = { commit: 40, prove: 45 };
+      // Everybody commits; then nobody has to be fast, because the wait for the one that is gone is cut short.
+      const windows = { commit: 120, prove: 600 };
       const requester = await start("paid", { workers: 4, minimum: 3, beacon: "blockhash", windows });
       const gone = killIn(network.workers[3]!, "DRAW");
       await killIn(network.workers[1]!, "DRAW");
       network.startWorker(1);
       paidJob = ((await requester.event("posted")) as { jobId: Hex }).jobId;
-      const summary = await summaryOf(requester);
       await gone;
+      await endProofs({ network, chain, jobId: paidJob }, 0, 3);
+      const summary = await summaryOf(requester);
       expect(summary).toMatchObject({ outcome: "COMPLETED", mode: "proof", segment: 2, rounds: 2, zk: true });
       expect(summary).toMatchObject({ proofs: 12, provenWorkerRounds: 6, slashed: 1 });
       expect(BigInt(summary.paid)).toBe(6n * 10n * TOKEN + TOKEN);
@@ -82,10 +87,10 @@ describe("jobs in proof mode on a local network of processes", () => {
     },
   );
 
-  it("abstain from rounds whose steps overflow, without a penalty", { timeout: 120_000 }, async () => {
+  it("abstain from rounds whose steps overflow, without a penalty", { timeout: 240_000 }, async () => {
     const workers = [network.workers[0]!, network.workers[2]!];
     const requester = await start("overflow", { workers: 3, learningRate: 16, rounds: 1, maxFailedRounds: 1 });
-    const abstained = await Promise.all(workers.map((worker) => worker.event("abstained", 100_000)));
+    const abstained = await Promise.all(workers.map((worker) => worker.event("abstained", 200_000)));
     for (const event of abstained) expect(event).toMatchObject({ code: "Overflow", round: 0 });
     const summary = await summaryOf(requester);
     expect(summary).toMatchObject({
@@ -99,9 +104,8 @@ describe("jobs in proof mode on a local network of processes", () => {
 
   it(
     "are refused by workers when their verifier on chain is another one than they generate",
-    { timeout: 120_000 },
+    { timeout: 240_000 },
     async () => {
-      const chain = await createChain({ rpcUrl: network.rpcUrl, privateKey: toHex(await network.requesterKey()) });
       const { spec } = await chain.job(paidJob);
       const { circuitHash, srsHash, weightsTag, weightBlocks, kind } = await chain.verifierEntry(spec.stepVerifier);
       const description = { circuitHash, srsHash, weightsTag, weightBlocks, kind };

@@ -61,7 +61,7 @@ describe("a relay with --register", () => {
       const worker = start("worker", "worker", "--rpc", chain.anvil.rpcUrl);
       await worker.event("ready");
       await expect
-        .poll(() => fs.readFile(at("worker/peers.json"), "utf8").catch(() => ""), { timeout: 10_000 })
+        .poll(() => fs.readFile(at("worker/peers.json"), "utf8").catch(() => ""), { timeout: 30_000 })
         .toContain(multiaddr);
       await worker.stop();
       expect(await list("--data", at("worker"))).toMatchObject([
@@ -132,10 +132,10 @@ describe("the entry of a relay", () => {
         port = next;
       }
       await expect
-        .poll(async () => (await party.relays.entry())?.multiaddrs, { timeout: 20_000 })
+        .poll(async () => (await party.relays.entry())?.multiaddrs, { timeout: 30_000 })
         .toEqual(["/ip4/192.168.7.7/tcp/3"]);
       expect(announced).toEqual([["/ip4/192.168.7.7/tcp/1"], ["/ip4/192.168.7.7/tcp/3"]]);
-      await expect.poll(expired, { timeout: 20_000 }).toEqual([]);
+      await expect.poll(expired, { timeout: 30_000 }).toEqual([]);
       stopping.abort();
       await listing.withdraw();
       expect(await party.relays.entry()).toBeUndefined();

@@ -57,7 +57,7 @@ describe.skipIf(missing !== undefined)("stock js-waku light nodes", () => {
     host = await createHost({ identity: identityOf(1), relays: [relay.tcp], relayCount: 1 });
     await host.connected({ signal: signal() });
     // The relays know each other.
-    await vi.waitFor(() => expect(host.relays()).toHaveLength(2), { timeout: 20_000 });
+    await vi.waitFor(() => expect(host.relays()).toHaveLength(2), { timeout: 30_000 });
   });
   afterAll(async () => {
     await host?.stop();
@@ -97,7 +97,7 @@ describe.skipIf(missing !== undefined)("stock js-waku light nodes", () => {
       const place = { pubsubTopic: `/waku/2/rs/${CLUSTER}/0`, contentTopics: [contentTopic], hashes: [] };
       const query = { ...place, forward: true, limit: 10, maxBytes: 2 ** 20 };
       const kept = async () => (await store.query(query)).messages.length;
-      await expect.poll(kept, { timeout: 10_000 }).toBe(3);
+      await expect.poll(kept, { timeout: 30_000 }).toBe(3);
       store.close();
     }
   }
@@ -122,7 +122,7 @@ describe.skipIf(missing !== undefined)("stock js-waku light nodes", () => {
     const sealing = { identity: identityOf(7), contentTopic: OURS, seq: Date.now(), random };
     const bytes = [...sealEnvelope({ ...message, body: "carried by a stock client" }, sealing)];
     expect(await client.call("push", { bytes })).toMatchObject({ successes: 1 });
-    await expect.poll(() => got.length, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => got.length, { timeout: 30_000 }).toBe(1);
     expect(got[0]).toMatchObject({ from: identityOf(7).address, body: "carried by a stock client" });
     end();
   }

@@ -130,7 +130,7 @@ describe.skipIf(missing)("the end of a lab", () => {
     return { test, lab, inside };
   }
   const gone = async (pid: number) => {
-    await expect.poll(() => fs.existsSync(`/proc/${pid}`), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => fs.existsSync(`/proc/${pid}`), { timeout: 30_000 }).toBe(false);
   };
 
   it("removes namespaces and processes when the test is killed", async () => {

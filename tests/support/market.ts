@@ -27,8 +27,6 @@ export interface Account {
 
 export interface TestMarket extends TestNetwork {
   account(name: string, options?: { funded?: boolean }): Promise<Account>;
-  /** Lets the chain's clock jump. */
-  pass(seconds: number): Promise<void>;
   /** Stops new blocks, makes one, or lets one come every second again. */
   mine(mode: "off" | "once" | "on"): Promise<void>;
   /** Transactions of an account that are in no block yet. */
@@ -40,14 +38,6 @@ export async function startTestMarket(): Promise<TestMarket> {
   const network = await startTestNetwork(0);
   const children: SkyNetChild[] = [];
   let funding: Promise<void> = Promise.resolve();
-  const call = async (method: string, params: readonly unknown[]): Promise<unknown> => {
-    const answer = await fetch(network.rpcUrl, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
-    });
-    return ((await answer.json()) as { result: unknown }).result;
-  };
   return {
     ...network,
     account: async (name, { funded = true } = {}) => {
@@ -88,16 +78,12 @@ export async function startTestMarket(): Promise<TestMarket> {
         },
       };
     },
-    pass: async (seconds) => {
-      await call("evm_increaseTime", [seconds]);
-      await call("evm_mine", []);
-    },
     mine: async (mode) => {
-      if (mode === "once") await call("evm_mine", []);
-      else await call("evm_setIntervalMining", [mode === "on" ? 1 : 0]);
+      if (mode === "once") await network.rpc("evm_mine", []);
+      else await network.rpc("evm_setIntervalMining", [mode === "on" ? 1 : 0]);
     },
     pending: async (address) => {
-      const count = async (block: string) => Number(await call("eth_getTransactionCount", [address, block]));
+      const count = async (block: string) => Number(await network.rpc("eth_getTransactionCount", [address, block]));
       return (await count("pending")) - (await count("latest"));
     },
     close: async () => {

@@ -108,7 +108,7 @@ const calls = {
       received.push(message.body);
       arrived();
     });
-    return verifyDeliveryReceipt(await delivery.send(to, "tab", body, { timeoutMs: 20_000 })).receiver;
+    return verifyDeliveryReceipt(await delivery.send(to, "tab", body, { timeoutMs: 60_000 })).receiver;
   },
   /** Opens delivery with what an earlier tab of this site has kept. @returns how many messages wait */
   async openDelivery() {

@@ -66,7 +66,7 @@ export async function startScene(): Promise<SponsoringScene> {
     const identity = createIdentity(fromHex(testKey(key)));
     const host = await createHost({ identity, relays: relay.multiaddrs(), role });
     hosts.push(host);
-    await host.connected({ signal: AbortSignal.timeout(10_000) });
+    await host.connected({ signal: AbortSignal.timeout(30_000) });
     return { chain, host };
   };
   return {
@@ -120,7 +120,7 @@ export async function askSponsor(from: Party, to: Party, job: Hex, call: Call | 
   return decodeAnswer(await askRaw(from, to, encodeRequest({ job, call: raw })));
 }
 
-export function askRaw(from: Party, to: Party, request: Uint8Array, timeoutMs = 10_000): Promise<Uint8Array> {
+export function askRaw(from: Party, to: Party, request: Uint8Array, timeoutMs = 30_000): Promise<Uint8Array> {
   const timing = { timeoutMs, maxAnswerBytes: MAX_ANSWER_BYTES };
   return ask(from.host, to.host.identity.address, SPONSOR_PROTOCOL, request, timing);
 }

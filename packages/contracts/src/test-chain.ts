@@ -1,6 +1,3 @@
-import fs from "node:fs";
-import os from "node:os";
-import path from "node:path";
 import type { Hex, JobSpec } from "@skynet/protocol";
 import { createTestClient, http, keccak256, stringToBytes, toHex, zeroAddress, zeroHash } from "viem";
 import { startAnvil } from "./anvil.ts";
@@ -29,11 +26,10 @@ export interface TestChain {
   stop(): Promise<void>;
 }
 
-/** A chain in a temporary folder that mines at once, with the contracts and `count` parties. */
-export async function startTestChain(count: number): Promise<TestChain> {
-  const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), "skynet-chain-"));
+/** A chain that mines at once, with the contracts and `count` parties; in memory unless there is a folder for it. */
+export async function startTestChain(count: number, dataDir?: string): Promise<TestChain> {
   const anvil = await startAnvil({
-    dataDir,
+    ...(dataDir === undefined ? {} : { dataDir }),
     blockTimeSeconds: 0,
     extraArguments: ["--gas-limit", "1000000000"],
   });
@@ -62,10 +58,7 @@ export async function startTestChain(count: number): Promise<TestChain> {
       const id = await rpc.snapshot();
       return () => rpc.revert({ id });
     },
-    stop: async () => {
-      await anvil.stop();
-      fs.rmSync(dataDir, { recursive: true, force: true });
-    },
+    stop: () => anvil.stop(),
   };
 }
 

@@ -15,13 +15,15 @@ let index: TestIndex;
 let dataDir: string;
 let requester: Chain;
 
-beforeEach(async () => {
-  chain = await startTestChain(4);
+async function openScene(chainDir?: string): Promise<void> {
+  chain = await startTestChain(4, chainDir);
   requester = chain.parties[0]!;
   await fundParties(chain.parties, 100_000_000n);
   dataDir = temporaryFolder();
   index = await startTestIndex({ rpcUrl: chain.anvil.rpcUrl, dataDir });
-});
+}
+
+beforeEach(() => openScene());
 
 afterEach(async () => {
   await index.stop();
@@ -204,18 +206,21 @@ describe("another chain", () => {
   });
 
   it("the same chain after a restart of anvil goes on", async () => {
+    await Promise.all([index.stop(), chain.stop()]);
+    const folder = temporaryFolder();
+    await openScene(folder);
     const old = await postNamed("before the restart");
     await settled();
     const { port } = chain.anvil;
-    const folder = (fs.readFileSync(`/proc/${chain.anvil.pid}/cmdline`, "utf8").match(/--state\0([^\0]+)/) ?? [])[1]!;
     await chain.anvil.stop();
     await until(async () => (await index.client.status()).trouble !== null);
-    const anvil = await startAnvil({ dataDir: path.dirname(folder), port, blockTimeSeconds: 0 });
+    const anvil = await startAnvil({ dataDir: folder, port, blockTimeSeconds: 0 });
     const later = await postNamed("after the restart");
     await until(async () => (await index.client.job(later)) !== undefined);
     expect(await index.client.job(old)).toBeDefined();
     expect(index.notices.join()).not.toContain("built again");
     await anvil.stop();
+    fs.rmSync(folder, { recursive: true });
   });
 });
 

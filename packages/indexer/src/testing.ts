@@ -18,7 +18,7 @@ export interface TestIndex extends Indexer {
 export const temporaryFolder = (): string => fs.mkdtempSync(path.join(os.tmpdir(), "skynet-index-"));
 
 /** Waits for something that must come. */
-export async function until(holds: () => Promise<boolean>, timeoutMs = 20_000): Promise<void> {
+export async function until(holds: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!(await holds())) {
     if (Date.now() > deadline) throw new Error("what was waited for did not come");

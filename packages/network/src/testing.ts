@@ -29,7 +29,7 @@ export async function startNetwork(): Promise<TestNetwork> {
 }
 
 /** Waits until the condition holds. */
-export async function until(condition: () => boolean, timeoutMs = 30_000): Promise<void> {
+export async function until(condition: () => boolean, timeoutMs = 60_000): Promise<void> {
   const endMs = Date.now() + timeoutMs;
   while (!condition()) {
     if (Date.now() > endMs) throw new Error("the condition did not come true");

@@ -38,7 +38,7 @@ test("readers that take nothing keep few whole blocks in memory, however many th
     stream.pause();
     await frame(stream).write(encodeBlockRequest({ t: "get", id, cid, from: 0, length: MAX_PART_BYTES }));
   }
-  await expect.poll(() => given.length, { timeout: 10_000 }).toBe(STREAMS);
+  await expect.poll(() => given.length, { timeout: 30_000 }).toBe(STREAMS);
   const kept = () => {
     collectGarbage();
     return given.filter((block) => block.deref() !== undefined).length;

@@ -46,7 +46,7 @@ test("nodes that know only the relay reach each other, every message once", asyn
 test("nodes find each other's addresses, also one that joins later", async () => {
   const first = await network.node(1, { role: "worker" });
   const second = await network.node(2, { role: "requester" });
-  const signal = AbortSignal.timeout(10_000);
+  const signal = AbortSignal.timeout(30_000);
   expect(await first.directory.find(second.identity.address, { signal })).toMatchObject({ role: "requester" });
   expect(await second.directory.find(first.identity.address)).toMatchObject({ role: "worker" });
   const connection = await first.connect(second.identity.address);
@@ -127,7 +127,7 @@ test("a node finds its relay again after the relay was restarted", async () => {
   const relay = await createHost({ identity: network.relay.identity, listen, relayService: true });
   const got = collect(relay, "news");
   await until(() => relay.peers().length === 1);
-  await node.connected({ signal: AbortSignal.timeout(10_000) });
+  await node.connected({ signal: AbortSignal.timeout(30_000) });
   await node.publish("news", { kind: "back", job: null, body: null });
   await until(() => got.length === 1);
   await relay.stop();

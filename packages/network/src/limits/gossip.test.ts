@@ -34,13 +34,13 @@ async function neighbour(number: number): Promise<Neighbour> {
   const target = { relay: relay.multiaddrs()[0]!, number, from: "127.0.0.1", signal: ending.signal };
   const { node, dial } = await createPeer(target);
   const connection = await dial();
-  const stream = await connection.newStream(RELAY_PROTOCOL, { signal: AbortSignal.timeout(5000) });
+  const stream = await connection.newStream(RELAY_PROTOCOL, { signal: AbortSignal.timeout(30_000) });
   const id = node.peerId.toString();
   return { connection, stream, offences: () => relay.scores().find(({ peerId }) => peerId === id)?.offences };
 }
 
 const untilDropped = ({ connection, offences }: Neighbour) =>
-  expect.poll(() => [connection.status === "open", offences()], { timeout: 10_000 }).toEqual([false, { stalled: 1 }]);
+  expect.poll(() => [connection.status === "open", offences()], { timeout: 30_000 }).toEqual([false, { stalled: 1 }]);
 
 test("a gossip frame that is begun and not continued costs its author the connection", async () => {
   const silent = await neighbour(1);

@@ -34,7 +34,7 @@ async function takesNewcomers(relay: Host): Promise<boolean> {
   const newcomer = await createHost({ identity: identityOf(1), listen: [] });
   try {
     await newcomer.dial(relay.multiaddrs()[0]!);
-    await expect.poll(() => [newcomer.peers().length, relay.peers().length], { timeout: 2000 }).toEqual([1, 1]);
+    await expect.poll(() => [newcomer.peers().length, relay.peers().length], { timeout: 30_000 }).toEqual([1, 1]);
     return true;
   } catch {
     return false;

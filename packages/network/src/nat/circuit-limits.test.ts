@@ -27,7 +27,7 @@ const startRelay = (circuits: Partial<CircuitLimits>) =>
 async function hidden(relay: Host, over = "/ip4/"): Promise<Host> {
   const relays = relay.multiaddrs().filter((address) => address.startsWith(over));
   const host = await start({ listen: [], reservations: 1, relays });
-  await host.connected({ signal: AbortSignal.timeout(10_000) });
+  await host.connected({ signal: AbortSignal.timeout(30_000) });
   return host;
 }
 

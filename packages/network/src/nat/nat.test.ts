@@ -43,7 +43,7 @@ beforeAll(async () => {
   relay = await createHost({ ...relayOptions, identity: identityOf(90), dialBackTo: ["loopback"] });
   proxied = await createHost({ ...relayOptions, identity: identityOf(92) });
   node = await createHost({ identity: identityOf(91), relays: relay.multiaddrs() });
-  await node.connected({ signal: AbortSignal.timeout(10_000) });
+  await node.connected({ signal: AbortSignal.timeout(30_000) });
 });
 afterAll(async () => void (await Promise.all([node.stop(), relay.stop(), proxied.stop(), stun.stop()])));
 
@@ -103,7 +103,7 @@ test("a node learns its relay's STUN server, and a relay dials back only where t
   const dead = own.replace(/tcp\/\d+/, "tcp/9");
   const elsewhere = own.replace("127.0.0.1", "127.0.0.2");
   const others = relay.multiaddrs()[0]!;
-  const answers = await askDialBack(connection, [own, dead, elsewhere, others], AbortSignal.timeout(10_000));
+  const answers = await askDialBack(connection, [own, dead, elsewhere, others], AbortSignal.timeout(30_000));
   expect(answers).toEqual([true, false, false, false]);
   expect(connection.status).toBe("open");
 });
@@ -117,7 +117,7 @@ test("a relay dials back public addresses only, and its answer takes as long for
   const answer = async (text: string) => {
     const connection = await node.dial(proxied.multiaddrs()[0]!);
     const startedMs = performance.now();
-    const reached = await askDialBack(connection, [text], AbortSignal.timeout(10_000));
+    const reached = await askDialBack(connection, [text], AbortSignal.timeout(30_000));
     return { reached, ms: performance.now() - startedMs };
   };
   const answers = await Promise.all(own.map(answer));

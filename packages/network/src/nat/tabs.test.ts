@@ -33,7 +33,7 @@ test("a node with the transports of a tab reaches a worker behind a relay that i
   const { address } = worker.identity;
   for (const [n, path] of (["relayed", "webrtc"] as const).entries()) {
     const tab = await start(4 + n, { mode: "light", listen: [], transports, relays });
-    await until(() => tab.directory.get(address)?.multiaddrs.some((text) => text.includes(relay)) ?? false, 20_000);
+    await until(() => tab.directory.get(address)?.multiaddrs.some((text) => text.includes(relay)) ?? false, 60_000);
     expect(tab.peers()).toEqual([near.identity.address]);
     const { remoteAddr } = await tab.connect(address, { path });
     expect(remoteAddr.toString()).toMatch(/^\/ip4\/127.0.0.1\/tcp\/\d+\/ws\/p2p\//);

@@ -102,7 +102,7 @@ test("a node that starts with its book alone finds its relay again", async () =>
   await until(() => first.reachability().live === 1);
   await first.stop();
   const second = await start([]);
-  await second.connected({ signal: AbortSignal.timeout(10_000) });
+  await second.connected({ signal: AbortSignal.timeout(30_000) });
   await until(() => second.reachability().live === 1);
   expect(second.relays()[0]!.sources).toContain("book");
   await second.stop();

@@ -87,7 +87,7 @@ test("whatever a socket says before it falls silent, it is ended in time; a conn
   expect(host.traffic().dropped).toEqual({ failedHandshake: silent.length });
   expect(host.connections().map(({ kind }) => kind)).toEqual(["tcp", "websockets", "websockets"]);
   await Promise.all(connections.map((node) => node.stop()));
-}, 20_000);
+}, 60_000);
 
 test("sockets that say nothing are limited for each address, and a node stops without waiting for them", async () => {
   await start({ handshakeMs: 600_000, pendingPerAddress: 3 });

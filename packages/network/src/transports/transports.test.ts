@@ -28,7 +28,7 @@ async function pairOver(transports: NetworkTransport[], direct: boolean): Promis
       presenceIntervalMs: 300,
     });
     hosts.push(host);
-    await host.connected({ signal: AbortSignal.timeout(10_000) });
+    await host.connected({ signal: AbortSignal.timeout(30_000) });
     if (!direct) await until(() => host.multiaddrs().length > 0);
     return host;
   };

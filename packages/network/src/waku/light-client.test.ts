@@ -75,7 +75,7 @@ test("a light node goes on when a relay dies, and gets no topic that it did not 
   await until(() => node.relays().some(({ state }) => state === "live"));
   await node.publish("other", { kind: "other", job: null, body: "not asked for" });
   await expect
-    .poll(async () => (await say(node, "still there")) && inLight.includes("still there"), { timeout: 15_000 })
+    .poll(async () => (await say(node, "still there")) && inLight.includes("still there"), { timeout: 30_000 })
     .toBe(true);
   expect((await say(light, "me too")).recipients).toBeGreaterThan(0);
   await until(() => inNode.includes("me too"));
@@ -87,7 +87,7 @@ test("two hundred messages at once from a light node all arrive", async () => {
   const inNode = listen(node);
   await connected(light);
   await Promise.all(Array.from({ length: 200 }, (_, i) => say(light, i)));
-  await until(() => inNode.length === 200, 20_000);
+  await until(() => inNode.length === 200, 60_000);
   expect(new Set(inNode).size).toBe(200);
 });
 

@@ -83,7 +83,7 @@ test("light push answers with the code for what happened, and with the id of the
   await until(() => bob.got.length === 1);
   const neighbour = await createHost({ identity: identityOf(50), relays: relay.multiaddrs() });
   hosts.push(neighbour);
-  await neighbour.connected({ signal: AbortSignal.timeout(10_000) });
+  await neighbour.connected({ signal: AbortSignal.timeout(30_000) });
   const wire: Uint8Array[] = [];
   neighbour.tap((bytes) => void wire.push(bytes));
   expect(await alice.push({ pubsubTopic: PUBSUB, message: wakuMessage(6, ephemeral) })).toMatchObject({
@@ -106,7 +106,7 @@ test("what nobody heard is not taken for delivered when it is pushed again, and 
   await bob.filter(Type.UNSUBSCRIBE_ALL);
   const neighbour = await createHost({ identity: identityOf(50), relays: relay.multiaddrs() });
   hosts.push(neighbour);
-  await neighbour.connected({ signal: AbortSignal.timeout(10_000) });
+  await neighbour.connected({ signal: AbortSignal.timeout(30_000) });
   const wire: Uint8Array[] = [];
   neighbour.tap((bytes) => void wire.push(bytes));
   expect(await push(1)).toMatchObject({ statusCode: 200, relayPeerCount: 1 });
@@ -182,7 +182,7 @@ test("a subscriber that takes nothing for a minute is forgotten", async () => {
     (await alice.push({ pubsubTopic: PUBSUB, message: wakuMessage(n, { ephemeral: true }) })).statusCode;
   expect(await push(1)).toBe(200);
   nowMs = 61_000;
-  await expect.poll(async () => push(Math.floor(Math.random() * 1e6)), { timeout: 10_000 }).toBe(505);
+  await expect.poll(async () => push(Math.floor(Math.random() * 1e6)), { timeout: 30_000 }).toBe(505);
 });
 
 test("history: by topic, time and hash, in pages of both directions, with and without content", async () => {
@@ -295,7 +295,7 @@ test("peer exchange gives signed records of relays that know each other", async 
     return response!.peerInfos.map(({ enr }) => decodeRecord(enr!));
   };
   const own = { address: relay.identity.address, multiaddrs: relay.multiaddrs(), clusterId: 1729, shards: [0] };
-  await expect.poll(async () => (await ask(60n)).length, { timeout: 10_000 }).toBeGreaterThan(1);
+  await expect.poll(async () => (await ask(60n)).length, { timeout: 30_000 }).toBeGreaterThan(1);
   expect(await ask(1n)).toEqual([expect.objectContaining(own)]);
   expect((await ask(60n)).find(({ address }) => address === second.identity.address)).toMatchObject({
     multiaddrs: second.multiaddrs(),

@@ -75,7 +75,7 @@ export async function startClient(
     }
   });
   const call = (protocol: string, request: Uint8Array) =>
-    callRpc(node, relay, request, { protocol, maxAnswerBytes: 2 ** 23, timeoutMs: 10_000 });
+    callRpc(node, relay, request, { protocol, maxAnswerBytes: 2 ** 23, timeoutMs: 30_000 });
   return {
     node,
     relay,

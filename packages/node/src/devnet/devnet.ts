@@ -17,6 +17,8 @@ export interface DevnetOptions {
   /** Whether an index runs as well, default false. */
   readonly index?: boolean | undefined;
   readonly port?: number | undefined;
+  /** Seconds between writes of the chain's state, default 1; it is written at the end as well. */
+  readonly stateIntervalSeconds?: number | undefined;
   readonly ui: Ui;
   readonly signal: AbortSignal;
 }
@@ -71,6 +73,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
       startAnvil({
         dataDir: path.join(dataDir, "chain"),
         mixedMining: true,
+        stateIntervalSeconds: options.stateIntervalSeconds ?? 1,
         ...(options.port === undefined ? {} : { port: options.port }),
       }),
       Promise.all(names.map((name) => openWallet(path.join(dataDir, "wallets"), name))),

@@ -22,7 +22,7 @@ async function start(n: number, maxUpBytesPerSecond?: number): Promise<Host> {
   const identity = createIdentity(new Uint8Array(32).fill(n));
   const host = await createHost({ identity, relays: relay.multiaddrs(), maxUpBytesPerSecond });
   hosts.push(host);
-  await host.connected({ signal: AbortSignal.timeout(10_000) });
+  await host.connected({ signal: AbortSignal.timeout(30_000) });
   return host;
 }
 
@@ -53,7 +53,7 @@ beforeAll(async () => {
     role: "relay",
   });
   [requester, member, worker] = (await Promise.all([start(1), start(2, 2 ** 20), start(3)])) as [Host, Host, Host];
-}, 30_000);
+}, 60_000);
 afterAll(async () => {
   stop.abort();
   await Promise.all(hosts.map((host) => host.stop()));
@@ -75,7 +75,7 @@ test("a worker that was stopped in the middle of a block goes on at the byte whe
   await Promise.all([
     expect(first).rejects.toThrow("killed"),
     expect
-      .poll(() => served.bytes, { timeout: 10_000 })
+      .poll(() => served.bytes, { timeout: 30_000 })
       .toBeGreaterThan(block.length / 2)
       .then(() => {
         killed.abort(new Error("killed"));
@@ -90,7 +90,7 @@ test("a worker that was stopped in the middle of a block goes on at the byte whe
   expect(await createBatchFetcher(node, { ...options, signal: stop.signal }).fetch(cid)).toEqual(block);
   expect(served.bytes).toBe(block.length - kept);
   expect(await fs.readdir(path.join(folder, "partial"))).toEqual([]);
-}, 30_000);
+}, 60_000);
 
 test("batches come from all members that have them, also when the requester is gone", async () => {
   const blocks = await blocksOf(12, 60_000);
@@ -111,4 +111,4 @@ test("batches come from all members that have them, also when the requester is g
     { ...options, sources: () => [address(member)] },
   );
   await expect(lost.fetch(cids[0]!)).rejects.toMatchObject({ code: "NotFound" });
-}, 30_000);
+}, 60_000);

@@ -67,7 +67,7 @@ async function peer(n: number): Promise<Peer> {
     get: (cid) => blocks.get(cid),
     onServed: (_from, _cid, bytes) => void (served.bytes += bytes),
   });
-  await host.connected({ signal: AbortSignal.timeout(10_000) });
+  await host.connected({ signal: AbortSignal.timeout(30_000) });
   return { host, blocks, access, partials: createMemoryPartials(2 ** 24), served };
 }
 

@@ -78,7 +78,7 @@ async function member(n: number): Promise<Member> {
     async (from) => void updates.push(from),
   );
   host.tap((bytes) => wire.push(bytes));
-  await host.connected({ signal: AbortSignal.timeout(10_000) });
+  await host.connected({ signal: AbortSignal.timeout(30_000) });
   const blocks = jobBlocks({ blocks: store, access }, jobId);
   return { host, network, circle, access, delivery, blocks, heard, wire, updates, warnings };
 }
@@ -143,7 +143,7 @@ beforeAll(async () => {
   ];
   const cid = await rotate(0, [alice, bob, carol]);
   for (const worker of [alice, bob, carol]) await takeKeys(worker, 0, cid);
-}, 30_000);
+}, 60_000);
 afterAll(async () => {
   stop.abort();
   await Promise.all([...all(), outsider].map(({ host }) => host.stop()).concat(relay.stop()));

@@ -172,7 +172,7 @@ describe("downloads", () => {
 
 describe("private addresses", () => {
   const get = (url: string, isAllowed = isPublicAddress) =>
-    httpGet(new URL(url), { headers: {}, isAllowed, signal: AbortSignal.timeout(10_000) });
+    httpGet(new URL(url), { headers: {}, isAllowed, signal: AbortSignal.timeout(30_000) });
 
   it.each([
     "http://127.0.0.1/",

@@ -20,7 +20,7 @@ const doctor = (...args: string[]) =>
   );
 
 test("doctor network tells the NAT, what the relay offers, and that every way leads to a peer on this machine", async () => {
-  await expect.poll(() => peer.multiaddrs().some((text) => text.includes("/webrtc/")), { timeout: 10_000 }).toBe(true);
+  await expect.poll(() => peer.multiaddrs().some((text) => text.includes("/webrtc/")), { timeout: 30_000 }).toBe(true);
   const args = ["--relay", relay.multiaddrs()[0]!, "--peer", peer.identity.address, "--json"];
   const { stdout } = await doctor(...args);
   const { result: _, ...found } = JSON.parse(stdout.trim().split("\n").at(-1)!) as Record<string, unknown>;

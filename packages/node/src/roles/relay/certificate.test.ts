@@ -68,8 +68,8 @@ describe.skipIf(!hasOpenssl())("a relay with a certificate", () => {
     const peer = relay.host.identity.peerId.toString();
     const address = `/dns4/localhost/tcp/${port}/wss/p2p/${peer}`;
     node = await createHost({ identity: identity(1), listen: [], relays: [address] });
-    await node.connected({ signal: AbortSignal.timeout(10_000) });
-  }, 30_000);
+    await node.connected({ signal: AbortSignal.timeout(30_000) });
+  }, 60_000);
   afterAll(async () => {
     tls.setDefaultCACertificates(defaults);
     await node.stop();
@@ -88,7 +88,7 @@ describe.skipIf(!hasOpenssl())("a relay with a certificate", () => {
   it("takes a renewed certificate when its files change; the connection of the node stays", async () => {
     const [before] = relay.host.connections();
     await copy("second");
-    await expect.poll(served, { timeout: 10_000 }).toBe(await fingerprint("second.pem"));
+    await expect.poll(served, { timeout: 30_000 }).toBe(await fingerprint("second.pem"));
     expect(relay.host.connections()).toEqual([before]);
     await node.publish("test", { kind: "a", job: null, body: "over the old connection" }, { ephemeral: false });
     await expect.poll(() => relay.host.serviceSize()?.messages).toBeGreaterThan(0);

@@ -32,7 +32,7 @@ beforeAll(async () => {
   folder = await fs.mkdtemp(path.join(os.tmpdir(), "skynet-relay-"));
   relay = await start();
   node = await createHost({ identity: createIdentity(key(1)), relays: relay.host.multiaddrs() });
-  await node.connected({ signal: AbortSignal.timeout(10_000) });
+  await node.connected({ signal: AbortSignal.timeout(30_000) });
 });
 afterAll(async () => {
   await node.stop();
@@ -123,7 +123,7 @@ it("takes a signed list that is for its own cluster", async () => {
   const dataDir = path.join(folder, "cluster");
   const other = await start({ dataDir, privateKey: key(93), network: { cluster: 5 }, bootstrap });
   const known = () => other.host.relays().map(({ multiaddrs, sources }) => ({ multiaddrs, sources }));
-  await expect.poll(known, { timeout: 10_000 }).toEqual([{ multiaddrs: listed, sources: ["bootstrap"] }]);
+  await expect.poll(known, { timeout: 30_000 }).toEqual([{ multiaddrs: listed, sources: ["bootstrap"] }]);
   await other.stop();
 });
 
@@ -154,5 +154,5 @@ it("comes back with its identity, its address and its history, and nodes find it
   relay = await start({ listen });
   expect(relay.host.multiaddrs()).toEqual([address]);
   expect(await figure("skynet_relay_store_messages")).toBe(1);
-  await expect.poll(() => relay.host.peers(), { timeout: 20_000 }).toEqual([node.identity.address]);
-}, 30_000);
+  await expect.poll(() => relay.host.peers(), { timeout: 30_000 }).toEqual([node.identity.address]);
+}, 60_000);
