@@ -1,6 +1,7 @@
 import { countSeats, decode, encode, listSeats, quorumOf, type Hex } from "@skynet/protocol";
 import { z } from "zod";
 import { ZERO_32 } from "./dataset-plan.ts";
+import { SwarmError } from "./errors.ts";
 import type { JobPeer, PeerModules } from "./job-peer.ts";
 import { bitmapBytes, bitmapFrom } from "./messages.ts";
 import type { JobSnapshot } from "./ports.ts";
@@ -16,11 +17,21 @@ export class Exchange {
   readonly #m: PeerModules;
   readonly #peer: JobPeer;
   readonly #tools: RoundTools;
+  #round = 0;
+  #over = new AbortController();
 
   constructor(peer: JobPeer, tools: RoundTools) {
     this.#m = peer.modules;
     this.#peer = peer;
     this.#tools = tools;
+  }
+
+  /** Gives up what is still on its way when its round is over: nobody takes it any more. */
+  stopOld({ round }: JobSnapshot): void {
+    if (round === this.#round) return;
+    this.#over.abort(new SwarmError("TooLate", "the round is over"));
+    this.#over = new AbortController();
+    this.#round = round;
   }
 
   /** Sends the own update, takes those of the others, and vouches for what is here. */
@@ -45,12 +56,17 @@ export class Exchange {
 
   #send(snapshot: JobSnapshot, to: Hex): void {
     const { round } = snapshot;
+    const over = this.#over.signal;
     this.#tools.tasks.once(`send/${round}/${to}`, async () => {
       const own = await this.#tools.own(snapshot);
       const left = snapshot.phaseEndMs - snapshot.nowMs;
-      const options = { deadlineMs: this.#m.clock.nowMs() + left, signal: this.#m.signal };
-      const receipt = await this.#m.network.sendUpdate(to, round, own.update, options);
-      await this.#m.files.write(`receipt-${round}-${to}.cbor`, receipt);
+      const signal = AbortSignal.any([this.#m.signal, over]);
+      const options = { deadlineMs: this.#m.clock.nowMs() + left, signal };
+      const sent = this.#m.network.sendUpdate(to, round, own.update, options);
+      const receipt = await sent.catch((error: unknown) => {
+        if (!over.aborted) throw error;
+      });
+      if (receipt) await this.#m.files.write(`receipt-${round}-${to}.cbor`, receipt);
     });
   }
 

@@ -253,6 +253,29 @@ describe("a worker of a proven job", () => {
     },
   );
 
+  it("gives up to send to a member that is gone when the round is over, however long it may take", async () => {
+    const failures: string[] = [];
+    const { result } = await simulate({
+      proof: terms,
+      minSeats: 3,
+      kill: { worker: 3, round: 0, phase: "DRAW" },
+      change: (_, { network }, simulated) => ({
+        network: {
+          ...network,
+          sendUpdate: (to, round, bytes, options) =>
+            network
+              .sendUpdate(to, round, bytes, { ...options, deadlineMs: options.deadlineMs + 3_600_000 })
+              .catch((error: Error) => {
+                if (simulated.state.workers.indexOf(to) === 3) failures.push(`${round}: ${error.message}`);
+                throw error;
+              }),
+        },
+      }),
+    });
+    expect(result.outcome).toBe("COMPLETED");
+    expect(failures).toEqual(Array.from({ length: 3 }, () => "0: the round is over"));
+  });
+
   it("does not become ready when its proofs would not fit into the window", async () => {
     const { chain, events } = await simulate({
       proof: terms,

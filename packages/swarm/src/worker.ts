@@ -161,6 +161,7 @@ class WorkerJob {
     if (active && snapshot.phase === "READY") this.#becomeReady(snapshot, seat);
     if (active && snapshot.phase === "COMMIT") this.#train(snapshot, seat);
     this.#audits.stopOld(snapshot);
+    this.#exchange.stopOld(snapshot);
     if (active && snapshot.phase === "DRAW") this.#audits.draw(snapshot, seat);
     if (active && snapshot.phase === "PROVE" && hasSeat(snapshot.selected, seat)) this.#prove(snapshot, seat);
     // Updates travel while the draw is awaited: commitments are on chain by then.
