@@ -21,7 +21,7 @@ import { type Browser, findChromium, type Page, startChromium } from "./support/
 import { type RelayProcess, startRelayProcess } from "./support/relay-process.ts";
 
 const chromium = findChromium();
-const PAGE_MS = 40_000;
+const PAGE_MS = 90_000;
 
 describe.skipIf(chromium === undefined)("the network in a tab (needs Chromium)", () => {
   const key = createGroupKey();
@@ -54,7 +54,7 @@ describe.skipIf(chromium === undefined)("the network in a tab (needs Chromium)",
       relays: relays.map(({ tcp }) => tcp),
     });
     host.subscribe("tab", ({ body }) => void inNode.push(body), { groupKey: () => [key] });
-    await host.connected({ signal: AbortSignal.timeout(20_000) });
+    await host.connected({ signal: AbortSignal.timeout(30_000) });
     server = await serveBundle(path.join(import.meta.dirname, "support", "page-node.ts"));
     browser = await startChromium(chromium!);
     [page, address] = await start(2);
@@ -102,7 +102,7 @@ describe.skipIf(chromium === undefined)("the network in a tab (needs Chromium)",
     expect(await call("deliver", { to, body: "confirm this" })).toBe(to);
     expect(heard).toEqual([[address, "confirm this"]]);
     const { publicKey } = createIdentity(new Uint8Array(32).fill(2));
-    const receipt = await delivery.send(address, "tab", "and this", { publicKey, timeoutMs: 20_000 });
+    const receipt = await delivery.send(address, "tab", "and this", { publicKey, timeoutMs: 60_000 });
     expect(verifyDeliveryReceipt(receipt)).toMatchObject({ receiver: address, job: null });
     await call("received", { body: "and this" });
     await delivery.stop();
@@ -111,7 +111,7 @@ describe.skipIf(chromium === undefined)("the network in a tab (needs Chromium)",
   it("is closed before the receipt, opened again, and its message is handled exactly once", async () => {
     const identity = createIdentity(new Uint8Array(32).fill(6));
     const recipient = await createHost({ identity, relays: relays.map(({ tcp }) => tcp) });
-    await recipient.connected({ signal: AbortSignal.timeout(20_000) });
+    await recipient.connected({ signal: AbortSignal.timeout(30_000) });
     const delivery = await createDelivery({
       channel: hostChannel(recipient),
       identity,
@@ -187,7 +187,7 @@ describe.skipIf(chromium === undefined)("the network in a tab (needs Chromium)",
           await call("publish", { body: "the tab lives", groupKey });
           return inNode.includes("the tab lives");
         },
-        { timeout: 20_000, interval: 300 },
+        { timeout: 60_000, interval: 300 },
       )
       .toBe(true);
     expect(await call<number>("received", { body: "after the death" })).toBeGreaterThan(1);

@@ -17,8 +17,9 @@ describe.skipIf(missing)(missing === undefined ? "over bad lines" : `over bad li
     network = await startLabNetwork({ workers: 4, access });
     const workers = WORKERS.map((machine) => network!.startWorker(machine));
     await Promise.all(workers.map((worker) => worker.event("ready", 180_000)));
-    // Updates of 0.4 MB cross two bad lines at 50 kB/s; half of the prove window is for them.
-    const options = { workers: 4, rounds: 1, localSteps: 4, windows: { prove: 90, merge: 60 } };
+    // Updates of 0.1 MB cross two bad lines at 50 kB/s; half of the prove window is for them.
+    const windows = { ready: 120, commit: 120, prove: 120, merge: 120, deliver: 120 };
+    const options = { workers: 4, rounds: 1, localSteps: 4, hiddenUnits: 32, windows };
     const job = await writeSmallJob(path.join(network.folder, "job"), options);
     const requester = network.train(job);
     const summary = await requester.event("summary", 300_000);

@@ -46,7 +46,7 @@ const calls = {
       arrived();
     };
     host.subscribe("tab", take, { groupKey: () => [key] });
-    await host.connected({ signal: AbortSignal.timeout(20_000) });
+    await host.connected({ signal: AbortSignal.timeout(30_000) });
     return host.identity.address;
   },
   async publish({ body, groupKey }: { body: unknown; groupKey: number[] }) {
@@ -95,7 +95,7 @@ const calls = {
   async sendUpdate({ to, bytes }: { to: `0x${string}`; bytes: number }) {
     const id = { job: "0x0a", round: 1, kind: "weights" };
     const content = new Uint8Array(bytes).fill(9);
-    const options = { deadlineMs: Date.now() + 20_000 };
+    const options = { deadlineMs: Date.now() + 60_000 };
     const { receipt } = await sendUpdate(await started.promise, to, id, content, options);
     return { job: receipt.job, round: receipt.round };
   },
@@ -133,7 +133,7 @@ const calls = {
   async reconnected({ without }: { without: `0x${string}` }) {
     const host = await started.promise;
     while (host.peers().includes(without)) await new Promise((resolve) => setTimeout(resolve, 50));
-    await host.connected({ signal: AbortSignal.timeout(20_000) });
+    await host.connected({ signal: AbortSignal.timeout(30_000) });
   },
   async dropped() {
     return (await started.promise).traffic().dropped;

@@ -1,6 +1,7 @@
 import fs from "node:fs/promises";
 import path from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
+import { perceptron } from "./tiny-job.ts";
 
 const example = path.join(import.meta.dirname, "..", "..", "examples", "fashion-mnist");
 
@@ -23,6 +24,8 @@ export interface SmallJob {
   readonly localSteps?: number;
   readonly windows?: Partial<Record<"join" | "ready" | "commit" | "prove" | "merge" | "deliver", number>>;
   readonly pricePerRound?: number;
+  /** Default: the example's model, 784-128-10. */
+  readonly hiddenUnits?: number;
 }
 
 /** A job in quorum mode on the first 2,560 training and 1,000 test images (20 batches of 128); returns the job file's path. */
@@ -35,7 +38,9 @@ export async function writeSmallJob(folder: string, options: SmallJob = {}): Pro
     ["t10k-labels-idx1-ubyte.gz", 1000],
   ] as const;
   for (const [name, count] of files) await fs.writeFile(path.join(folder, name), await firstItems(name, count));
-  await fs.copyFile(path.join(example, "mlp.onnx"), path.join(folder, "mlp.onnx"));
+  const { hiddenUnits } = options;
+  if (hiddenUnits === undefined) await fs.copyFile(path.join(example, "mlp.onnx"), path.join(folder, "mlp.onnx"));
+  else await fs.writeFile(path.join(folder, "mlp.onnx"), perceptron(784, hiddenUnits, 10));
   const { workers = 3, minimum = workers, rounds = 2, localSteps = 24, pricePerRound = 10 } = options;
   const windows = { join: 60, ready: 60, commit: 60, prove: 30, merge: 30, deliver: 30, ...options.windows };
   const file = path.join(folder, "job.yaml");

@@ -21,18 +21,21 @@ export interface TinyJob {
 }
 
 /** A model and a circuit whose steps are proven in a third of a second. */
-export function tinyModel(): Uint8Array {
+export const tinyModel = (): Uint8Array => perceptron(FEATURES, HIDDEN, CLASSES);
+
+/** An untrained perceptron for bytes. */
+export function perceptron(features: number, hiddenUnits: number, classes: number): Uint8Array {
   const model = new ModelBuilder({
-    name: "tiny",
+    name: "perceptron",
     metadata: { "skynet.input.offset": "73", "skynet.input.divisor": "256" },
   });
   const zeros = (name: string, ...shape: number[]) =>
     model.constant(name, "float32", shape, new Float32Array(shape.reduce((a, b) => a * b)));
-  const image = model.input("image", "float32", ["batch", FEATURES]);
-  const first = model.node("Gemm", [image, zeros("w1", FEATURES, HIDDEN), zeros("b1", HIDDEN)]);
+  const image = model.input("image", "float32", ["batch", features]);
+  const first = model.node("Gemm", [image, zeros("w1", features, hiddenUnits), zeros("b1", hiddenUnits)]);
   const hidden = model.node("Relu", [first]);
-  const last = model.node("Gemm", [hidden, zeros("w2", HIDDEN, CLASSES), zeros("b2", CLASSES)]);
-  model.output(last, "logits", "float32", ["batch", CLASSES]);
+  const last = model.node("Gemm", [hidden, zeros("w2", hiddenUnits, classes), zeros("b2", classes)]);
+  model.output(last, "logits", "float32", ["batch", classes]);
   return model.encode();
 }
 
