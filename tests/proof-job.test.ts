@@ -42,11 +42,12 @@ async function summaryOf(requester: SkyNetChild): Promise<ProofSummary> {
   return (await requester.event("summary", 300_000)) as unknown as ProofSummary;
 }
 
-/** Kills the worker when it sees this phase of the first round. */
-function killIn(worker: SkyNetChild, phase: string): Promise<void> {
+/** Kills the worker when it sees this phase of the job's first round. */
+function killIn(worker: SkyNetChild, job: Hex, phase: string): Promise<void> {
   return new Promise((resolve) => {
     worker.onEvent((event) => {
-      if (event.event !== "phase" || event.phase !== phase || event.round !== 0 || worker.process.killed) return;
+      if (event.event !== "phase" || event.jobId !== job || event.phase !== phase || event.round !== 0) return;
+      if (worker.process.killed) return;
       worker.process.once("exit", () => resolve());
       worker.process.kill("SIGKILL");
     });
@@ -107,10 +108,10 @@ describe("jobs in proof mode on a local network of processes", () => {
       // Everybody commits; then nobody has to be fast, because the wait for the one that is gone is cut short.
       const windows = { commit: 120, prove: 600 };
       const requester = await start("paid", { workers: 4, minimum: 3, beacon: "blockhash", windows });
-      const gone = killIn(network.workers[3]!, "DRAW");
-      await killIn(network.workers[1]!, "DRAW");
-      network.startWorker(1);
       const { jobId } = (await requester.event("posted")) as { jobId: Hex };
+      const gone = killIn(network.workers[3]!, jobId, "DRAW");
+      await killIn(network.workers[1]!, jobId, "DRAW");
+      network.startWorker(1);
       await gone;
       await endProofs({ network, chain, jobId }, 0, 3);
       const summary = await summaryOf(requester);
