@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
@@ -18,6 +19,8 @@ const relayed = Uint8Array.from({ length: 50_000 }, (_, i) => (i * 167) ^ (i >> 
 const leaked = new Uint8Array(64).map((_, i) => (i * 71 + 13) % 256);
 
 let network: TestNetwork;
+/** Events of the requester's process. */
+const said: string[] = [];
 let captured: string;
 let jobId: Hex;
 /** What nodes have on disk during the job, by file; of files that change, every content that was seen. */
@@ -89,6 +92,7 @@ beforeAll(async () => {
   const before = { ...process.env };
   captured = path.join(await fs.mkdtemp(path.join(os.tmpdir(), "skynet-capture-")), "relay");
   process.env.SKYNET_TEST_CAPTURE = captured;
+  process.env.SKYNET_LOG_LEVEL = "trace";
   process.env.NODE_OPTIONS = `--import=${new URL(`file://${capture}`).href}`;
   network = await startTestNetwork(workers.length);
   const requester = network.train(
@@ -100,8 +104,11 @@ beforeAll(async () => {
   requester.onEvent(({ event }) => {
     if (event === "phase" || event === "round") keeping = keeping.then(keepFiles);
   });
+  const over = once(requester.process, "exit");
+  requester.onEvent((event) => void said.push(JSON.stringify(event)));
   await requester.event("summary", 280_000);
   await keeping;
+  await over;
   await sendThroughCircuit();
   await leak();
 }, 400_000);
@@ -151,6 +158,7 @@ async function dataset(): Promise<{ manifest: Manifest; batches: Uint8Array[] }>
   return { manifest, batches: manifest.cids.map((cid) => blocks.get(cid)!) };
 }
 
+/** Everything but the weights that only members know. */
 async function addMembersSecrets(secrets: SecretWindows): Promise<void> {
   const all = await identities();
   for (const { identity } of all) {
@@ -180,9 +188,17 @@ async function addTraining(secrets: SecretWindows): Promise<void> {
   for (const folder of workerFolders())
     for (const bytes of keptIn(folder, /^update-\d+\.cbor$/))
       secrets.add("update", (decode(bytes) as { update: Uint8Array }).update);
+}
+
+async function addRows(secrets: SecretWindows): Promise<void> {
   const [images] = await filesOf(path.join(network.folder, "job"), /^train-images$/);
   secrets.add("images", images!.bytes.subarray(16));
 }
+
+/** What of the secrets is found in files. */
+const foundIn = (secrets: SecretWindows, files: readonly { bytes: Uint8Array }[]): string[] => [
+  ...new Set(files.flatMap(({ bytes }) => [...secrets.findIn(bytes)])),
+];
 
 describe("what a worker can open of a job's data", () => {
   it("are the batches of its rounds, which its keys open; no key of it opens another one", async () => {
@@ -208,6 +224,42 @@ describe("what a worker can open of a job's data", () => {
   });
 });
 
+describe("when a job is over", () => {
+  it("its workers have no key, row, weight or update on disk, and their logs of every level never had", async () => {
+    const secrets = createSecretWindows();
+    await addMembersSecrets(secrets);
+    await addTraining(secrets);
+    await addRows(secrets);
+    for (const folder of workerFolders()) {
+      expect(keptIn(folder, /\.data$/).length).toBeGreaterThan(5);
+      const left = async () => (await filesOf(path.join(folder, "jobs"))).map(({ name }) => path.basename(name));
+      await expect
+        .poll(async () => (await left()).filter((name) => !name.startsWith("receipt-")), { timeout: 30_000 })
+        .toEqual([]);
+      expect(await filesOf(path.join(folder, "partial"))).toEqual([]);
+      expect(foundIn(secrets, await filesOf(folder))).toEqual([]);
+      // Not one block of the job is left, encrypted or not.
+      expect(await filesOf(folder, /\.data$/)).toEqual([]);
+      const [log] = await filesOf(folder, /^worker\.log$/);
+      expect(Buffer.from(log!.bytes).includes('"level":20')).toBe(true);
+    }
+  });
+
+  it("its requester has its results, and no key, row or batch on disk, in its log or in what it printed", async () => {
+    const secrets = createSecretWindows();
+    await addMembersSecrets(secrets);
+    await addRows(secrets);
+    const files = await filesOf(requesterFolder());
+    expect(foundIn(secrets, [...files, { bytes: Buffer.from(said.join("\n")) }])).toEqual([]);
+    const names = files.map(({ name }) => path.relative(requesterFolder(), name));
+    expect(names.filter((name) => name.startsWith("jobs")).map((name) => path.basename(name))).toEqual(
+      expect.arrayContaining(["job.json", "model.onnx", "report.html", "summary.json"]),
+    );
+    expect(names.filter((name) => /\.data$|^datasets|^partial/.test(name))).toEqual([]);
+    expect(said.length).toBeGreaterThan(3);
+  });
+});
+
 describe("what a relay sees of a job", () => {
   it(
     "holds no 16 bytes of a weight, update, batch, label or key, in any form, on any level",
@@ -216,6 +268,7 @@ describe("what a relay sees of a job", () => {
       const secrets = createSecretWindows();
       await addMembersSecrets(secrets);
       await addTraining(secrets);
+      await addRows(secrets);
       secrets.add("content of a circuit", relayed);
       const counts = secrets.counts();
       for (const name of [
@@ -235,8 +288,7 @@ describe("what a relay sees of a job", () => {
         expect(counts[name], name).toBeGreaterThan(100);
       const seen = [...(await filesOf(captured)), ...(await filesOf(path.join(network.folder, "net", "relay")))];
       expect(seen.reduce((sum, { bytes }) => sum + bytes.length, 0)).toBeGreaterThan(500_000);
-      const found = new Set(seen.flatMap(({ bytes }) => [...secrets.findIn(bytes)]));
-      expect([...found]).toEqual([]);
+      expect(foundIn(secrets, seen)).toEqual([]);
     },
   );
 

@@ -8,6 +8,8 @@ export interface Partials {
   /** Adds bytes at `from`, which is where the kept ones end. */
   append(cid: string, from: number, bytes: Uint8Array): Promise<void>;
   remove(cid: string): Promise<void>;
+  /** Removes all of them: what they belong to must not stay on the disk. */
+  clear(): Promise<void>;
 }
 
 /** In memory; the beginnings that were touched longest ago make room. */
@@ -35,5 +37,8 @@ export function createMemoryPartials(maxBytes: number): Partials {
       }
     },
     remove: async (cid) => remove(cid),
+    clear: async () => {
+      for (const cid of kept.keys()) remove(cid);
+    },
   };
 }

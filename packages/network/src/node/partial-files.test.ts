@@ -36,3 +36,13 @@ test("beginnings that nobody went on with are removed when the folder is opened"
   expect(await names()).toEqual(["new.part"]);
   expect(await again.load("old")).toHaveLength(0);
 });
+
+test("all beginnings can be removed, also those of an earlier process", async () => {
+  const first = await openPartialFiles(folder);
+  await first.append("a", 0, new Uint8Array(10));
+  const again = await openPartialFiles(folder);
+  await again.append("b", 0, new Uint8Array(10));
+  await again.clear();
+  expect(await names()).toEqual([]);
+  expect(await again.load("a")).toHaveLength(0);
+});

@@ -66,6 +66,10 @@ export async function openPartialFiles(
         kept.set(file, { bytes: from + bytes.length, touchedMs: Date.now() });
       }),
     remove: (cid) => inTurn(() => removeFile(fileOf(cid))),
+    clear: () =>
+      inTurn(async () => {
+        for (const file of kept.keys()) await removeFile(file);
+      }),
   };
 }
 

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { keccak256, toHex, type Hex } from "@skynet/protocol";
 import { FileError, readFileIfThere, writeFileAtomic } from "../runtime/files.ts";
 import { toJson } from "../cli/ui.ts";
+import { jobFolder } from "./job-files.ts";
 
 const hex = z
   .string()
@@ -25,7 +26,9 @@ const postedJobSchema = z.strictObject({
   /** Newest group key, its epoch, the members that have it, and the seed of their batches; none before the assignment. */
   group: z.strictObject({ epoch: z.number().int(), key: hex, members: z.array(hex), jobSeed: hex }).nullable(),
   startedMs: z.number(),
-  done: z.boolean(),
+  /** Folder of the prepared dataset. */
+  prepared: z.string().regex(/^[\w-]+$/),
+  done: z.literal(false),
 });
 
 const finishedSchema = z.looseObject({ done: z.literal(true) });
@@ -35,10 +38,34 @@ export type PostedJob = z.output<typeof postedJobSchema>;
 
 export const settingsHash = (settings: unknown): Hex => toHex(keccak256(new TextEncoder().encode(toJson(settings))));
 
-const fileOf = (dataDir: string, jobId: Hex) => path.join(dataDir, "jobs", jobId, "job.json");
+const fileOf = (dataDir: string, jobId: Hex) => path.join(jobFolder(dataDir, jobId), "job.json");
 
 export async function savePostedJob(dataDir: string, job: PostedJob): Promise<void> {
   await writeFileAtomic(fileOf(dataDir, job.jobId), `${JSON.stringify(job, null, 2)}\n`, 0o600);
+}
+
+/** Notes that the job is over, without its secrets. */
+export async function endPostedJob(dataDir: string, { jobId, modelCid, metadata }: PostedJob): Promise<void> {
+  const ended = { version: 2, jobId, modelCid, metadata, done: true };
+  await writeFileAtomic(fileOf(dataDir, jobId), `${JSON.stringify(ended, null, 2)}\n`, 0o600);
+}
+
+/** Jobs of this folder; those that cannot be read are left out. */
+export async function postedJobs(dataDir: string): Promise<{ ended: Hex[]; unfinished: PostedJob[] }> {
+  const ended: Hex[] = [];
+  const unfinished: PostedJob[] = [];
+  for (const id of await fs.readdir(path.join(dataDir, "jobs")).catch(() => [])) {
+    const content = await readFileIfThere(fileOf(dataDir, id as Hex)).catch(() => undefined);
+    if (content === undefined) continue;
+    try {
+      const job = parseUnfinished(content, id);
+      if (job === undefined) ended.push(id as Hex);
+      else unfinished.push(job);
+    } catch {
+      // findUnfinishedJob says what is wrong with it.
+    }
+  }
+  return { ended, unfinished };
 }
 
 /**

@@ -51,6 +51,7 @@ import { startSponsor, type Sponsor } from "../sponsor/sponsor.ts";
 import { startTrainer } from "../trainer/trainer.ts";
 import { checkModelSize, openContent, updateBytes } from "./content.ts";
 import { createJobChain } from "./job-chain.ts";
+import { forgetOverJobs, forgetPostedJob } from "./job-cleanup.ts";
 import { openJobFiles } from "./job-files.ts";
 import { JobCircle } from "./job-circle.ts";
 import { createJobNetwork, jobBlocks, JOBS_TOPIC } from "./job-network.ts";
@@ -99,6 +100,7 @@ export async function runRequester(options: RequesterOptions): Promise<Summary> 
   const trainer = startTrainer({ threads, referenceString });
   let sponsor: Sponsor | undefined;
   try {
+    await forgetOverJobs(node, options.dataDir);
     const prepared = await prepareModel(node, trainer, options);
     if (options.job.gas === "sponsored") sponsor = await sponsorOwnJobs(node, prepared, options);
     const data = await prepareData(options.job, prepared.shape, { ...options, fetchCid: fetchCidOf(node, options) });
@@ -106,9 +108,7 @@ export async function runRequester(options: RequesterOptions): Promise<Summary> 
     await admitWorkers(node, trainer, prepared, posted.jobId, options.job);
     const result = await lead(node, trainer, prepared, data, posted, options);
     const summary = await writeResults(node, trainer, posted, data, result, options);
-    await savePostedJob(options.dataDir, { ...posted, done: true });
-    node.blocks.unpin(jobPin(posted.jobId));
-    await data.remove();
+    await forgetPostedJob(node, options.dataDir, posted);
     await sponsor?.linger();
     return summary;
   } finally {
@@ -126,6 +126,7 @@ export async function postJob(options: RequesterOptions): Promise<PostedJob> {
   const { threads = availableParallelism(), referenceString } = options;
   const trainer = startTrainer({ threads, referenceString });
   try {
+    await forgetOverJobs(node, options.dataDir);
     const prepared = await prepareModel(node, trainer, options);
     const data = await prepareData(options.job, prepared.shape, { ...options, fetchCid: fetchCidOf(node, options) });
     return await findOrPost(node, trainer, prepared, data, options);
@@ -249,7 +250,8 @@ async function findOrPost(
     datasetSecret: toHex(datasetSecret),
     group: null,
     startedMs: Date.now(),
-    done: false,
+    prepared: data.id,
+    done: false as const,
   };
   const spec = await specOf(node, prepared, job, draft);
   const posted: PostedJob = { ...draft, jobId: await node.chain.nextJobId(spec) };

@@ -4,30 +4,23 @@ import {
   HoldResult,
   JobMode,
   JobPhase,
-  listSeats,
-  merklePath,
   SkyNetError,
-  toHex,
   type Hex,
   type JobSpec,
   type JobView,
 } from "@skynet/protocol";
 import { deriveSecret } from "@skynet/network";
-import { cidsOfContent, dataKeyOf, openDataset, type Dataset } from "@skynet/storage";
+import { cidsOfContent } from "@skynet/storage";
 import {
   checkAnswerCost,
   circuitOf,
   decodeMetadata,
-  openSecrets,
   runWorkerJob,
-  SwarmError,
-  type BatchSource,
   type Capabilities,
   type JobMetadata,
   type ModelShape,
-  type ProofShape,
   type Trainer,
-  type WorkerSecrets,
+  type WorkerResult,
 } from "@skynet/swarm";
 import { shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
@@ -38,15 +31,16 @@ import { solveChallenge } from "../admission/challenge.ts";
 import { createGasPayment, type GasMode, type GasPayment } from "../sponsor/gas.ts";
 import { withdrawPay } from "../sponsor/withdraw.ts";
 import { startTrainer } from "../trainer/trainer.ts";
-import { createBatchFetcher } from "./batch-fetch.ts";
 import { ensureRegistered } from "./capabilities.ts";
 import { checkMoney, checkRequirements, checkSpeed, measureSteps, NotYet, type JoinLimits } from "./join-checks.ts";
 import { checkModelSize, fetchBytes, MAX_MANIFEST_BYTES, MAX_MODEL_BYTES, updateBytes } from "./content.ts";
 import { createJobChain } from "./job-chain.ts";
+import { forgetJob } from "./job-cleanup.ts";
 import { openJobFiles } from "./job-files.ts";
 import { JobCircle } from "./job-circle.ts";
-import { createJobNetwork, fetchKeys, jobBlocks, JOBS_TOPIC } from "./job-network.ts";
+import { createJobNetwork, jobBlocks, JOBS_TOPIC } from "./job-network.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
+import { createWorkerData } from "./worker-data.ts";
 import { fundLedger } from "./token.ts";
 import { checkBeacon, checkZeroKnowledge, compareVerifier, generateOwnVerifier } from "./verifier.ts";
 
@@ -66,9 +60,6 @@ type WorkerNode = Omit<LocalNode, "chain"> & GasPayment;
 
 /** How often the chain is asked for jobs; an announcement on the relay makes it sooner. */
 const POLL_MS = 3000;
-const POINT_BYTES = 64;
-/** About what encryption adds to a batch. */
-const SEALED_EXTRA_BYTES = 512;
 /** Pause before a job is tried again that could not be joined or worked on: a chain or a requester may come back. */
 const RETRY_MS = 15_000;
 /** Pause before a machine that was too slow is measured again: it may have been busy. */
@@ -163,12 +154,14 @@ async function nextJob(
 ): Promise<Hex | undefined> {
   for (const jobId of await node.chain.jobIds()) {
     if (over.has(jobId) || (notBefore.get(jobId) ?? 0) > Date.now()) continue;
-    const { state } = await node.chain.job(jobId);
+    const { spec, state } = await node.chain.job(jobId);
     const seat = state.workers.indexOf(node.chain.address);
     if (seat >= 0 && (state.phase !== JobPhase.SETTLED || owes(state, seat))) return jobId;
     if (seat >= 0 || state.phase !== JobPhase.OPEN) {
       over.add(jobId);
-      node.blocks.unpin(jobPin(jobId));
+      // Also after a crash. What this node has of a job without a seat in it, it may have as the requester.
+      if (seat >= 0) await forgetJob(node, options.dataDir, jobId);
+      else if (spec.requester !== node.chain.address) node.blocks.unpin(jobPin(jobId));
       continue;
     }
     try {
@@ -306,44 +299,21 @@ async function workOn(node: WorkerNode, trainer: Trainer, jobId: Hex, options: W
   const files = openJobFiles(options.dataDir, jobId);
   for (const cid of [metadata.modelCid, metadata.manifestCid])
     node.blocks.pin(jobPin(jobId), await cidsOfContent(node.blocks, cid));
-  const batchBytes = metadata.batchSize * (shape.features + 1) + SEALED_EXTRA_BYTES;
-  const sources = () => [requester, ...circle.ready()];
-  const batches = createBatchFetcher(node, { sources, expectedBytes: batchBytes, signal: both });
-  let fetchedBatches = 0;
-
-  const openJob = async (keys: { epoch: number; cid: string }, needed: readonly number[]): Promise<BatchSource> => {
-    const { active, workers } = await chain.snapshot();
-    const members = listSeats(active).map((seat) => workers[seat]!);
-    const fetchList = (cid: string) => fetchKeys(node.host, cid, { requester, members }, both);
-    const envelope = await fetchList(keys.cid);
-    const self = node.host.identity;
-    const secrets = await openSecrets(envelope, { jobId, epoch: keys.epoch, self, needed, fetchList });
-    // For members that cannot reach the requester.
-    await blocks.put(envelope);
-    circle.take(secrets.epoch, secrets.groupKey);
-    const dataset = openDataset({
-      manifestBytes: manifest,
-      expectedRoot: spec.dataRoot,
-      identity: async (index) => (await dataKeyOf(secretOf(secrets, index))).identity,
-      blockStore: node.blocks,
-      fetch: (cid) => {
-        fetchedBatches++;
-        return batches.fetch(cid);
-      },
-    });
-    node.access.addBlocks(jobId, dataset.manifest.cids);
-    node.blocks.pin(jobPin(jobId), dataset.manifest.cids);
-    return {
-      batch: async (index) => ({
-        ...(await dataset.batch(index, { signal: both })),
-        index,
-        secret: secretOf(secrets, index),
-      }),
-      commitments: shape.proof && commitmentsOf(dataset, shape.proof),
-    };
-  };
+  const data = createWorkerData({
+    node,
+    chain,
+    circle,
+    blocks,
+    requester,
+    metadata,
+    shape,
+    manifest,
+    dataRoot: spec.dataRoot,
+    signal: both,
+  });
+  let result: WorkerResult;
   try {
-    const result = await runWorkerJob(
+    result = await runWorkerJob(
       {
         chain,
         network,
@@ -353,7 +323,7 @@ async function workOn(node: WorkerNode, trainer: Trainer, jobId: Hex, options: W
         clock: systemClock,
         log: node.log,
         signal: both,
-        openJob,
+        openJob: data.open,
         blindingSecret: deriveSecret(node.host.identity, "blinders"),
       },
       {
@@ -366,31 +336,13 @@ async function workOn(node: WorkerNode, trainer: Trainer, jobId: Hex, options: W
         },
       },
     );
-    const { sentBytes, receivedBytes } = node.host.traffic();
-    ui.event("finished", { jobId, ...result, sentBytes, receivedBytes, fetchedBatches });
-    ui.line(`job ${shortId(jobId)} ${result.outcome.toLowerCase()}`);
-    if (options.withdraw) await withdrawPay(node, jobId, spec.token, options);
-    node.blocks.unpin(jobPin(jobId));
   } finally {
     stop.abort();
+    data.forget();
   }
-}
-
-/** @throws SwarmError `BadKeys` for a batch that this worker does not train on */
-function secretOf({ batches }: WorkerSecrets, index: number): Uint8Array {
-  const secret = batches.get(index);
-  if (secret === undefined) throw new SwarmError("BadKeys", `batch ${index} is not one of this worker's`);
-  return secret;
-}
-
-/**
- * The dataset's commitments for the trainer.
- * @throws SkyNetError `BadDataset` when they are not made for this model and reference string
- */
-function commitmentsOf({ manifest }: Dataset, { batchTag, batchBlocks }: ProofShape): BatchSource["commitments"] {
-  const { commitments, leaves } = manifest;
-  const fits = commitments?.points.every((points) => points.length === batchBlocks * POINT_BYTES);
-  if (!commitments || !fits || toHex(commitments.tag) !== batchTag)
-    throw new SkyNetError("BadDataset", "the dataset is not committed to in the way that the job's model needs");
-  return { points: (index) => commitments.points[index]!, path: (index) => merklePath(leaves, index).map(toHex) };
+  await forgetJob(node, options.dataDir, jobId);
+  const { sentBytes, receivedBytes } = node.host.traffic();
+  ui.event("finished", { jobId, ...result, sentBytes, receivedBytes, fetchedBatches: data.fetched() });
+  ui.line(`job ${shortId(jobId)} ${result.outcome.toLowerCase()}`);
+  if (options.withdraw) await withdrawPay(node, jobId, spec.token, options);
 }

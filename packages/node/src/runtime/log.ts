@@ -10,6 +10,22 @@ export interface LogOptions {
   readonly to?: "file" | "stderr" | undefined;
 }
 
+/** Nothing of these names is ever logged on purpose; should it happen by mistake, its value does not reach the file. */
+const SECRETS = [
+  "groupKey",
+  "datasetSecret",
+  "dataIdentity",
+  "identity",
+  "secret",
+  "secrets",
+  "privateKey",
+  "passphrase",
+  "apiKey",
+  "batch",
+  "weights",
+  "blinders",
+];
+
 /** Structured log, one JSON object a line, in the node's data folder. */
 export function openLog(dataDir: string, name: string, { level, to = "file" }: LogOptions = {}): Log {
   fs.mkdirSync(dataDir, { recursive: true, mode: 0o700 });
@@ -17,5 +33,6 @@ export function openLog(dataDir: string, name: string, { level, to = "file" }: L
   const destination = pino.destination({ dest, sync: true, append: true });
   // A full disk must not end a node that only wanted to write its log.
   destination.on("error", () => {});
-  return pino({ level: level ?? process.env.SKYNET_LOG_LEVEL ?? "info", base: { name } }, destination);
+  const redact = { paths: SECRETS.flatMap((secret) => [secret, `*.${secret}`]), censor: "[secret]" };
+  return pino({ level: level ?? process.env.SKYNET_LOG_LEVEL ?? "info", base: { name }, redact }, destination);
 }

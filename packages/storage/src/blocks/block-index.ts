@@ -52,6 +52,10 @@ export interface Pin {
   readonly usedMs: number;
 }
 
+/** A pin and those below it, whose names go on with a slash: they end before the character that follows the slash. */
+const IN_RANGE = "name = ? OR (name > ? AND name < ?)";
+const withBelow = (name: string) => [name, `${name}/`, `${name}0`] as const;
+
 /**
  * What is known of the blocks of a store, in one file of SQLite that several processes may use at once. Every file of a
  * block has a row, made before the file; a row without its file is a write that did not end, and harmless.
@@ -180,14 +184,19 @@ export class BlockIndex {
   }
 
   unpin(name: string): boolean {
-    // Names below it begin with a slash after it, and end before the character that follows the slash.
-    const range = [name, `${name}/`, `${name}0`] as const;
-    const where = "name = ? OR (name > ? AND name < ?)";
-    if (this.#prepare(`SELECT 1 FROM pins WHERE ${where} LIMIT 1`).get(...range) === undefined) return false;
+    const range = withBelow(name);
+    if (this.#prepare(`SELECT 1 FROM pins WHERE ${IN_RANGE} LIMIT 1`).get(...range) === undefined) return false;
     return this.#lasting(() => {
-      this.#run(`DELETE FROM pinned WHERE ${where}`, ...range);
-      return this.#run(`DELETE FROM pins WHERE ${where}`, ...range) > 0;
+      this.#run(`DELETE FROM pinned WHERE ${IN_RANGE}`, ...range);
+      return this.#run(`DELETE FROM pins WHERE ${IN_RANGE}`, ...range) > 0;
     });
+  }
+
+  /** Blocks that are here and that a pin, or one below it, holds. */
+  heldBy(name: string): BlockFile[] {
+    const sql = `SELECT DISTINCT blocks.digest AS digest, size FROM pinned JOIN blocks ON blocks.digest = pinned.digest
+      WHERE ${IN_RANGE}`;
+    return this.#prepare(sql).all(...withBelow(name)) as unknown as BlockFile[];
   }
 
   pins(): Pin[] {

@@ -83,6 +83,21 @@ async function openTimed(quotaBytes?: number) {
   return { store, later };
 }
 
+test("what only a pin that is discarded holds is removed at once, however lately it was used", async () => {
+  const { store } = await openTimed();
+  const [own, below, shared, other] = await Promise.all([1, 2, 3, 4].map((i) => store.put(sized(i))));
+  store.pin("job:0x01", [own!, shared!, await cidOf(sized(9))]);
+  store.pin("job:0x01/round-1", [below!]);
+  store.pin("job:0x012", [other!]);
+  store.pin("artefact:0x01", [shared!]);
+  await store.get(own!);
+  expect(await store.discard("job:0x01")).toEqual({ blocks: 2, bytes: 2000 });
+  const has = await Promise.all([own!, below!, shared!, other!].map((cid) => store.has(cid)));
+  expect(has).toEqual([false, false, true, true]);
+  expect(store.pins().map(({ name }) => name)).toEqual(["artefact:0x01", "job:0x012"]);
+  expect(await store.discard("job:0x01")).toEqual({ blocks: 0, bytes: 0 });
+});
+
 describe("what no pin holds", () => {
   test("is collected an hour after its last use, the rest stays", async () => {
     const { store, later } = await openTimed();

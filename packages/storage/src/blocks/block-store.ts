@@ -72,6 +72,8 @@ export interface DiskBlockStore extends BlockStore {
   pin(name: string, cids: Iterable<string>): void;
   /** Takes away a pin, and those below it, such as `job:0x.../round-3`. @returns whether there was one */
   unpin(name: string): boolean;
+  /** Takes away a pin and those below it, and removes at once the blocks that no other pin holds. */
+  discard(name: string): Promise<Totals>;
   pins(): Pin[];
   /** Removes what no pin holds, what was used least recently first. */
   gc(options?: GcOptions): Promise<Totals>;
@@ -210,6 +212,23 @@ class FolderStore implements DiskBlockStore {
 
   unpin(name: string): boolean {
     return this.#index.unpin(name);
+  }
+
+  async discard(name: string): Promise<Totals> {
+    const held = this.#index.heldBy(name);
+    this.#index.unpin(name);
+    let removed = NOTHING;
+    for (let i = 0; i < held.length; i += COLLECT_AT_ONCE) {
+      const some = held.slice(i, i + COLLECT_AT_ONCE);
+      const remove = (digest: Uint8Array) => this.#files.remove(digest);
+      removed = plus(
+        removed,
+        await explained(this.#directory, async () => this.#index.collect(some, Infinity, remove)),
+      );
+      // Others get their turn.
+      await new Promise(setImmediate);
+    }
+    return removed;
   }
 
   pins(): Pin[] {
