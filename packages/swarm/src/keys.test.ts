@@ -61,7 +61,7 @@ describe("the published keys of a job", () => {
     const [first, second] = boxes as [Record<string, unknown>, Record<string, unknown>];
     // Another member's list, and another member's key.
     const swapped = [
-      { ...first, list: second.list },
+      { ...first, lists: second.lists },
       { ...first, key: second.key },
     ];
     for (const box of swapped)
@@ -88,9 +88,13 @@ describe("the published keys of a job", () => {
     ).rejects.toMatchObject(badKeys(/does not open/));
   });
 
-  it("of the largest dataset fit into blocks", async () => {
-    const all = Array.from({ length: 65_536 }, (_, i) => i);
-    const { blocks } = await publish([member(alice, ...all)]);
+  it("of many batches fit into blocks", async () => {
+    const all = Array.from({ length: 70_000 }, (_, i) => i);
+    const { envelope, blocks } = await publish([{ ...member(alice), batches: all }]);
+    expect(blocks.size).toBe(3);
+    const fetchList = async (cid: string) => blocks.get(cid)!;
+    const opened = await openSecrets(envelope, { ...options(alice), needed: all, fetchList });
+    expect(opened.batches.get(69_999)).toEqual(batchSecret(secrets.datasetSecret, 69_999));
     for (const block of blocks.values()) expect(block.length).toBeLessThan(4 * 1024 * 1024);
   });
 });

@@ -37,7 +37,9 @@ export type PublishBlock = (block: Uint8Array) => Promise<string>;
 /** Lists of all members together that travel in the envelope itself; larger ones become blocks of their own. */
 const MAX_INLINE_BYTES = 1024 * 1024;
 const SECRET_BYTES = 32;
-const MAX_BATCHES = 65_536;
+/** Batches of one list: 37 bytes each, so that a list fits into a block. A worker with more gets several. */
+const LIST_BATCHES = 65_536;
+const MAX_LISTS = 16;
 
 const envelopeSchema = z.strictObject({
   version: z.literal(2),
@@ -50,8 +52,8 @@ const envelopeSchema = z.strictObject({
         group: bytes,
         /** The key of the member's list, wrapped in the same way. */
         key: bytes,
-        /** The list, encrypted with that key; or the CID of the block that it is. */
-        list: z.union([bytes, z.string().min(1).max(100)]),
+        /** Encrypted with that key: a list, or the CID of the block that it is. */
+        lists: z.array(z.union([bytes, z.string().min(1).max(100)])).max(MAX_LISTS),
       }),
     )
     .min(1)
@@ -60,7 +62,7 @@ const envelopeSchema = z.strictObject({
 
 const listSchema = z
   .strictObject({
-    batches: z.array(z.number().int().min(0)).max(MAX_BATCHES),
+    batches: z.array(z.number().int().min(0)).max(LIST_BATCHES),
     /** 32 bytes for each batch, in the same order. */
     secrets: bytes,
   })
@@ -86,17 +88,20 @@ export async function publishSecrets(
   const { epoch, groupKey } = secrets;
   const lists = members.map(({ batches }) => {
     const key = createGroupKey();
-    return { key, list: sealed(key).encrypt(listOf(batches, secrets)) };
+    const parts = Array.from({ length: Math.ceil(batches.length / LIST_BATCHES) }, (_, i) =>
+      batches.slice(i * LIST_BATCHES, (i + 1) * LIST_BATCHES),
+    );
+    return { key, parts: parts.map((part) => sealed(key).encrypt(listOf(part, secrets))) };
   });
-  const inline = lists.reduce((sum, { list }) => sum + list.length, 0) <= maxInlineBytes;
+  const inline = lists.flatMap(({ parts }) => parts).reduce((sum, part) => sum + part.length, 0) <= maxInlineBytes;
   const boxes = [];
   for (const [i, { address, publicKey }] of members.entries()) {
-    const { key, list } = lists[i]!;
+    const { key, parts } = lists[i]!;
     boxes.push({
       worker: address,
       group: wrapKey(groupKey, publicKey, groupContext(jobId, epoch)),
       key: wrapKey(key, publicKey, listContext(jobId, epoch)),
-      list: inline ? list : await publish(list),
+      lists: inline ? parts : await Promise.all(parts.map((part) => publish(part))),
     });
   }
   return publish(encode({ version: 2, epoch, boxes }));
@@ -132,8 +137,11 @@ export async function openSecrets(envelope: Uint8Array, options: OpenSecretsOpti
   if (!mine) throw new SwarmError("BadKeys", `the keys of epoch ${epoch} are not for this worker`);
   const groupKey = unwrapKey(mine.group, self, groupContext(jobId, epoch));
   const key = unwrapKey(mine.key, self, listContext(jobId, epoch));
-  const list = typeof mine.list === "string" ? await fetchList(mine.list) : mine.list;
-  const batches = openList(key, list);
+  const batches = new Map<number, Uint8Array>();
+  for (const part of mine.lists) {
+    const list = typeof part === "string" ? await fetchList(part) : part;
+    for (const [index, secret] of openList(key, list)) batches.set(index, secret);
+  }
   const missing = needed.filter((index) => !batches.has(index));
   if (missing.length > 0)
     throw new SwarmError(
