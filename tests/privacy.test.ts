@@ -2,7 +2,8 @@ import { once } from "node:events";
 import fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { openKeystore } from "@skynet/node";
+import { openKeystore, startChild } from "@skynet/node";
+import { readInferenceModel } from "@skynet/proof";
 import { createHost, createIdentity, deriveSecret, receiveUpdates, sendUpdate, type Identity } from "@skynet/network";
 import { decode, fromHex, type Hex } from "@skynet/protocol";
 import { cidOf, dataKeyOf, decryptBlock, parseManifest, type Manifest } from "@skynet/storage";
@@ -10,9 +11,11 @@ import { openSecrets, type WorkerSecrets } from "@skynet/swarm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { circuit } from "../packages/network/src/transports/circuit.ts";
 import { tcp } from "../packages/network/src/transports/tcp.ts";
-import { startTestNetwork, type TestNetwork } from "./support/network.ts";
+import { downloadModel } from "../packages/node/src/artefacts/download.ts";
+import { silentUi, startTestNetwork, type TestNetwork } from "./support/network.ts";
 import { createSecretWindows, type SecretWindows } from "./support/secret-windows.ts";
 import { writeTinyJob } from "./support/tiny-job.ts";
+import { keepWrongModel } from "./support/wrong-model.ts";
 
 const capture = path.join(import.meta.dirname, "support", "relay-capture.ts");
 const relayed = Uint8Array.from({ length: 50_000 }, (_, i) => (i * 167) ^ (i >> 7));
@@ -200,6 +203,16 @@ const foundIn = (secrets: SecretWindows, files: readonly { bytes: Uint8Array }[]
   ...new Set(files.flatMap(({ bytes }) => [...secrets.findIn(bytes)])),
 ];
 
+/** Batches of the job, encrypted as they are, and published keys that a node still has. */
+async function blocksOfJob(folder: string): Promise<string[]> {
+  const { manifest } = await dataset();
+  const { manifestCid } = posted();
+  const gone = new Set([manifestCid, ...manifest.cids]);
+  const left = await filesOf(folder, /\.data$/);
+  const cids = await Promise.all(left.flatMap(({ bytes }) => [cidOf(bytes), cidOf(bytes, "dag-cbor")]));
+  return cids.filter((cid) => gone.has(cid));
+}
+
 describe("what a worker can open of a job's data", () => {
   it("are the batches of its rounds, which its keys open; no key of it opens another one", async () => {
     const { batches } = await dataset();
@@ -234,12 +247,13 @@ describe("when a job is over", () => {
       expect(keptIn(folder, /\.data$/).length).toBeGreaterThan(5);
       const left = async () => (await filesOf(path.join(folder, "jobs"))).map(({ name }) => path.basename(name));
       await expect
-        .poll(async () => (await left()).filter((name) => !name.startsWith("receipt-")), { timeout: 30_000 })
+        .poll(async () => (await left()).filter((name) => !/^receipt-|^artefacts\.json$/.test(name)), {
+          timeout: 30_000,
+        })
         .toEqual([]);
       expect(await filesOf(path.join(folder, "partial"))).toEqual([]);
       expect(foundIn(secrets, await filesOf(folder))).toEqual([]);
-      // Not one block of the job is left, encrypted or not.
-      expect(await filesOf(folder, /\.data$/)).toEqual([]);
+      expect(await blocksOfJob(folder)).toEqual([]);
       const [log] = await filesOf(folder, /^worker\.log$/);
       expect(Buffer.from(log!.bytes).includes('"level":20')).toBe(true);
     }
@@ -255,7 +269,8 @@ describe("when a job is over", () => {
     expect(names.filter((name) => name.startsWith("jobs")).map((name) => path.basename(name))).toEqual(
       expect.arrayContaining(["job.json", "model.onnx", "report.html", "summary.json"]),
     );
-    expect(names.filter((name) => /\.data$|^datasets|^partial/.test(name))).toEqual([]);
+    expect(names.filter((name) => /^(datasets|partial)/.test(name))).toEqual([]);
+    expect(await blocksOfJob(requesterFolder())).toEqual([]);
     expect(said.length).toBeGreaterThan(3);
   });
 });
@@ -314,5 +329,75 @@ describe("what a relay sees of a job", () => {
     const begin = Buffer.from("\x13/multistream/1.0.0\n\x20/libp2p/circuit/relay/0.2.0/hop\n", "latin1");
     const circuits = seen.filter(({ bytes }) => begin.equals(bytes.subarray(0, begin.length)));
     expect(Math.max(...circuits.map(({ bytes }) => bytes.length))).toBeGreaterThan(relayed.length);
+  });
+});
+
+describe("the model of a job", () => {
+  const download = async (changes: Partial<Parameters<typeof downloadModel>[0]> = {}) =>
+    downloadModel({
+      rpcUrl: network.rpcUrl,
+      relays: [network.relay],
+      privateKey: (await identities())[0]!.identity.privateKey,
+      dataDir: requesterFolder(),
+      listen: ["/ip4/127.0.0.1/tcp/0"],
+      signal: AbortSignal.timeout(60_000),
+      ui: silentUi,
+      jobId,
+      ...changes,
+    });
+  const weightsOf = (onnx: Uint8Array) => readInferenceModel(onnx).weights;
+  const written = async () => weightsOf(await fs.readFile(path.join(requesterFolder(), "jobs", jobId, "model.onnx")));
+  const elsewhere = (name: string) => path.join(network.folder, name);
+  const leaveWrongModel = async (dataDir: string) =>
+    keepWrongModel(dataDir, { jobId, from: requesterFolder(), identity: (await identities())[0]!.identity });
+
+  it("comes from the requester's folder by one command, is the one on chain, and is evaluated", async () => {
+    const { keystore, passphraseFile } = network.requester;
+    const file = elsewhere("downloaded.onnx");
+    const child = startChild(
+      ["job", "download", jobId, "--out", file, "--test", path.join(network.folder, "job", "job.yaml")].concat(
+        ["--rpc", network.rpcUrl, "--keystore", keystore, "--passphrase-file", passphraseFile],
+        ["--data", requesterFolder()],
+      ),
+    );
+    const summary = JSON.parse(
+      await fs.readFile(path.join(requesterFolder(), "jobs", jobId, "summary.json"), "utf8"),
+    ) as { modelId: Hex; testAccuracy: number };
+    expect(await child.event("result")).toMatchObject({
+      round: 1,
+      modelId: summary.modelId,
+      source: "here",
+      check: { on: "test", samples: 200, accuracy: summary.testAccuracy },
+    });
+    expect(weightsOf(await fs.readFile(file))).toEqual(await written());
+  });
+
+  it("comes from a worker when it is not here, or when what is here is another one", async () => {
+    await leaveWrongModel(elsewhere("wrong"));
+    const [fresh, wrong] = await Promise.all(["fresh", "wrong"].map((name) => download({ dataDir: elsewhere(name) })));
+    if (fresh === undefined || wrong === undefined) throw new Error("both were asked for");
+    expect(fresh.source).toMatch(/^0x/);
+    expect(fresh.check).toMatchObject({ on: "random", samples: 256 });
+    expect(weightsOf(fresh.onnx)).toEqual(await written());
+    // From now on it is here, without any network.
+    expect(await download({ dataDir: elsewhere("fresh"), relays: [] })).toMatchObject({ source: "here" });
+    expect(wrong.source).toMatch(/^0x/);
+  });
+
+  it("is refused with a reason: not over, not this wallet's, nobody has it, or not the one on chain", async () => {
+    await expect(download({ round: 2 })).rejects.toMatchObject({ code: "JobNotFinished" });
+    const outsider = { privateKey: network.outsiderKey(), dataDir: elsewhere("outsider") };
+    await expect(download(outsider)).rejects.toMatchObject({ code: "NotRequester" });
+    await Promise.all(network.workers.map((worker) => worker.stop()));
+    const { modelId } = await download();
+    await fs.rm(elsewhere("wrong"), { recursive: true });
+    await leaveWrongModel(elsewhere("wrong"));
+    await Promise.all([
+      expect(download({ dataDir: elsewhere("nothing") })).rejects.toMatchObject({ code: "NoArtefact" }),
+      expect(download({ dataDir: elsewhere("wrong") })).rejects.toMatchObject({
+        code: "WrongModel",
+        message: expect.stringContaining(`the chain has ${modelId}`) as string,
+      }),
+    ]);
   });
 });

@@ -6,15 +6,20 @@ import { checkWeights, type IntegerProgram, type Requantisation } from "./progra
  * model, to float32 logits [batch, classes] (or probabilities where the model ends with Softmax). Inside it computes
  * exactly the integer inference in float64 (all sums stay below 2^53), so logits equal the executor's, divided by
  * 2^logitScale. Weights are stored as int32.
+ * @param metadata for the file, beside what says how it was trained
  * @throws DataError `BadWeights`
  */
-export function exportModel(program: IntegerProgram, weights: readonly Int32Array[]): Uint8Array {
+export function exportModel(
+  program: IntegerProgram,
+  weights: readonly Int32Array[],
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array {
   checkWeights(program, weights);
   const { input, layers, loss, scales } = program;
   const model = new ModelBuilder({
     name: "skynet-trained",
     prefix: "skynet/",
-    metadata: metadataOf(program),
+    metadata: { ...metadata, ...metadataOf(program) },
   });
   const half = model.constant("half", "float64", [], Float64Array.of(0.5));
   const multiply = (value: string, name: string, factor: number): string =>

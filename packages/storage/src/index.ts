@@ -103,5 +103,6 @@ export { fetchSource, type FetchSourceOptions } from "./sources/source.ts";
 export { joinReaders, renameColumns } from "./prepare/combine-readers.ts";
 export { prepareDataset, type PrepareOptions } from "./prepare/prepare.ts";
 export type { PreparedDataset, PreparedPart } from "./prepare/prepared.ts";
+export { encodeSample, type SampleValue } from "./schema/encode-sample.ts";
 export { datasetFileSchema, type DatasetFile } from "./schema/dataset-file.ts";
 export { featuresOf, INPUT_SCALE, sampleShape, schemaSchema, type DatasetSchema } from "./schema/schema.ts";

@@ -10,7 +10,9 @@ export {
   type PublishBlock,
   type WorkerSecrets,
 } from "./keys.ts";
+export { STATE_FILE } from "./job-peer.ts";
 export type { BatchSource } from "./local-training.ts";
+export { decodeWeights } from "./weights.ts";
 export { circuitOf, decodeMetadata, encodeMetadata, type JobMetadata, type MadeChoices } from "./metadata.ts";
 export type * from "./ports.ts";
 export { assertProofsFit, proofsFit, type MeasuredStep } from "./rehearsal.ts";

@@ -48,7 +48,8 @@ export interface NextWeights extends WeightsIdentity {
   readonly weights: Weights;
 }
 
-const STATE_FILE = "state.cbor";
+/** Newest weights of the contract that this node has, see `decodeWeights`. */
+export const STATE_FILE = "state.cbor";
 /** How long a receiver waits for the chain to show a commitment before it refuses the update (the sender retries). */
 const COMMIT_WAIT_MS = 4000;
 const POLL_MS = 250;

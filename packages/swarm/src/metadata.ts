@@ -26,6 +26,11 @@ const metadataSchema = z.strictObject({
   batchSize: z.number().int().min(1).max(4096),
   learningRate: z.number().positive(),
   initialSeed: bytesOf(32),
+  /** age recipient of the requester: workers keep the final model for it, encrypted to this. */
+  artefacts: z
+    .string()
+    .regex(/^age1[a-z0-9]{40,80}$/)
+    .optional(),
   /** What workers should have; absent: nothing in particular. */
   requirements: requirementsSchema.optional(),
 });

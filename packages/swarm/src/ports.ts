@@ -255,10 +255,9 @@ export interface TrainingBatch {
   readonly y: Uint8Array;
 }
 
-/** A batch of the dataset, with what the blinders of its commitment follow from. */
+/** A batch of the dataset, with its secret of 32 bytes, from which the blinders of its commitment follow. */
 export interface DatasetBatch extends TrainingBatch {
   readonly index: number;
-  /** The batch's secret, 32 bytes: workers that train on it know it. */
   readonly secret: Uint8Array;
 }
 
@@ -285,7 +284,7 @@ export interface CommittedWeights extends BlindedWeights {
   readonly points: Uint8Array;
 }
 
-/** W_r, and the 32-byte secret from which the blinders of this worker's weights after each step of the round follow. */
+/** W_r, and the secret, 32 bytes, from which the blinders of this worker's weights after each step follow. */
 export interface RoundStart extends CommittedWeights {
   readonly secret: Uint8Array;
 }
@@ -385,7 +384,7 @@ export interface Trainer {
    */
   average(base: BlindedWeights, updates: readonly BlindedWeights[]): Promise<BlindedWeights>;
   evaluate(weights: Weights, x: Int8Array, y: Uint8Array): Promise<Evaluation>;
-  exportModel(weights: Weights): Promise<Uint8Array>;
+  exportModel(weights: Weights, metadata?: Readonly<Record<string, string>>): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 

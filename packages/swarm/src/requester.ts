@@ -1,6 +1,6 @@
 import { countSeats, decode, encode, hasSeat, type Hex, listSeats, toHex } from "@skynet/protocol";
 import { z } from "zod";
-import { JobPeer, type PeerModules } from "./job-peer.ts";
+import { JobPeer, type PeerModules, type RoundBase } from "./job-peer.ts";
 import { batchesOfJob } from "./dataset-plan.ts";
 import { publishSecrets, type JobSecrets, type KeyRecipient } from "./keys.ts";
 import type { RoundStats } from "./messages.ts";
@@ -15,6 +15,8 @@ export interface RequesterModules extends PeerModules {
   useSecrets(secrets: JobSecrets, holders: KeyHolders): Promise<void>;
   /** Accuracy and loss on the test set. */
   evaluate(weights: Weights): Promise<Evaluation>;
+  /** Keeps the weights after a merged round, 1 for the first; called again with the last ones at the end. Never fails. */
+  keepCheckpoint(round: number, base: RoundBase): Promise<void>;
 }
 
 /** Whom the secrets of an epoch were given, and the seed that decided which batches each may open. */
@@ -226,7 +228,8 @@ class RequesterJob {
   /** Figures of the newest round; a restart can skip older ones. */
   async #report(snapshot: JobSnapshot): Promise<void> {
     const { round, workers, paidCompute, paidDelivery } = snapshot;
-    const evaluation = await this.#m.evaluate(this.#peer.requireBase().weights);
+    const base = this.#peer.requireBase();
+    const evaluation = await this.#m.evaluate(base.weights);
     const stats = workers.flatMap((worker) => this.#stats.get(`${round - 1}/${worker}`) ?? []);
     const earlier = workers.map((worker) => this.#stats.get(`${round - 2}/${worker}`)?.sentBytes ?? 0);
     const sent =
@@ -244,6 +247,7 @@ class RequesterJob {
       proofs: snapshot.verification === "proof" ? await this.#m.chain.proofsOf(round - 1) : [],
       trainLoss: stats.reduce((sum, { trainLoss }) => sum + trainLoss, 0) / Math.max(stats.length, 1),
     };
+    if (report.merged) await this.#m.keepCheckpoint(round, base);
     this.#roundStartedMs = nowMs;
     this.#reportedRound = round;
     this.#reports.push(report);
@@ -271,7 +275,11 @@ class RequesterJob {
         for (const seat of open) this.#claimFor(snapshot, seat);
       return undefined;
     }
-    const weights = this.#peer.base?.modelId === snapshot.modelId ? this.#peer.base.weights : undefined;
+    const base = this.#peer.base?.modelId === snapshot.modelId ? this.#peer.base : undefined;
+    const weights = base?.weights;
+    // A requester that was started again has not seen every round.
+    const lastMerged = snapshot.paidDelivery.findLastIndex((paid) => paid > 0n) + 1;
+    if (base && lastMerged > 0) await this.#m.keepCheckpoint(lastMerged, base);
     const said = active.map((worker) => this.#finals.get(worker));
     return {
       outcome: snapshot.outcome,

@@ -115,6 +115,8 @@ export async function simulate(scenario: Scenario, seed = 1) {
   const events: { worker: number; event: WorkerProgress }[] = [];
   /** Keys that the requester handed out: to whom, in which round and phase. */
   const keys: { epoch: number; round: number; phase: string; seats: number[] }[] = [];
+  /** Ids of the models that the requester kept, by round. */
+  const checkpoints = new Map<number, Hex>();
   let killed = false;
 
   const startWorker = async (i: number, files: JobFiles) => {
@@ -199,13 +201,14 @@ export async function simulate(scenario: Scenario, seed = 1) {
         keys.push({ epoch, round, phase: nameOf(JobPhase, phase), seats });
       },
       evaluate: (weights) => trainer.evaluate(weights, test.x, test.y),
+      keepCheckpoint: async (round, { modelId: kept }) => void checkpoints.set(round, kept),
     },
     { shape: await trainer.load(new Uint8Array(), { batchSize: BATCH, learningRate: 0.5, averaging }), initialWeights },
   );
   everything.abort(new Error("the simulation is over"));
   clock.stop();
   await ticking;
-  return { result, chain, results, events, keys };
+  return { result, chain, results, events, keys, checkpoints };
 }
 
 /** What a worker with these secrets can open. */

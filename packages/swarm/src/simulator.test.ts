@@ -14,10 +14,13 @@ function expectBalanced(chain: SimulatedChain, result: RequesterResult): void {
 
 describe("a job in simulation", () => {
   it("ends with identical weights on every worker, all paid", async () => {
-    const { result, chain } = await simulate({});
+    const { result, chain, checkpoints } = await simulate({});
     expectBalanced(chain, result);
     expect(result.statesIdentical).toBe(true);
     expect(chain.state.merged).toBe(3);
+    expect([...checkpoints.keys()]).toEqual([1, 2, 3]);
+    expect(checkpoints.get(3)).toBe(result.modelId);
+    expect(new Set(checkpoints.values()).size).toBe(3);
     expect(chain.state.paid).toBe(3n * (4n * 100n + 3n));
     expect(result.accuracy!).toBeGreaterThan(0.6);
     expect(chain.keys?.epoch, "one group key, as nobody left").toBe(0);

@@ -2,6 +2,7 @@ import path from "node:path";
 import type { PreparedDataset } from "@skynet/storage";
 import type { RequesterResult, Trainer } from "@skynet/swarm";
 import type { JobFile } from "../job-file.ts";
+import { datasetMetadata } from "../artefacts/dataset-metadata.ts";
 import { reportHtml } from "../report/html.ts";
 import { summaryJson, type DataFigures, type Summary } from "../report/summary.ts";
 import { writeFileAtomic } from "../runtime/files.ts";
@@ -49,7 +50,7 @@ export async function writeResults(
     reportFile: path.join(folder, "report.html"),
   };
   if (summary.modelFile !== undefined && result.weights !== undefined)
-    await writeFileAtomic(summary.modelFile, await trainer.exportModel(result.weights));
+    await writeFileAtomic(summary.modelFile, await trainer.exportModel(result.weights, datasetMetadata(data.schema)));
   await writeFileAtomic(summary.reportFile, reportHtml(summary, new Date()));
   await writeFileAtomic(
     path.join(folder, "summary.json"),

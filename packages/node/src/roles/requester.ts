@@ -2,17 +2,7 @@ import path from "node:path";
 import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { ChainError, DEVELOPMENT_CHAIN_ID, type Chain } from "@skynet/contracts";
-import {
-  checkSpec,
-  countSeats,
-  fromHex,
-  keccak256,
-  SkyNetError,
-  toHex,
-  word,
-  type Hex,
-  type JobSpec,
-} from "@skynet/protocol";
+import { checkSpec, fromHex, keccak256, SkyNetError, toHex, word, type Hex, type JobSpec } from "@skynet/protocol";
 import {
   cidsOfContent,
   getContent,
@@ -27,10 +17,8 @@ import {
   runRequesterJob,
   type Address,
   type JobSecrets,
-  type JobSnapshot,
   type KeyHolders,
   type ProofSettings,
-  type RequesterProgress,
   type RequesterResult,
   type Trainer,
 } from "@skynet/swarm";
@@ -41,6 +29,8 @@ import type { JobFile } from "../job-file.ts";
 import { ownDataKey } from "../remote/service-keys.ts";
 import { openGateways, tellRetries } from "../remote/services.ts";
 import type { Summary } from "../report/summary.ts";
+import { artefactKey } from "../artefacts/artefacts.ts";
+import { createCheckpoints } from "../artefacts/keep.ts";
 import { serveAdmission } from "../admission/serve.ts";
 import { jobPin, pinnedPuts } from "../runtime/blocks.ts";
 import { systemClock } from "../runtime/clock.ts";
@@ -70,6 +60,7 @@ import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
 import { awaitPending } from "./pending.ts";
 import { findUnfinishedJob, savePostedJob, settingsHash, type PostedJob } from "./posted-job.ts";
 import { evaluateOn, prepareData, publishTrainingSet } from "./requester-data.ts";
+import { showProgress } from "./requester-progress.ts";
 import { writeResults } from "./requester-results.ts";
 import { fundLedger } from "./token.ts";
 import { checkZeroKnowledge, ensureVerifier, generateOwnVerifier } from "./verifier.ts";
@@ -233,6 +224,7 @@ async function findOrPost(
     ...(prepared.verifier ? { circuit: circuitOfJob(job) } : {}),
     ...(job.gas === "sponsored" ? { gas: job.gas } : {}),
     ...(requirements ? { requirements } : {}),
+    artefacts: (await artefactKey(node.host.identity)).recipient,
     modelCid,
     manifestCid: dataset.manifestCid,
     batchSize: job.training.batchSize,
@@ -358,6 +350,7 @@ async function lead(
         newSecrets: (epoch) => ({ epoch, groupKey: randomBytes(32), datasetSecret }),
         useSecrets,
         evaluate: (weights) => evaluateOn(data.test, data.features, trainer, weights),
+        keepCheckpoint: createCheckpoints({ ...options, node, trainer, ...posted, schema: data.schema }),
       },
       {
         shape: prepared.shape,
@@ -374,31 +367,4 @@ async function lead(
   } finally {
     stop.abort();
   }
-}
-
-/** One line about what the job is waiting for. */
-function statusOf(snapshot: JobSnapshot): string {
-  const { phase, round, rounds, active, ready, committed, attested, selected, proven } = snapshot;
-  const members = countSeats(active);
-  const at = `round ${round + 1}/${rounds}`;
-  if (phase === "READY") return `${countSeats(ready)} of ${members} workers have the data and are ready`;
-  if (phase === "COMMIT") return `${at}: workers train, ${countSeats(committed)} of ${members} have committed`;
-  if (phase === "DRAW") return `${at}: waiting for the beacon that draws the audits; updates travel`;
-  if (phase === "PROVE" && snapshot.verification === "proof")
-    return `${at}: ${countSeats(proven)} of ${countSeats(selected)} drawn workers have proven, ${countSeats(attested)} attested`;
-  if (phase === "PROVE") return `${at}: updates travel, ${countSeats(attested)} of ${countSeats(committed)} attested`;
-  if (phase === "MERGE") return `${at}: waiting for the merge`;
-  return phase === "DELIVER" || phase === "SETTLED" ? "settling" : "";
-}
-
-function showProgress(event: RequesterProgress, { ui, job }: RequesterOptions): void {
-  if (event.type === "round") return ui.round(event.report, job.training.rounds);
-  const { phase, round, workers } = event.snapshot;
-  ui.event("phase", { phase, round, workers: workers.length });
-  if (phase === "OPEN") ui.progress("Waiting for workers to join", workers.length, job.workers.count);
-  if (phase === "READY") {
-    ui.progress("Waiting for workers to join", 1, 1);
-    ui.line(`assigned ${workers.length} workers on chain`);
-  }
-  ui.status(statusOf(event.snapshot));
 }

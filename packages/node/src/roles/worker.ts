@@ -22,6 +22,7 @@ import {
   type Trainer,
   type WorkerResult,
 } from "@skynet/swarm";
+import { forgetOldArtefacts, keepFinalModel, serveArtefacts } from "../artefacts/keep.ts";
 import { shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import { jobPin } from "../runtime/blocks.ts";
@@ -79,6 +80,8 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     const { capabilities } = options;
     ui.event("ready", { address: node.chain.address, multiaddrs: node.host.multiaddrs(), capabilities });
     ui.line(`worker ${node.chain.address} ready, waiting for jobs`);
+    await forgetOldArtefacts(node, options.dataDir, Date.now());
+    await serveArtefacts(node, options.dataDir);
     const over = new Set<Hex>();
     const notBefore = new Map<Hex, number>();
     const refused = new Map<Hex, string>();
@@ -340,7 +343,9 @@ async function workOn(node: WorkerNode, trainer: Trainer, jobId: Hex, options: W
     stop.abort();
     data.forget();
   }
-  await forgetJob(node, options.dataDir, jobId);
+  const { dataDir } = options;
+  await keepFinalModel({ node, chain: node.chain, dataDir, jobId, metadata, shape, trainer, files });
+  await forgetJob(node, dataDir, jobId);
   const { sentBytes, receivedBytes } = node.host.traffic();
   ui.event("finished", { jobId, ...result, sentBytes, receivedBytes, fetchedBatches: data.fetched() });
   ui.line(`job ${shortId(jobId)} ${result.outcome.toLowerCase()}`);

@@ -67,5 +67,8 @@ export const publicFiles = (blocks: DiskBlockStore): string[] =>
   blocks.pins().flatMap(({ name }) => (name.startsWith(PUBLIC) ? [name.slice(PUBLIC.length)] : []));
 
 export const jobPin = (jobId: string): string => `job:${jobId}`;
+/** Models of a job: after a round, or the file that they belong to; all of them without a part. */
+export const artefactPin = (jobId: string, part?: number | "model"): string =>
+  `artefact:${jobId}${part === undefined ? "" : typeof part === "number" ? `/round-${part}` : `/${part}`}`;
 export const listingPin = (listingId: string): string => `listing:${listingId}`;
 export const purchasePin = (listingId: string): string => `purchase:${listingId}`;

@@ -194,8 +194,8 @@ export class ModelTrainer implements TrainerMethods {
     return { accuracy: correct / y.length, loss };
   }
 
-  async exportModel(weights: Weights): Promise<Uint8Array> {
-    return exportModel(this.#loaded().program, weights);
+  async exportModel(weights: Weights, metadata?: Readonly<Record<string, string>>): Promise<Uint8Array> {
+    return exportModel(this.#loaded().program, weights, metadata);
   }
 
   #loaded(): Loaded {

@@ -11,8 +11,10 @@ import {
   readInferenceModel,
   type StatementHeader,
 } from "@skynet/proof";
+import type { DatasetSchema } from "@skynet/storage";
 import { fromHex, InvalidInputError, keccak256, toHex, type Hex } from "@skynet/protocol";
 import { z } from "zod";
+import { datasetOf } from "../../artefacts/dataset-metadata.ts";
 import { commitToModel } from "../../market/answers.ts";
 import { parseJson, readSample } from "../../market/sample.ts";
 import { readInputFile, writeFileAtomic } from "../../runtime/files.ts";
@@ -73,7 +75,7 @@ export function addInfer(program: Command): void {
     .argument("<model>", "ONNX file with its weights, or the id of an offer: see model list --answers")
     .option(
       "--input <file>",
-      "sample: JSON array of numbers as the model takes them, or any file of data: CSV, NumPy, IDX, images",
+      "sample: JSON array of numbers as the model takes them, or any file of data: CSV, NumPy, IDX, images; raw values (also a JSON object) where a job on a table trained the model",
     )
     .option("--index <n>", "which row or image of a file of data, from 0", integer(0, 2 ** 31 - 1), 0)
     .addOption(mode("--input-mode <mode>", "the input", "committed"))
@@ -92,8 +94,11 @@ Example:
     .action((file: string, options: InferOptions) =>
       withUi(options, async (ui) => {
         if (/^0x[0-9a-f]+$/i.test(file)) return buyAnswer(file, options, ui);
-        const model = readInferenceModel(await readInputFile(file, "the model"));
-        return options.check === undefined ? infer(model, options, ui) : check(model, options, options.check, ui);
+        const bytes = await readInputFile(file, "the model");
+        const model = readInferenceModel(bytes);
+        return options.check === undefined
+          ? infer(model, datasetOf(bytes), options, ui)
+          : check(model, options, options.check, ui);
       }),
     );
 }
@@ -118,13 +123,18 @@ async function open(circuit: Circuit, options: InferOptions): Promise<ProofSyste
   return createProofSystem(circuit, srs, { threads: options.threads ?? DEFAULT_THREADS });
 }
 
-async function infer(model: InferenceModel, options: InferOptions, ui: Ui): Promise<Record<string, unknown>> {
+async function infer(
+  model: InferenceModel,
+  schema: DatasetSchema | undefined,
+  options: InferOptions,
+  ui: Ui,
+): Promise<Record<string, unknown>> {
   const { program, weights } = model;
   if (options.input === undefined)
     throw new InvalidInputError("NoInput", "no sample is given", {
       hint: "Name it with --input FILE, or a proof with --check.",
     });
-  const x = await readSample(program, options.input, options.index);
+  const x = await readSample(program, options.input, options.index, schema);
   const circuit = inferenceCircuit(program, 1, { input: options.inputMode, output: options.outputMode });
   const steps = 4;
   ui.progress("Preparing", 0, steps);
@@ -146,7 +156,10 @@ async function infer(model: InferenceModel, options: InferOptions, ui: Ui): Prom
     const top = logits.indexOf(Math.max(...logits));
     const values = Array.from(logits, (value) => value / 2 ** program.loss.logitScale);
     if (!model.exact) ui.line("the weights were rounded from floating point");
-    ui.line(`class ${top}, logits ${values.map((value) => value.toFixed(2)).join(" ")}`);
+    const named = schema?.target.classes[top];
+    ui.line(
+      `class ${top}${named === undefined || named === String(top) ? "" : ` (${named})`}, logits ${values.map((value) => value.toFixed(2)).join(" ")}`,
+    );
     ui.line(`proven in ${(proveMs / 1000).toFixed(2)} s and checked: ${proof.length} bytes`);
     const document = {
       version: 1,

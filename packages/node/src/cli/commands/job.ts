@@ -5,6 +5,7 @@ import { describeJob } from "../../roles/describe-job.ts";
 import { tokenInfo } from "../../roles/token.ts";
 import { watchJob } from "../../roles/watch-job.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
+import { addDownload } from "./job-download.ts";
 import { findJob, openAccount, openReader } from "../account.ts";
 import { confirm } from "../confirm.ts";
 import { shortId } from "../format.ts";
@@ -24,13 +25,14 @@ import { tableText } from "../table.ts";
 type JobOptions = ConnectionOptions & JsonOption & { readonly yes?: true };
 type ListOptions = JobOptions & IndexChoice & JobFilter;
 
-/** `skynet job post|list|show|watch|cancel|stop|accept|complain|settle`. */
+/** `skynet job post|list|show|watch|download|cancel|stop|accept|complain|settle`. */
 export function addJob(program: Command): void {
   const job = program.command("job").description("post, list, show, follow or end jobs on the chain");
   addPost(job);
   addList(job);
   addShow(job);
   addWatch(job);
+  addDownload(job);
   addAction(job, "cancel", "cancel an own job that still waits for workers; the budget returns");
   addAction(job, "stop", "end an own job after its present round, which is still paid");
   addAction(job, "accept", "accept the result of an own job: the held pay goes to the workers");

@@ -11,13 +11,14 @@ import {
   type SaleOptions,
   type ShopOptions,
 } from "../shop.ts";
+import { addExport } from "./job-download.ts";
 import { addBuy, addList, addPrice, addRemove, addShow } from "./listing-actions.ts";
 
 type OfferOptions = ShopOptions & SaleOptions & { readonly maxLatency: number };
 
 const nameOf = (file: string) => path.basename(file).replace(/\.onnx$/, "");
 
-/** `skynet model list|show|add|offer|price|remove|buy`. */
+/** `skynet model list|show|add|offer|price|remove|buy|export`. */
 export function addModel(program: Command): void {
   const model = program
     .command("model")
@@ -58,4 +59,5 @@ export function addModel(program: Command): void {
   addPrice(model, "model");
   addRemove(model, "model");
   addBuy(model, "model");
+  addExport(model);
 }
