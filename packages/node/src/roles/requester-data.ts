@@ -27,7 +27,8 @@ export async function prepareData(job: JobFile, shape: ModelShape, place: DataPl
 }
 
 /** What the data are, in a line, and what somebody should look at. */
-function tell({ schema, rows, features, classes, missing, clipped, ignored }: PreparedDataset, ui: Ui): void {
+function tell(prepared: PreparedDataset, ui: Ui): void {
+  const { schema, rows, features, classes, missing, unknown, clipped, constant, ignored } = prepared;
   const { name, target } = schema;
   const count = (value: number) => value.toLocaleString("en");
   ui.event("data", {
@@ -37,7 +38,9 @@ function tell({ schema, rows, features, classes, missing, clipped, ignored }: Pr
     classes: target.classes,
     rowsOfClasses: classes,
     missing,
+    unknown,
     clipped,
+    constant,
     ignored,
   });
   ui.line(
@@ -49,6 +52,8 @@ function tell({ schema, rows, features, classes, missing, clipped, ignored }: Pr
       .join(", ");
   if (rows.dropped > 0) ui.line(`  ${count(rows.dropped)} rows with missing values were left out`);
   if (Object.keys(missing).length > 0) ui.line(`  missing values, filled in: ${names(missing)}`);
+  if (Object.keys(unknown).length > 0) ui.line(`  categories that only the test part has: ${names(unknown)}`);
+  if (constant.length > 0) ui.line(`  the same in every row, and of no use: ${constant.join(", ")}`);
   if (Object.keys(clipped).length > 0) ui.line(`  values outside the range of inputs, cut: ${names(clipped)}`);
   for (const { name: column, why } of ignored) ui.line(`  column ${column} is not used: ${why}`);
 }

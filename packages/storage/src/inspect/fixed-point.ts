@@ -1,5 +1,5 @@
 import type { NormalisationChoice } from "../schema/dataset-file.ts";
-import { affineOf, BYTES } from "../schema/normalise.ts";
+import { affineOf, bytesAffine } from "../schema/normalise.ts";
 import { INPUT_SCALE } from "../schema/schema.ts";
 import type { ColumnStatistics } from "./statistics.ts";
 
@@ -21,7 +21,6 @@ export function fixedPointOf(
   const { summary, kind, dtype, rows, missing, numbers } = column;
   if (summary === undefined) return undefined;
   if (kind === "cells" && numbers <= 0.9 * (rows - missing)) return undefined;
-  if (dtype === "uint8" && choice === undefined)
-    return { offset: Math.round(summary.mean), divisor: BYTES, bits: INPUT_SCALE };
+  if (dtype === "uint8" && choice === undefined) return { ...bytesAffine(column, summary), bits: INPUT_SCALE };
   return { ...affineOf(choice ?? "standard", summary), bits: INPUT_SCALE };
 }

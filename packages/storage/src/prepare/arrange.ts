@@ -24,8 +24,8 @@ export interface Split {
 }
 
 /**
- * Rows of the test part, 1 each: of every class, or of all rows, the rounded share, drawn by the seed. Without `classes`
- * each row is drawn by itself.
+ * Whether a row is in the test part, asked for each row in order. Of every class the rounded share is drawn by the seed,
+ * and one row at least is left for training. Without `classes` each row is drawn by itself.
  */
 export function createSplit({ test, seed, classes }: Split): (row: number) => boolean {
   if (classes === undefined) {
@@ -35,7 +35,7 @@ export function createSplit({ test, seed, classes }: Split): (row: number) => bo
   }
   const sizes = new Map<number, number>();
   for (const name of classes) sizes.set(name, (sizes.get(name) ?? 0) + 1);
-  const left = new Map([...sizes].map(([name, size]) => [name, Math.round(size * test)]));
+  const left = new Map([...sizes].map(([name, size]) => [name, Math.min(Math.round(size * test), size - 1)]));
   const isTest = new Uint8Array(classes.length);
   for (const row of shuffledOrder(classes.length, seed)) {
     const open = left.get(classes[row]!)!;

@@ -1,6 +1,6 @@
 // Which column of a file is what: from dataset.yaml, else from the first rows.
 import { StorageError } from "../errors.ts";
-import { createStatistics, type ColumnStatistics } from "../inspect/statistics.ts";
+import { createStatistics, numberOf, type ColumnStatistics } from "../inspect/statistics.ts";
 import type { ColumnInfo, RowBlock } from "../readers/reader.ts";
 import type { ColumnSettings, DatasetFile, NormalisationChoice } from "../schema/dataset-file.ts";
 import { canBeClasses, targetCandidates } from "../schema/target-column.ts";
@@ -16,6 +16,8 @@ export interface PlannedColumn {
   readonly kind: "number" | "category" | "text" | "tensor";
   readonly normalise: NormalisationChoice | undefined;
   readonly encoding: "one-hot" | "ordinal";
+  /** Of categories: whether all values of the training part are numbers, so that 1 and 1.0 are the same. */
+  readonly numeric: boolean;
   /** In this order, when dataset.yaml says it. */
   readonly classes: readonly string[] | undefined;
   readonly missing: MissingPolicy;
@@ -47,9 +49,15 @@ const areMostlyNumbers = (seen: ColumnStatistics): boolean => seen.numbers > 0.9
 /**
  * Decides about every column.
  * @param first the first blocks of the file
+ * @param inputColumns the columns behind so many come from the file of the targets
  * @throws StorageError `BadSchema`
  */
-export function planColumns(infos: readonly ColumnInfo[], first: readonly RowBlock[], file: DatasetFile): ColumnPlan {
+export function planColumns(
+  infos: readonly ColumnInfo[],
+  first: readonly RowBlock[],
+  file: DatasetFile,
+  inputColumns: number,
+): ColumnPlan {
   const settings = file.columns ?? {};
   const names = infos.map(({ name }) => name);
   for (const name of [...Object.keys(settings), ...(file.target === undefined ? [] : [file.target])])
@@ -58,11 +66,15 @@ export function planColumns(infos: readonly ColumnInfo[], first: readonly RowBlo
   const statistics = createStatistics(infos);
   for (const block of first) statistics.add(block);
   const seen = statistics.result();
-  const target = targetOf(infos, seen, file);
+  const target = targetOf(infos, seen, file, inputColumns);
   const columns: PlannedColumn[] = [];
   const ignored: { name: string; why: string }[] = [];
   infos.forEach((info, index) => {
     const own = settings[info.name];
+    if (index >= inputColumns && index !== target) {
+      ignored.push({ name: info.name, why: "only the classes of the targets' file are used" });
+      return;
+    }
     const planned = planColumn({ info, index, own, seen: seen[index]!, isTarget: index === target, file });
     if ("why" in planned) ignored.push(planned);
     else columns.push(planned);
@@ -77,11 +89,17 @@ export function planColumns(infos: readonly ColumnInfo[], first: readonly RowBlo
 const list = (names: readonly string[]): string =>
   names.length > 12 ? `${names.slice(0, 12).join(", ")}, and ${names.length - 12} more` : names.join(", ");
 
-function targetOf(infos: readonly ColumnInfo[], seen: readonly ColumnStatistics[], file: DatasetFile): number {
-  if (file.target !== undefined) return infos.findIndex(({ name }) => name === file.target);
-  if (file.train.targets !== undefined) return infos.length - 1;
+function targetOf(
+  infos: readonly ColumnInfo[],
+  seen: readonly ColumnStatistics[],
+  file: DatasetFile,
+  inputColumns: number,
+): number {
+  const isIn = (i: number) => inputColumns === infos.length || i >= inputColumns;
+  if (file.target !== undefined) return infos.findIndex(({ name }, i) => name === file.target && isIn(i));
+  if (inputColumns === infos.length - 1) return inputColumns;
   const ignored = (i: number) => file.columns?.[infos[i]!.name]?.type === "ignore";
-  const found = targetCandidates(infos).find((i) => !ignored(i) && canBeClasses(seen[i]!));
+  const found = targetCandidates(infos).find((i) => isIn(i) && !ignored(i) && canBeClasses(seen[i]!));
   if (found !== undefined) return found;
   throw new StorageError("BadSchema", "it is not plain which column holds the classes", {
     hint: `say it with "target: NAME" in dataset.yaml; the columns are: ${list(infos.map(({ name }) => name))}`,
@@ -110,6 +128,7 @@ function planColumn(candidate: Candidate): PlannedColumn | { name: string; why: 
     size = HASHED_WORDS,
     normalise = file.normalise,
   } = settings as Partial<Exclude<ColumnSettings, { type: "ignore" }>>;
+  const numeric = areNumbers(candidate.seen);
   if (isTarget && missing === "mean") throw badColumn(name, "a missing class has no mean", "missing: drop");
   return {
     name,
@@ -118,7 +137,8 @@ function planColumn(candidate: Candidate): PlannedColumn | { name: string; why: 
     kind: type.kind,
     normalise,
     encoding,
-    classes,
+    numeric,
+    classes: classes?.map((name) => (numeric ? String(numberOf(name) ?? name) : name)),
     missing: missing ?? (isTarget ? "error" : "mean"),
     size,
     shape,

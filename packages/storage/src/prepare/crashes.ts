@@ -51,12 +51,12 @@ async function lookAt(folder: string): Promise<number> {
   }
   const datasets = path.join(folder, "datasets");
   const names = await fs.readdir(datasets).catch(() => []);
-  for (const name of names.filter((it) => !it.endsWith(".partial"))) {
+  for (const name of names.filter((it) => !it.includes(".partial"))) {
     const data = await openPrepared(path.join(datasets, name));
     if (data === undefined) throw new Error(`${name} is there in part`);
     await data.train.read(0, data.train.rows);
   }
-  return names.filter((name) => !name.endsWith(".partial")).length;
+  return names.filter((name) => !name.includes(".partial")).length;
 }
 
 /** Kills `count` imports, each on what the one before left; at the end one goes through, with the root of an unharmed one. */

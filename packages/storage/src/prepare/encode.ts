@@ -22,6 +22,8 @@ export interface RowEncoder {
   readonly features: number;
   readonly clipped: Clipped;
   encode(block: ScratchBlock): EncodedRows;
+  /** Columns whose inputs were the same in every row so far. */
+  constant(): string[];
 }
 
 /** @param scan of the file that the blocks come from: its codes of categories */
@@ -34,9 +36,11 @@ export function createEncoder(schema: DatasetSchema, plan: readonly PlannedColum
   );
   const targetAt = plan.findIndex(({ role }) => role === "target");
   const classOf = codesTo(scan.columns[targetAt]!.categories, schema.target.classes);
+  const watch = createConstantWatch(schema, features);
   return {
     features,
     clipped,
+    constant: watch.constant,
     encode({ rows, columns }) {
       const x = new Int8Array(rows * features);
       let first = 0;
@@ -44,8 +48,32 @@ export function createEncoder(schema: DatasetSchema, plan: readonly PlannedColum
         encoders[k]!(columns[inputAt[k]!]!, rows, x, first);
         first += widthOf(input);
       });
+      watch.look(x, rows);
       return { rows, x, y: Uint8Array.from(columns[targetAt]!, (code) => classOf[code]!) };
     },
+  };
+}
+
+/** Watches the columns that have not changed yet. */
+function createConstantWatch({ inputs }: DatasetSchema, features: number) {
+  let first = 0;
+  let watched = inputs.map((input) => {
+    const columns = { name: input.name, from: first, to: first + widthOf(input) };
+    first = columns.to;
+    return columns;
+  });
+  let before: Int8Array | undefined;
+  const changes = (x: Int8Array, rows: number, from: number, to: number): boolean => {
+    for (let row = 0; row < rows; row++)
+      for (let i = from; i < to; i++) if (x[row * features + i] !== before![i]) return true;
+    return false;
+  };
+  return {
+    look(x: Int8Array, rows: number): void {
+      before ??= x.slice(0, features);
+      watched = watched.filter(({ from, to }) => !changes(x, rows, from, to));
+    },
+    constant: (): string[] => watched.map(({ name }) => name),
   };
 }
 

@@ -1,20 +1,23 @@
 import fs from "node:fs/promises";
 import path from "node:path";
+import { randomUUID } from "node:crypto";
 import { encode, sha256, toHex } from "@skynet/protocol";
-import { StorageError } from "../errors.ts";
+import { StorageError, storeError } from "../errors.ts";
+import { labelsBeside } from "../readers/idx.ts";
 import type { DataReader, RowBlock } from "../readers/reader.ts";
 import type { DataFiles, DatasetFile } from "../schema/dataset-file.ts";
 import { MAX_INPUTS } from "../schema/dataset-file.ts";
 import { schemaOf } from "../schema/normalise.ts";
 import { featuresOf } from "../schema/schema.ts";
 import { arrange, createSplit, writeTestPart } from "./arrange.ts";
-import { planColumns, type ColumnPlan } from "./columns.ts";
+import { planColumns, type ColumnPlan, type PlannedColumn } from "./columns.ts";
 import { createEncoder, type EncodedRows, type RowEncoder } from "./encode.ts";
 import { fileHash } from "./file-hash.ts";
+import { fitColumns } from "./fit.ts";
 import { joinReaders, renameColumns } from "./combine-readers.ts";
 import { openPrepared, writePrepared, type PreparedDataset, type PreparedDescription } from "./prepared.ts";
-import { scan, type Scan, type ScanOptions } from "./scan.ts";
-import { readBlocks, type ScratchBlock } from "./scratch.ts";
+import { scan, type Scan, type ScannedColumn, type ScanOptions } from "./scan.ts";
+import { readBlocks, storedType, type Dtype, type ScratchBlock } from "./scratch.ts";
 
 /** Up to this many rows every class has exactly the same part in training and test. */
 const MOST_STRATIFIED = 2 ** 22;
@@ -59,43 +62,76 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
     const report = (done: number, total: number) => onProgress(`Checking ${path.basename(file)}`, done, total);
     hashes.set(file, await fileHash(file, { signal, onProgress: report }));
   }
-  const id = await identityOf(
-    options,
-    [...hashes.values()].map((hash) => hash.sha256),
-  );
+  const id = await identityOf(options, { train, test, hashes });
   const target = path.join(folder, id);
   const known = await openPrepared(target);
   if (known) return known;
-  const partial = `${target}.partial`;
-  await fs.rm(partial, { recursive: true, force: true });
+  await removeLeftovers(folder);
+  const partial = path.join(folder, `${id}${PARTIAL}${process.pid}-${randomUUID()}`);
   await fs.mkdir(partial, { recursive: true, mode: 0o700 });
   try {
     const files = [...hashes].map(([file, hash]) => ({ name: path.basename(file), ...hash }));
     await writePrepared(partial, await make(options, { train, test, partial, files }));
-    await fs.rm(target, { recursive: true, force: true });
-    await fs.rename(partial, target);
-  } catch (error) {
+    // Another process may have made the same meanwhile.
+    if ((await openPrepared(target)) === undefined) {
+      await fs.rm(target, { recursive: true, force: true });
+      await fs.rename(partial, target).catch(async (error: unknown) => {
+        if ((await openPrepared(target)) === undefined) throw storeError(error, target);
+      });
+    }
+  } finally {
     await fs.rm(partial, { recursive: true, force: true });
-    throw error;
   }
   return (await openPrepared(target))!;
 }
 
+const PARTIAL = ".partial-";
+
+/** Removes what processes that are gone have left half done. */
+async function removeLeftovers(folder: string): Promise<void> {
+  for (const name of await fs.readdir(folder).catch(() => [] as string[])) {
+    const pid = Number(name.split(PARTIAL)[1]?.split("-")[0]);
+    if (pid > 0 && !isAlive(pid)) await fs.rm(path.join(folder, name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** Files of this machine. Labels of an IDX file are found beside it, as data inspect does. */
 async function resolveFiles({ inputs, targets }: DataFiles, resolve: PrepareOptions["resolve"]) {
-  return {
-    inputs: await resolve(inputs),
-    targets: targets === undefined ? undefined : await resolve(targets),
-  };
+  const file = await resolve(inputs);
+  if (targets !== undefined) return { inputs: file, targets: await resolve(targets) };
+  const beside = labelsBeside(file);
+  const isThere =
+    beside !== undefined &&
+    (await fs.access(beside).then(
+      () => true,
+      () => false,
+    ));
+  return { inputs: file, targets: isThere ? beside : undefined };
 }
 type LocalFiles = Awaited<ReturnType<typeof resolveFiles>>;
 
-/** What decides the content of a prepared dataset. */
-async function identityOf(options: PrepareOptions, hashes: readonly string[]): Promise<string> {
-  const { name: _n, description: _d, licence: _l, train, test, ...settings } = options.dataset;
+interface HashedFiles {
+  readonly train: LocalFiles;
+  readonly test: LocalFiles | undefined;
+  readonly hashes: ReadonlyMap<string, { readonly sha256: string }>;
+}
+
+/** What decides the content of a prepared dataset: names of files may tell their format. */
+async function identityOf(options: PrepareOptions, { train, test, hashes }: HashedFiles): Promise<string> {
+  const { name: _n, description: _d, licence: _l, train: _train, test: _test, ...settings } = options.dataset;
+  const hashOf = (file: string | undefined) => file && [path.basename(file), hashes.get(file)!.sha256];
   const text = JSON.stringify({
     version: 1,
-    hashes,
-    files: [train, test].map((files) => files && Object.keys(files).length),
+    files: [train.inputs, train.targets, test?.inputs, test?.targets].map((file) => hashOf(file) ?? null),
     settings,
     bytes: options.bytes ?? null,
     asBytes: options.asBytes ?? false,
@@ -115,56 +151,69 @@ interface Work {
 async function make(options: PrepareOptions, { train, test, partial, files }: Work): Promise<PreparedDescription> {
   const { dataset, seed, signal, whole = false, asBytes = false, bytes } = options;
   const scratch = path.join(partial, "scratch.bin");
-  const { plan, trainScan, targets } = await scanTraining(train, scratch, options);
-  if (trainScan.rows === 0) throw new StorageError("BadDataset", "there are no rows", { hint: "check the file" });
-  const schema = schemaOf({ name: dataset.name ?? options.name, plan: plan.columns, scan: trainScan, bytes, asBytes });
+  const scanned = await scanTraining(train, scratch, options);
+  const { plan, trainScan, targets } = scanned;
+  const { rows } = trainScan;
+  const share = { test: dataset.split.test, seed: await splitSeed(dataset.split.seed) };
+  const newSplit = () => (test || whole ? () => false : createSplit({ ...share, classes: targets }));
+  const summaries = await fitColumns(readBlocks(scratch, plan.columns), plan.columns, newSplit());
+  const name = dataset.name ?? options.name;
+  const schema = schemaOf({ name, plan: plan.columns, scan: trainScan, summaries, bytes, asBytes });
   const features = featuresOf(schema);
   if (features > MAX_INPUTS)
     throw new StorageError("TooLarge", `a sample has ${features} inputs, at most ${MAX_INPUTS} are possible`);
   const encoder = createEncoder(schema, plan.columns, trainScan);
-  const { rows } = trainScan;
-  const share = { test: dataset.split.test, seed: await splitSeed(dataset.split.seed) };
-  const isTest = test || whole ? () => false : createSplit({ ...share, classes: targets });
   const counted = createCounter(schema.target.classes.length);
   const parts = await arrange(encodeFile(scratch, plan, encoder), {
     folder: partial,
     features,
     rows,
     seed,
-    isTest,
+    isTest: newSplit(),
     onRow: counted.add,
     signal,
     onProgress: (done, total) => options.onProgress?.(`Shuffling ${rows.toLocaleString("en")} samples`, done, total),
   });
   await fs.rm(scratch);
-  let dropped = trainScan.dropped;
+  let testScan: Scan | undefined;
   if (test) {
-    const testScan = await scanTest(test, scratch, plan, trainScan, options);
-    dropped += testScan.dropped;
+    testScan = await scanTest(test, scratch, scanned, options);
     const own = createEncoder(schema, plan.columns, testScan);
     parts.test = await writeTestPart(encodeFile(scratch, plan, own), partial, counted.add);
     for (const [name, count] of own.clipped) encoder.clipped.set(name, (encoder.clipped.get(name) ?? 0) + count);
     await fs.rm(scratch);
   }
   if (parts.train === 0) throw new StorageError("BadDataset", `all ${parts.test} rows are kept for testing`);
-  const missing = plan.columns.map(({ name }, i) => [name, trainScan.columns[i]!.missing] as const);
+  const scans = testScan === undefined ? [trainScan] : [trainScan, testScan];
   return {
     version: 1,
     schema,
     files: [...files],
-    rows: { ...parts, dropped },
+    rows: { ...parts, dropped: scans.reduce((sum, { dropped }) => sum + dropped, 0) },
     classes: counted.counts,
     ignored: [...plan.ignored],
-    missing: Object.fromEntries(missing.filter(([, count]) => count > 0)),
+    missing: countsOf(plan.columns, scans, ({ missing }) => missing),
+    unknown: countsOf(plan.columns, scans, ({ unknown }) => unknown),
     clipped: Object.fromEntries(encoder.clipped),
+    constant: encoder.constant(),
   };
 }
 
-async function openFiles({ inputs, targets }: LocalFiles, { open, dataset }: PrepareOptions): Promise<DataReader> {
+/** By column, without zeros. */
+function countsOf(plan: readonly PlannedColumn[], scans: readonly Scan[], of: (column: ScannedColumn) => number) {
+  const counts = plan.map(({ name }, i) => [name, scans.reduce((sum, scan) => sum + of(scan.columns[i]!), 0)] as const);
+  return Object.fromEntries(counts.filter(([, count]) => count > 0));
+}
+
+/** Targets are read as they are: format, names and lines to skip are those of the inputs. */
+async function openFiles({ inputs, targets }: LocalFiles, { open, dataset }: PrepareOptions) {
   const first = await open(inputs, dataset);
   try {
     const named = dataset.names === undefined ? first : renameColumns(first, dataset.names);
-    return targets === undefined ? named : joinReaders(named, await open(targets, dataset));
+    const { length } = named.columns;
+    if (targets === undefined) return { reader: named, inputColumns: length };
+    const plain = { ...dataset, format: undefined, skip: undefined, header: undefined };
+    return { reader: joinReaders(named, await open(targets, plain)), inputColumns: length };
   } catch (error) {
     await first.close();
     throw error;
@@ -173,42 +222,71 @@ async function openFiles({ inputs, targets }: LocalFiles, { open, dataset }: Pre
 
 /** Reads the training file into `scratch`. `targets`: class codes of all rows, unless there are too many. */
 async function scanTraining(files: LocalFiles, scratch: string, options: PrepareOptions) {
-  const reader = await openFiles(files, options);
+  const { reader, inputColumns } = await openFiles(files, options);
   try {
-    const plan = planColumns(reader.columns, await firstBlocks(reader, options.signal), options.dataset);
+    const first = await firstBlocks(reader, options.signal);
+    if (first.every(({ rows }) => rows === 0)) throw noRows(reader.file);
+    const plan = planColumns(reader.columns, first, options.dataset, inputColumns);
     const targetAt = plan.columns.findIndex(({ role }) => role === "target");
     const collected = options.dataset.split.stratify ? createCollector(MOST_STRATIFIED) : undefined;
     const onBlock = (block: ScratchBlock) => collected?.add(block.columns[targetAt] as Uint16Array);
     const trainScan = await scanTo(scratch, reader, { plan: plan.columns, onBlock }, options);
-    return { plan, trainScan, targets: collected?.all() };
+    if (trainScan.rows === 0) throw noRows(reader.file);
+    return { plan, trainScan, targets: collected?.all(), format: reader.format };
   } finally {
     await reader.close();
   }
 }
 
+const noRows = (file: string): StorageError =>
+  new StorageError("BadDataset", `${file} has no rows`, {
+    hint: "a table has rows below its names, and not all of them without values",
+  });
+
+/** Images of the test part get the size and colours of those for training. */
 async function scanTest(
   files: LocalFiles,
   scratch: string,
-  { columns }: ColumnPlan,
-  trainScan: Scan,
+  { plan: { columns }, trainScan, format }: Awaited<ReturnType<typeof scanTraining>>,
   options: PrepareOptions,
 ): Promise<Scan> {
-  const reader = await openFiles(files, options);
+  const [height, width, channels = 1] = columns.find(({ kind }) => kind === "tensor")?.shape ?? [];
+  const image = { size: [height!, width!] as [number, number], channels: channels as 1 | 3 };
+  const dataset = format === "images" ? { ...options.dataset, image } : options.dataset;
+  const { reader } = await openFiles(files, { ...options, dataset });
   try {
-    const names = reader.columns.map(({ name }) => name);
-    const plan = columns.map((column) => {
-      const index = names.indexOf(column.name);
-      if (index >= 0) return { ...column, index };
-      throw new StorageError("BadSchema", `${reader.file} has no column "${column.name}"`, {
-        hint: "test and training files have the same columns",
-      });
-    });
+    const plan = columns.map((column) => inTestFile(column, reader));
     const known = trainScan.columns.map(({ categories }) => categories);
     return await scanTo(scratch, reader, { plan, known }, options);
   } finally {
     await reader.close();
   }
 }
+
+/** Where a column of the training file is in the test file. @throws StorageError `BadSchema` unless it is of the same kind */
+function inTestFile(column: PlannedColumn, { columns, file }: DataReader): PlannedColumn {
+  const index = columns.findIndex(({ name }) => name === column.name);
+  const found = columns[index];
+  const differs = (what: string) =>
+    new StorageError("BadSchema", `${file} ${what}`, { hint: "test and training files have the same columns" });
+  if (found === undefined) throw differs(`has no column "${column.name}"`);
+  const isTensor = found.kind === "tensor";
+  const shape = found.shape ?? [];
+  if (column.role === "target" ? shape.length > 0 : isTensor !== (column.kind === "tensor"))
+    throw differs(`has another kind of values in the column "${column.name}"`);
+  if (column.kind !== "tensor") return { ...column, index };
+  if (shape.join() !== column.shape.join())
+    throw differs(
+      `has ${shape.join(" x ") || 1} values in the column "${column.name}", not ${column.shape.join(" x ")}`,
+    );
+  if (!holds(storedType(column.dtype), storedType(found.dtype!)))
+    throw differs(`has ${found.dtype} values in the column "${column.name}", not ${column.dtype}`);
+  return { ...column, index };
+}
+
+/** Whether numbers of one type are kept in another as they are. */
+const holds = (type: Dtype, other: Dtype): boolean =>
+  type === other || type === "float64" || (type === "float32" && /8|16/.test(other));
 
 async function scanTo(
   scratch: string,

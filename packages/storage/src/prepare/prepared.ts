@@ -21,9 +21,12 @@ const descriptionSchema = z.strictObject({
   classes: z.strictObject({ train: counts, test: counts }),
   /** Columns that are not used, and why. */
   ignored: z.array(z.strictObject({ name: z.string(), why: z.string() })),
-  /** Missing values by column, and inputs that did not fit 8 bits and were cut. */
+  /** By column: missing values, categories that the training part does not have, inputs that were cut to 8 bits. */
   missing: z.record(z.string(), z.int()),
+  unknown: z.record(z.string(), z.int()),
   clipped: z.record(z.string(), z.int()),
+  /** Columns whose inputs are the same in every row. */
+  constant: z.array(z.string()),
 });
 export type PreparedDescription = z.output<typeof descriptionSchema>;
 

@@ -1,24 +1,23 @@
-// Reads the file once: checks every value, keeps it as a number, and adds up what normalisation needs.
+// Reads the file once: checks every value and keeps it as a number.
 import type { FileHandle } from "node:fs/promises";
 import { StorageError } from "../errors.ts";
-import { Moments, type Summary } from "../inspect/moments.ts";
 import { isMissing, numberOf } from "../inspect/statistics.ts";
 import type { Cell, Column, DataReader, NumericArray, ReadOptions, RowBlock } from "../readers/reader.ts";
+import { sliceRows } from "../readers/rows.ts";
 import { MAX_CLASSES } from "../schema/target-column.ts";
 import { MAX_CATEGORIES, type PlannedColumn } from "./columns.ts";
 import { hashWords } from "./hash-words.ts";
-import { allocate, NO_CATEGORY, slotOf, writeBlock, type ScratchBlock } from "./scratch.ts";
+import { allocate, NO_CATEGORY, rowBytes, slotOf, writeBlock, type ScratchBlock } from "./scratch.ts";
 
 /** Larger numbers are mistakes more often than data, and sums over them lose everything else. */
 const LARGEST = 1e30;
 
 export interface ScannedColumn {
-  /** Of numbers and tensors, over all values that are there; zeros if there are none. */
-  readonly summary: Summary;
-  /** Of categories: texts in the order of their codes, and how often each occurs. */
+  /** Of categories: texts in the order of their codes. */
   readonly categories: readonly string[];
-  readonly counts: readonly number[];
   readonly missing: number;
+  /** Of a test part: categories that the training part does not have. */
+  readonly unknown: number;
 }
 
 export interface Scan {
@@ -27,24 +26,22 @@ export interface Scan {
   readonly columns: readonly ScannedColumn[];
 }
 
-const NOTHING: Summary = { count: 0, min: 0, max: 0, mean: 0, variance: 0 };
+/** Rows are taken in pieces of about so many bytes. */
+const PIECE_BYTES = 8 * 2 ** 20;
 
 /** What one column needs while the file is read. */
 class ColumnScan {
   readonly plan: PlannedColumn;
-  readonly #moments = new Moments(1);
-  readonly codes = new Map<string, number>();
-  readonly counts: number[] = [];
-  /** Categories of the training part: no others are taken into the codes. */
-  readonly #known: boolean;
-  missing = 0;
+  readonly #codes: Map<string, number>;
+  /** Whether the categories are those of the training part, or of dataset.yaml: no others are taken. */
+  readonly #isTest: boolean;
+  #missing = 0;
+  #unknown = 0;
 
   constructor(plan: PlannedColumn, known: readonly string[] | undefined) {
     this.plan = plan;
-    const classes = known ?? plan.classes ?? [];
-    classes.forEach((name, code) => this.codes.set(name, code));
-    this.counts = classes.map(() => 0);
-    this.#known = known !== undefined || plan.classes !== undefined;
+    this.#isTest = known !== undefined;
+    this.#codes = new Map((known ?? plan.classes ?? []).map((name, code) => [name, code]));
   }
 
   /** @param drop 1 for rows to leave out */
@@ -64,7 +61,6 @@ class ColumnScan {
       else if (kind === "category") out[row] = this.#category(cell, at);
       else out[row] = this.#number(cell, at);
     }
-    if (kind === "number") this.#moments.add(out);
     return out;
   }
 
@@ -86,40 +82,52 @@ class ColumnScan {
   }
 
   #category(cell: Cell, at: () => string): number {
-    if (isMissing(cell) && !this.codes.has(String(cell))) {
+    const name = this.#nameOf(cell);
+    if (isMissing(cell) && !this.#codes.has(name)) {
       this.#miss(at);
       return NO_CATEGORY;
     }
-    return this.#code(String(cell).trim(), at);
+    return this.#code(name, at);
+  }
+
+  /** One name for each class: of numbers the shortest, of texts without spaces around and in one Unicode form. */
+  #nameOf(cell: Cell): string {
+    const number = this.plan.numeric ? numberOf(cell) : undefined;
+    return number === undefined ? String(cell).trim().normalize("NFC") : String(number);
   }
 
   #code(name: string, at: () => string): number {
-    let code = this.codes.get(name);
-    if (code === undefined) {
-      const { role } = this.plan;
-      if (this.#known && role === "input") return NO_CATEGORY;
-      if (this.#known)
-        throw new StorageError("BadFile", `${at()}: there is no class "${name.slice(0, 40)}" in the training part`, {
-          hint: 'name all classes with "classes: [...]" for the target in dataset.yaml',
-        });
-      code = this.codes.size;
-      const most = role === "target" ? MAX_CLASSES : MAX_CATEGORIES;
-      if (code >= most)
-        throw new StorageError("BadFile", `${at()}: more than ${most} different values`, {
-          hint:
-            role === "target"
-              ? `at most ${MAX_CLASSES} classes can be told apart: choose another column with "target: NAME"`
-              : `say "type: text" or "type: ignore" for this column in dataset.yaml`,
-        });
-      this.codes.set(name, code);
-      this.counts.push(0);
+    const known = this.#codes.get(name);
+    if (known !== undefined) return known;
+    const { role, classes } = this.plan;
+    const quoted = `"${name.slice(0, 40)}"`;
+    if (classes !== undefined)
+      throw new StorageError("BadFile", `${at()}: ${quoted} is not among the classes that dataset.yaml names`, {
+        hint: "add it there, or leave classes out",
+      });
+    if (this.#isTest && role === "target")
+      throw new StorageError("BadFile", `${at()}: there is no class ${quoted} in the training part`, {
+        hint: 'name all classes with "classes: [...]" for the target in dataset.yaml',
+      });
+    if (this.#isTest) {
+      this.#unknown++;
+      return NO_CATEGORY;
     }
-    this.counts[code]!++;
+    const code = this.#codes.size;
+    const most = role === "target" ? MAX_CLASSES : MAX_CATEGORIES;
+    if (code >= most)
+      throw new StorageError("BadFile", `${at()}: more than ${most} different values`, {
+        hint:
+          role === "target"
+            ? `at most ${MAX_CLASSES} classes can be told apart: choose another column with "target: NAME"`
+            : `say "type: text" or "type: ignore" for this column in dataset.yaml`,
+      });
+    this.#codes.set(name, code);
     return code;
   }
 
   #miss(at: () => string): void {
-    this.missing++;
+    this.#missing++;
     if (this.plan.missing === "error")
       throw new StorageError("BadFile", `${at()}: the value is missing`, {
         hint: `"missing: drop" for this column in dataset.yaml leaves such rows out`,
@@ -127,29 +135,25 @@ class ColumnScan {
   }
 
   #tensor(values: NumericArray, out: NumericArray, block: RowBlock, file: string): NumericArray {
-    const { count } = slotOf(this.plan);
-    const perRow = this.plan.kind === "category" ? 1 : count;
-    if (values.length !== block.rows * perRow)
+    const perRow = this.plan.kind === "category" ? 1 : slotOf(this.plan).count;
+    if (values.length !== out.length)
       throw new StorageError("BadFile", `${file}: ${block.locate(0)}, column "${this.plan.name}" has another shape`);
     const at = (i: number) => () => `${file}: ${block.locate(Math.floor(i / perRow))}, column "${this.plan.name}"`;
     if (this.plan.kind === "category") {
       for (let i = 0; i < values.length; i++) out[i] = this.#code(String(values[i]), at(i));
       return out;
     }
-    for (let i = 0; i < values.length; i++) {
-      const value = values[i]!;
-      if (!(Math.abs(value) <= LARGEST))
-        throw new StorageError("BadFile", `${at(i)()}: ${value} is not a finite number`, {
+    for (let i = 0; i < values.length; i++)
+      if (!(Math.abs(values[i]!) <= LARGEST))
+        throw new StorageError("BadFile", `${at(i)()}: ${values[i]} is not a finite number`, {
           hint: "numbers are between -1e30 and 1e30",
         });
-    }
-    this.#moments.add(values);
-    return values;
+    out.set(values);
+    return out;
   }
 
   result(): ScannedColumn {
-    const { counts, missing, codes } = this;
-    return { summary: this.#moments.all() ?? NOTHING, categories: [...codes.keys()], counts, missing };
+    return { categories: [...this.#codes.keys()], missing: this.#missing, unknown: this.#unknown };
   }
 }
 
@@ -170,7 +174,8 @@ export async function scan(
   const columns = plan.map((column, i) => new ColumnScan(column, column.kind === "category" ? known?.[i] : undefined));
   let rows = 0;
   let dropped = 0;
-  for await (const block of reader.blocks(options)) {
+  const most = Math.max(1, Math.floor(PIECE_BYTES / rowBytes(plan)));
+  for await (const block of piecesOf(reader.blocks(options), most)) {
     const drop = rowsToDrop(block, plan);
     const arrays = columns.map((column) => column.read(block.columns[column.plan.index]!, block, reader.file, drop));
     const kept = drop.includes(1) ? withoutDropped(arrays, plan, drop) : { rows: block.rows, columns: arrays };
@@ -181,6 +186,11 @@ export async function scan(
     await writeBlock(scratch, kept);
   }
   return { rows, dropped, columns: columns.map((column) => column.result()) };
+}
+
+async function* piecesOf(blocks: AsyncGenerator<RowBlock>, most: number): AsyncGenerator<RowBlock> {
+  for await (const block of blocks)
+    for (let from = 0; from < block.rows; from += most) yield sliceRows(block, from, Math.min(block.rows, from + most));
 }
 
 /** 1 for rows in which a column misses a value whose rows dataset.yaml drops. */

@@ -3,7 +3,7 @@ import fs from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { storeError } from "../errors.ts";
 import type { NumericArray } from "../readers/reader.ts";
-import type { PlannedColumn } from "./columns.ts";
+import { MAX_CATEGORIES, type PlannedColumn } from "./columns.ts";
 
 /** Code of a category that is missing. */
 export const NO_CATEGORY = 0xffff;
@@ -27,6 +27,17 @@ const TYPES = {
 } as const;
 export type Dtype = keyof typeof TYPES;
 
+/** What NumPy's other types are kept as: integers of 64 bits come as doubles that hold them exactly. */
+const KEPT_AS: Readonly<Record<string, Dtype>> = {
+  bool: "uint8",
+  int64: "float64",
+  uint64: "float64",
+  float16: "float32",
+};
+
+/** Type in which the numbers of a tensor are kept. @param dtype as NumPy names it */
+export const storedType = (dtype: string): Dtype => KEPT_AS[dtype] ?? (dtype as Dtype);
+
 /** Type and count of a row's elements of a column. */
 export function slotOf({ kind, dtype, shape, size }: PlannedColumn): { dtype: Dtype; count: number } {
   switch (kind) {
@@ -37,7 +48,7 @@ export function slotOf({ kind, dtype, shape, size }: PlannedColumn): { dtype: Dt
     case "text":
       return { dtype: "uint8", count: size };
     case "tensor":
-      return { dtype: dtype as Dtype, count: shape.reduce((product, length) => product * length, 1) };
+      return { dtype: storedType(dtype), count: shape.reduce((product, length) => product * length, 1) };
   }
 }
 
@@ -46,6 +57,12 @@ export function allocate(column: PlannedColumn, rows: number): NumericArray {
   const { dtype, count } = slotOf(column);
   return new TYPES[dtype](rows * count);
 }
+
+/** Bytes of a row of these columns, as they are kept and as inputs: a category may become an input for each class. */
+export const rowBytes = (columns: readonly PlannedColumn[]): number =>
+  columns
+    .map((column) => ({ ...slotOf(column), inputs: column.kind === "category" ? MAX_CATEGORIES : 0 }))
+    .reduce((sum, { dtype, count, inputs }) => sum + count * TYPES[dtype].BYTES_PER_ELEMENT + inputs, 0);
 
 /** Appends a block: its number of rows as a 32-bit integer, then the columns. @throws StorageError `DiskFull`, `StoreFailed` */
 export async function writeBlock(scratch: FileHandle, { rows, columns }: ScratchBlock): Promise<void> {

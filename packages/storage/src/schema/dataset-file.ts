@@ -28,12 +28,15 @@ const columnSchema = z
         encoding: z.enum(["one-hot", "ordinal"]).optional(),
         /** Of categories: their order; those of the data by default. */
         classes: z
-          .array(z.union([z.string(), z.number(), z.boolean()]).transform(String))
+          .array(
+            z.union([z.string(), z.number(), z.boolean()]).transform((name) => String(name).trim().normalize("NFC")),
+          )
           .min(2)
           .max(256)
+          .refine((names) => new Set(names).size === names.length, "a class is named twice")
           .optional(),
         /** Of text: number of inputs that its words are hashed to. */
-        size: z.int().min(2).max(65_536).optional(),
+        size: z.int().min(2).max(4096).optional(),
         missing: z.enum(["error", "mean", "drop"]).optional(),
       }),
     ],

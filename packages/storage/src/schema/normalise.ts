@@ -11,7 +11,7 @@ const LARGEST_INPUT = 127 / 2 ** INPUT_SCALE;
 /** What `standard` fits into the range of an input, standard deviations to each side. */
 const DEVIATIONS = 4;
 /** The range of bytes, by which images are divided as RECIPE does. */
-export const BYTES = 256;
+const BYTES = 256;
 
 interface Affine {
   readonly offset: number;
@@ -22,6 +22,8 @@ export interface NormaliseOptions {
   readonly name: string;
   readonly plan: readonly PlannedColumn[];
   readonly scan: Scan;
+  /** Of each planned column, over the training part. */
+  readonly summaries: readonly Summary[];
   /** What the model states of byte inputs; absent: the mean and 256. */
   readonly bytes?: Affine | undefined;
   /** Where the only input is a column of bytes, they stay as they are: for datasets that are sold. */
@@ -29,17 +31,19 @@ export interface NormaliseOptions {
 }
 
 /**
- * The schema of a dataset. Bytes are centred by their rounded mean and divided by 256; other numbers get mean 0, and
+ * The schema of a dataset. Images of bytes are centred by their rounded mean and divided by 256; other numbers get mean 0, and
  * four standard deviations fill the range of an input, unless dataset.yaml says otherwise.
  * @throws StorageError `BadSchema`
  */
-export function schemaOf({ name, plan, scan, bytes, ...options }: NormaliseOptions): DatasetSchema {
+export function schemaOf({ name, plan, scan, summaries, bytes, ...options }: NormaliseOptions): DatasetSchema {
   const targetAt = plan.findIndex(({ role }) => role === "target");
   const inputPlans = plan.filter(({ role }) => role === "input");
   const isBytes = ({ kind, dtype }: PlannedColumn) => kind === "tensor" && dtype === "uint8";
   const asBytes = options.asBytes && inputPlans.length === 1 && isBytes(inputPlans[0]!);
   const inputs = plan.flatMap((column, i) =>
-    column.role === "input" ? [inputOf(column, scan.columns[i]!, asBytes ? { offset: 0, divisor: 1 } : bytes)] : [],
+    column.role === "input"
+      ? [inputOf(column, scan.columns[i]!, summaries[i]!, asBytes ? { offset: 0, divisor: 1 } : bytes)]
+      : [],
   );
   if (bytes !== undefined && !inputPlans.every(isBytes))
     throw new StorageError("BadSchema", "the model states how bytes become inputs, but the data are not bytes", {
@@ -50,9 +54,13 @@ export function schemaOf({ name, plan, scan, bytes, ...options }: NormaliseOptio
   return { version: 1, name, inputs, scale: asBytes ? null : INPUT_SCALE, target };
 }
 
-function inputOf(column: PlannedColumn, scanned: ScannedColumn, bytes: Affine | undefined): InputColumn {
+function inputOf(
+  column: PlannedColumn,
+  scanned: ScannedColumn,
+  summary: Summary,
+  bytes: Affine | undefined,
+): InputColumn {
   const { kind, name, shape, dtype, normalise, size } = column;
-  const { summary } = scanned;
   switch (kind) {
     case "number":
       return { kind, name, fill: summary.mean, ...affineOf(normalise ?? "standard", summary) };
@@ -66,7 +74,7 @@ function inputOf(column: PlannedColumn, scanned: ScannedColumn, bytes: Affine | 
           `column "${name}": the model normalises bytes by (${bytes.offset}, ${bytes.divisor}), dataset.yaml by (${chosen.offset}, ${chosen.divisor})`,
           { hint: "leave normalise out of dataset.yaml, or the metadata out of the model" },
         );
-      return { ...own, ...(bytes ?? chosen ?? { offset: Math.round(summary.mean), divisor: BYTES }) };
+      return { ...own, ...(bytes ?? chosen ?? bytesAffine(column, summary)) };
     }
     case "text":
       return { kind, name, size };
@@ -80,12 +88,23 @@ function inputOf(column: PlannedColumn, scanned: ScannedColumn, bytes: Affine | 
   }
 }
 
-/** A column that never changes is divided by 1: its input is 0. */
+/** By how much of its values a column must change to be more than the rounding of its numbers. */
+const CHANGE = 1e-9;
+
+/** Numbers by which a column becomes inputs; one that never changes is divided by 1: its input is 0. */
 export function affineOf(choice: NormalisationChoice, { mean, variance, min, max }: Summary): Affine {
   if (typeof choice === "object") return choice;
   if (choice === "none") return { offset: 0, divisor: 1 };
-  if (choice === "minmax") return { offset: (min + max) / 2, divisor: (max - min) / 2 || 1 };
-  return { offset: mean, divisor: (DEVIATIONS * Math.sqrt(variance)) / LARGEST_INPUT || 1 };
+  const largest = Math.max(Math.abs(min), Math.abs(max));
+  const divisor = choice === "minmax" ? (max - min) / 2 : (DEVIATIONS * Math.sqrt(variance)) / LARGEST_INPUT;
+  const changes = max - min > CHANGE * largest;
+  return { offset: choice === "minmax" ? (min + max) / 2 : mean, divisor: changes ? divisor : 1 };
+}
+
+/** Bytes that are an image's: in two dimensions or more, and over a quarter of their range at least. */
+export function bytesAffine({ shape }: { readonly shape?: readonly number[] | undefined }, summary: Summary): Affine {
+  const isImage = (shape ?? []).length >= 2 && summary.max - summary.min >= BYTES / 4;
+  return isImage ? { offset: Math.round(summary.mean), divisor: BYTES } : affineOf("standard", summary);
 }
 
 const isCount = (name: string): boolean => /^(0|[1-9]\d{0,2})$/.test(name);
