@@ -2,6 +2,7 @@ import { StorageError } from "../errors.ts";
 import { classOf, findHeader, sniffDelimiter, type Header, type SampleRecord } from "./csv-header.ts";
 import { createRecordParser } from "./csv-records.ts";
 import type { InputFile, OpenOptions } from "./input.ts";
+import { MAX_COLUMNS } from "./limits.ts";
 import type { Cell, DataReader, ReadOptions, RowBlock } from "./reader.ts";
 import { lineChunks, lineError } from "./text-chunks.ts";
 
@@ -12,7 +13,6 @@ const SNIFFED_BYTES = 2 ** 16;
 /** Rows of one block at most, and cells unless one row has more. */
 const BLOCK_ROWS = 4096;
 const BLOCK_CELLS = 2 ** 18;
-const MAX_COLUMNS = 65_536;
 
 interface Table {
   readonly delimiter: string;

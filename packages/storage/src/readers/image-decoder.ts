@@ -4,8 +4,9 @@ import { reasonOf, StorageError } from "../errors.ts";
 /** What is read by its first bytes; the extension does not count. */
 type ImageKind = "PNG" | "JPEG";
 
-/** 50 million pixels: more than cameras make, and 200 MB at most while one is decoded. */
-const MAX_PIXELS = 50_000_000;
+/** Of images that are decoded: 16 million pixels, and no side that makes a few lines of them fill the memory. */
+const MAX_PIXELS = 16_000_000;
+const MAX_INPUT_SIDE = 16_384;
 /** Largest side of what an image becomes. */
 export const MAX_SIDE = 1_024;
 
@@ -83,9 +84,13 @@ async function guarded<T>(bytes: Uint8Array, where: string, work: (image: Sharp)
   checkKind(bytes, where);
   prepare();
   try {
-    return await work(sharp(bytes, { limitInputPixels: MAX_PIXELS, failOn: "error", sequentialRead: true }));
+    const image = sharp(bytes, { limitInputPixels: MAX_PIXELS, failOn: "error", sequentialRead: true });
+    const { height, width } = await image.metadata();
+    if (Math.max(height, width) > MAX_INPUT_SIDE)
+      throw tooLarge(`${where}: the image has a side of more than ${MAX_INPUT_SIDE} pixels`);
+    return await work(image);
   } catch (cause) {
-    throw imageError(where, bytes, cause);
+    throw cause instanceof StorageError ? cause : imageError(where, bytes, cause);
   }
 }
 
@@ -98,13 +103,15 @@ function checkKind(bytes: Uint8Array, where: string): asserts bytes is Uint8Arra
   });
 }
 
+function tooLarge(message: string, cause?: unknown): StorageError {
+  const hint = "this looks like a decompression bomb; make it smaller, or take it out";
+  return new StorageError("TooLarge", message, { cause, hint });
+}
+
 function imageError(where: string, bytes: Uint8Array, cause: unknown): StorageError {
   const reason = reasonOf(cause).replaceAll(/\s+/g, " ").trim();
   if (/pixel limit|too large|exceed/i.test(reason))
-    return new StorageError("TooLarge", `${where}: the image has more than ${MAX_PIXELS / 1e6} million pixels`, {
-      cause,
-      hint: "this looks like a decompression bomb; make it smaller, or take it out",
-    });
+    return tooLarge(`${where}: the image has more than ${MAX_PIXELS / 1e6} million pixels`, cause);
   // libpng does not say it, but the last chunk of a PNG is always IEND.
   const endless = bytes[0] === KINDS[0]![1][0] && !Buffer.from(bytes).includes("IEND");
   const cut = endless || /premature end/i.test(reason);

@@ -215,6 +215,7 @@ test.each<[string, readonly ZipFile[], string, string]>([
   ["an SVG by another name", [{ name: "a/x.png", data: Buffer.from("<svg></svg>") }], "UnsupportedFile", "SVG"],
   ["an empty image", [{ name: "a/x.png", data: Buffer.alloc(0) }], "UnsupportedFile", "an empty file"],
   ["a decompression bomb", [{ name: "a/x.png", data: png(50_000, 50_000, 0, 1) }], "TooLarge", "million pixels"],
+  ["an image of very long lines", [{ name: "a/x.png", data: png(4, 3_000_000, 0, 1) }], "TooLarge", "a side of more"],
   ["a PNG that lacks lines", [{ name: "a/x.png", data: png(9, 9, 0, 4) }], "BadFile", "a/x.png"],
   ["a PNG that is cut off", [{ name: "a/x.png", data: png(9, 9).subarray(0, 50) }], "TruncatedFile", "a/x.png"],
   [

@@ -1,6 +1,7 @@
 import { StorageError } from "../errors.ts";
 import type { InputFile, OpenOptions } from "./input.ts";
 import { flattenRow, JsonProblem, type JsonValue } from "./json-values.ts";
+import { MAX_COLUMNS } from "./limits.ts";
 import type { Cell, Column, ColumnInfo, DataReader, ReadOptions, RowBlock } from "./reader.ts";
 import { lineError, textChunks, type TextChunk } from "./text-chunks.ts";
 
@@ -9,7 +10,6 @@ const SAMPLE_ROWS = 1000;
 const BLOCK_ROWS = 4096;
 /** Numbers in the tensors of one block at most, unless one row has more. */
 const BLOCK_NUMBERS = 2 ** 18;
-const MAX_COLUMNS = 65_536;
 
 interface Row {
   readonly line: number;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { MAX_COLUMNS } from "../readers/limits.ts";
 
 const MAX_FEATURES = 1_048_576;
 
@@ -65,7 +66,7 @@ export const datasetFileSchema = z.strictObject({
   skip: z.int().min(0).max(1000).optional(),
   header: z.boolean().optional(),
   /** Names of the columns in their order, for files that name none. */
-  names: z.array(z.string().min(1).max(100)).min(1).max(65_536).optional(),
+  names: z.array(z.string().min(1).max(100)).min(1).max(MAX_COLUMNS).optional(),
   /** Column of the classes. */
   target: z.string().min(1).optional(),
   columns: z.record(z.string(), columnSchema).optional(),

@@ -1,5 +1,6 @@
 import type { SchemaElement, SchemaTree } from "hyparquet";
 import { StorageError } from "../../errors.ts";
+import { MAX_COLUMNS } from "../limits.ts";
 import type { ColumnInfo } from "../reader.ts";
 
 /** A column of the file that is read: one leaf of its schema. */
@@ -27,8 +28,6 @@ export const TENSOR_TYPES = {
   float32: Float32Array,
   float64: Float64Array,
 } as const;
-
-const MAX_COLUMNS = 65_536;
 
 /**
  * The columns of a file: plain values are cells, lists of numbers, also inside of lists, are tensors.
