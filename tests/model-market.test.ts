@@ -135,6 +135,10 @@ describe("datasets", () => {
       expect(await other.money()).toBe(before);
       const copy = (got.files as string[]).find((name) => name.endsWith("dataset.yaml"))!;
       expect(await inputsOf(copy)).toEqual(await inputsOf(yaml));
+      expect(parse(await fs.readFile(copy, "utf8"))).toMatchObject({
+        description: "From a garden",
+        licence: "CC0-1.0",
+      });
       const { listings } = await ok(buyer.run("data", "list", "--index", index));
       expect(listings).toContainEqual(
         expect.objectContaining({ name: "Leaves", description: "From a garden", licence: "CC0-1.0" }),

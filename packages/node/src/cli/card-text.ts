@@ -5,10 +5,10 @@ import { tableText } from "./table.ts";
 
 const MAX_LINES = 300;
 const MAX_LINE = 400;
-const MAX_CELL = 60;
+const MAX_CELL = 80;
 
 /** Text without the escapes of Markdown. */
-const unescaped = (text: string): string => text.replace(/\\([\\`*_{}[\]<>#|!&~])/g, "$1");
+const unescaped = (text: string): string => text.replace(/^`([^`]*)`$/, "$1").replace(/\\([\\`*_{}[\]<>#|!&~])/g, "$1");
 
 const line = (text: string): string => {
   const indent = /^ {0,12}/.exec(text)![0];

@@ -39,7 +39,7 @@ function columnTable({ columns }: Inspection): string {
     const { name, summary, missing, fixedPoint } = column;
     const deviation = summary && Math.sqrt(summary.variance);
     const scale = fixedPoint
-      ? `(x - ${figure(fixedPoint.offset)}) / ${figure(fixedPoint.divisor)}, ${fixedPoint.bits} bits`
+      ? `(x ${fixedPoint.offset < 0 ? "+" : "-"} ${figure(Math.abs(fixedPoint.offset))}) / ${figure(fixedPoint.divisor)}, ${fixedPoint.bits} bits`
       : "";
     const figures = [summary?.min, summary?.mean, summary?.max, deviation].map(figure);
     return [short(name), typeName(column), ...figures, number(missing), distinctText(column), scale];

@@ -84,7 +84,8 @@ interface BoughtFile {
 export function datasetFiles(
   { batches, batchSize, features, classes, scale }: OpenedBatches,
   aux: Hex,
-  { name, samples, shape, classes: listedClasses, batchSize: listedSize }: DataMetadata,
+  { name, description, samples, shape, classes: listedClasses, batchSize: listedSize }: DataMetadata,
+  licence: string,
 ): BoughtFile[] {
   const fits =
     dataAux(batches.length, batchSize, shape, classes) === aux &&
@@ -108,7 +109,12 @@ export function datasetFiles(
   const names = { inputs: isBytes ? "images-idx3-ubyte" : "inputs-idx2-byte", targets: "labels-idx1-ubyte" };
   const data = isBytes ? new Uint8Array(inputs.buffer) : inputs;
   const normalise = isBytes ? {} : { normalise: { offset: 0, divisor: 2 ** scale } };
-  const dataset = { name: cleanText(name, 100), train: names, ...normalise };
+  const about = {
+    name: cleanText(name, 100),
+    ...(description !== "" && { description: cleanText(description, 2000) }),
+    ...(licence !== "unspecified" && { licence }),
+  };
+  const dataset = { ...about, train: names, ...normalise };
   return [
     { name: names.inputs, content: encodeIdx({ shape: [samples, ...shape], data }) },
     { name: names.targets, content: encodeIdx({ shape: [samples], data: labels }) },

@@ -16,7 +16,7 @@ export const cardOf = ({ metadata }: Pick<MarketListing, "metadata">): string | 
  * @throws SkyNetError `SellerOffline`; InvalidInputError `BadCard` for what is none; the signal's reason
  */
 export async function fetchCard(host: Host, seller: Hex, cid: string, signal: AbortSignal): Promise<string> {
-  const bytes = await fetchBlock(host, seller, cid, { signal, silenceMs: SILENCE_MS }).catch((cause: Error) => {
+  const bytes = await ask(host, seller, cid, signal).catch((cause: Error) => {
     signal.throwIfAborted();
     throw new SkyNetError("SellerOffline", `the seller does not serve the data card now: ${cause.message}`, {
       cause,
@@ -26,6 +26,12 @@ export async function fetchCard(host: Host, seller: Hex, cid: string, signal: Ab
   if (bytes.length > MAX_CARD_BYTES || !(await matchesCid(cid, bytes)))
     throw new SkyNetError("BadCard", "the seller serves something else as its data card", { hint: "do not trust it" });
   return parseCard(bytes);
+}
+
+async function ask(host: Host, seller: Hex, cid: string, signal: AbortSignal): Promise<Uint8Array> {
+  // Nobody waits twice for a seller that is away.
+  await host.directory.find(seller, { signal });
+  return fetchBlock(host, seller, cid, { signal, silenceMs: SILENCE_MS });
 }
 
 /**

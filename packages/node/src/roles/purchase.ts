@@ -327,7 +327,7 @@ async function obtainContent(
     if (metadata?.kind === "data") {
       const opened = await openBatches(listing, key, fetch, onProgress);
       const files: string[] = [];
-      for (const { name, content } of datasetFiles(opened, listing.aux, metadata))
+      for (const { name, content } of datasetFiles(opened, listing.aux, metadata, listing.licence))
         files.push(await write(name, content));
       const card = await cardFile(node, listing, { ui, signal });
       return card === undefined ? files : [...files, await write("dataset.md", card)];

@@ -112,8 +112,12 @@ interface Content {
   }): DataMetadata | ModelMetadata;
 }
 
+/** Errors after which nobody tries the same sale again. */
+const SALE_ENDED: ReadonlySet<string> = new Set(["AlreadyListed", "KeyIsPublic", "NotConfirmed", "BadBond"]);
+
 /** Lists a dataset. @throws StorageError about the files; SkyNetError `AlreadyListed`, `InsufficientBalance` */
 export async function sellDataset(shop: Shop, sale: DataSale): Promise<Listed> {
+  const own = typeof sale.card === "object" ? await readListingCard(sale.card.file) : undefined;
   const forSale = await prepareForSale(sale.dataset, sale.batchSize, shop);
   const { prepared, source, contentRoot, aux, samples, shape, classes, batchSize, scale } = forSale;
   const onProgress = (done: number, total: number) => shop.ui.progress("Encrypting the batches", done, total);
@@ -123,7 +127,7 @@ export async function sellDataset(shop: Shop, sale: DataSale): Promise<Listed> {
       kind: "data",
       contentRoot,
       aux,
-      card: () => cardFor(shop, sale, prepared),
+      card: async () => own ?? (sale.card === true ? makeCard(shop, sale, prepared) : undefined),
       store: (key, blocks) =>
         storeBatches(source, { name: sale.name, classes, scale }, key, blocks, { onProgress, signal }),
       metadata: (common) => ({ ...common, kind: "data", samples, shape: [...shape], classes, batchSize }),
@@ -132,15 +136,13 @@ export async function sellDataset(shop: Shop, sale: DataSale): Promise<Listed> {
     return listed;
   } catch (error) {
     // of no use any more; after other errors the next try goes on with it
-    if (error instanceof SkyNetError && ["AlreadyListed", "KeyIsPublic"].includes(error.code)) await prepared.remove();
+    if (error instanceof SkyNetError && SALE_ENDED.has(error.code)) await prepared.remove();
     throw error;
   }
 }
 
-async function cardFor(shop: Shop, sale: DataSale, prepared: PreparedDataset): Promise<Uint8Array | undefined> {
-  const { card, name, description, licenceText, dataset, confirmCard } = sale;
-  if (card === false) return undefined;
-  if (card !== true) return readListingCard(card.file);
+async function makeCard(shop: Shop, sale: DataSale, prepared: PreparedDataset): Promise<Uint8Array> {
+  const { name, description, licenceText, dataset, confirmCard } = sale;
   const made = await makeListingCard(dataset, prepared, { name, description, licence: licenceText }, shop);
   await confirmCard?.(CARD_REVEALS);
   return made;

@@ -22,10 +22,6 @@ export function soldSection({ schema, samples }: SoldDataset, columns: readonly 
   const { inputs, scale, target } = schema;
   const features = inputs.reduce((sum, input) => sum + widthOf(input), 0);
   const head = `${numberText(samples)} samples of ${numberText(features)} inputs each, in a shuffled order, with the number of their class: IDX files, and a dataset.yaml for jobs.`;
-  const how =
-    scale === null
-      ? "Inputs are the bytes of the source."
-      : `Inputs are whole numbers from -128 to 127 with ${scale} fraction bits: round((value - offset) / divisor x ${2 ** scale}). Categories are ${2 ** scale} at the input of their class and 0 at the others.`;
   let next = 0;
   const rows = inputs.slice(0, MAX_INPUTS).map((input) => {
     const first = next;
@@ -36,11 +32,26 @@ export function soldSection({ schema, samples }: SoldDataset, columns: readonly 
   const more = inputs.length - rows.length;
   const classes = target.classes.map((name, i) => [String(i), plain(name)]);
   return [
-    `${head} ${how}`,
+    [head, ...encoding(inputs, scale, columns)].join(" "),
     markdownTable(["inputs", "column", "as", "offset", "divisor"], rows),
     ...(more > 0 ? [`and ${numberText(more)} more columns.`] : []),
     markdownTable(["class", plain(target.name)], classes),
   ].join("\n\n");
+}
+
+/** How values became inputs. */
+function encoding(inputs: readonly InputColumn[], scale: number | null, columns: readonly ColumnReport[]): string[] {
+  if (scale === null) return ["Inputs are the bytes of the source."];
+  const one = 2 ** scale;
+  const isFilled = ({ kind, name }: InputColumn) =>
+    kind === "number" && columns.some((column) => column.name === name && column.missing > 0);
+  return [
+    `Inputs are whole numbers from -128 to 127 with ${scale} fraction bits: round((value - offset) / divisor x ${one}).`,
+    ...(inputs.some(({ kind }) => kind === "category")
+      ? [`Categories are ${one} at the input of their class and 0 at the others.`]
+      : []),
+    ...(inputs.some(isFilled) ? ["Numbers that were missing are the mean."] : []),
+  ];
 }
 
 function meaning(input: InputColumn, scale: number | null, columns: readonly ColumnReport[]): string[] {

@@ -41,6 +41,9 @@ interface InspectCommandOptions extends JsonOption, CidOptions {
 }
 
 const FORMATS = ["csv", "tsv", "jsonl", "text", "parquet", "npy", "npz", "idx", "images"];
+export const formatOption = (): Option =>
+  new Option("--format <format>", "read it as this, whatever the name says").choices(FORMATS);
+
 /** Work that ends before this needs no progress bar. */
 const QUIET_MS = 2_000;
 
@@ -65,7 +68,7 @@ export function addInspect(data: Command): void {
     .option("--card [file]", "write a data card (default: dataset.md)")
     .option("--name <text>", "name of the dataset, for the card")
     .option("--licence <text>", "its licence, for the card")
-    .addOption(new Option("--format <format>", "read it as this, whatever the name says").choices(FORMATS))
+    .addOption(formatOption())
     .addOption(new Option("--header", "CSV: the first line names the columns (default: looked at)"))
     .addOption(new Option("--no-header", "CSV: the first line is data"))
     .option("--skip <n>", "CSV: lines before the table", integer(0, 1_000))
@@ -84,6 +87,7 @@ Examples:
   $ npx skynet data inspect iris.csv
   $ npx skynet data inspect examples/digits/dataset.yaml --card
   $ npx skynet data inspect train.csv --test test.csv --target diagnosis --card
+  $ npx skynet data inspect bafybei... --format csv
   $ npx skynet data inspect photos.zip --size 32x32 --sheet photos.png`,
     )
     .action((file: string, options: InspectCommandOptions) => withUi(options, (ui) => run(file, options, ui)));

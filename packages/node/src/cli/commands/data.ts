@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { LICENCES, type Hex, type Licence } from "@skynet/protocol";
-import type { DatasetFile } from "@skynet/storage";
+import type { DataFormat, DatasetFile } from "@skynet/storage";
 import { openCidSource } from "../cid-source.ts";
 import { confirm } from "../confirm.ts";
 import { nameOf, readDatasetFile } from "../../data/dataset-file.ts";
@@ -17,11 +17,13 @@ import {
   type ShopOptions,
 } from "../shop.ts";
 import type { Ui } from "../ui.ts";
-import { addInspect } from "./data-inspect.ts";
+import { addInspect, formatOption } from "./data-inspect.ts";
 import { addBuy, addList, addPrice, addRemove, addShow } from "./listing-actions.ts";
 
 interface AddOptions extends ShopOptions, SaleOptions {
   readonly targets?: string;
+  readonly target?: string;
+  readonly format?: DataFormat;
   readonly batch: number;
   readonly from?: readonly Hex[];
   readonly card?: boolean | string;
@@ -38,6 +40,8 @@ export function addData(program: Command): void {
   addSaleOptions(addShopOptions(data.command("add").description("encrypt a dataset and put it up for sale")))
     .argument("<data>", "dataset.yaml, or a file, folder, URL or CID of data: CSV, Parquet, NumPy, IDX, images")
     .option("--targets <file>", "the classes, where they are in a file of their own, such as IDX labels")
+    .option("--target <column>", "column of the classes (default: one of a usual name, else the last one)")
+    .addOption(formatOption())
     .option("--batch <n>", "samples in a batch", integer(1, 65_536), 128)
     .addOption(fromOption())
     .addOption(relayOption())
@@ -59,7 +63,8 @@ Examples:
       withUi(options, async (ui) => {
         await confirmFree("Publish the key, so that everybody can open the dataset", options);
         const { targets, batch: batchSize, card, price, bond, token } = options;
-        const dataset = await readDatasetFile(file, targets);
+        const said = await readDatasetFile(file, targets);
+        const dataset = { ...said, target: options.target ?? said.target, format: options.format ?? said.format };
         const sale = { price, bond, token, batchSize, dataset, ...describedBy(dataset, options, ui) };
         const confirmCard = async (reveals: string) => {
           ui.line(`The data card is public: ${reveals}. --no-card leaves it out, --card FILE publishes another one.`);
