@@ -47,6 +47,7 @@ export function reasonOf(error: unknown): string {
 
 /** What failed on the disk, or in SQLite, for people. @param place file or folder */
 export function storeError(cause: unknown, place: string): StorageError {
+  if (cause instanceof StorageError) return cause;
   const reason = reasonOf(cause);
   if (/ENOSPC|EDQUOT|disk is full/.test(reason))
     return new StorageError("DiskFull", `no space left on the disk for ${place}`, {

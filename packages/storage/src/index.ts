@@ -22,6 +22,7 @@ export {
   type PublishedDataset,
 } from "./dataset.ts";
 export { cidsOfContent, getContent, putContent, readContent } from "./ipfs/content.ts";
+export { checkOutput, writeOutput, type OutputOptions } from "./disk/output-file.ts";
 export { exportCar, type ExportCarOptions } from "./ipfs/export-car.ts";
 export { fetchTree, type FetchTreeOptions, type WantedBlock } from "./ipfs/fetch-tree.ts";
 export { exportFile, importFile, type FileOptions, type ImportOptions } from "./ipfs/files.ts";

@@ -148,6 +148,13 @@ export function showEnd(ui: Ui, summary: Summary): Record<string, unknown> {
   return summaryJson(summary);
 }
 
+export interface ForceOption {
+  readonly force?: true;
+}
+
+/** For commands that write files: without it what is there stays. */
+export const forceOption = (): Option => new Option("--force", "replace files that are there");
+
 /** Decimal number of tokens. */
 export function tokens(text: string): string {
   if (!/^\d{1,15}(\.\d{1,18})?$/.test(text))

@@ -75,7 +75,7 @@ async function fromThisMachine(
     const blocks = await openNodeBlocks(folder, { quotaBytes: Infinity });
     try {
       const onProgress = progressOf(ui, `Copying ${shortCid(cid)} from ${path.basename(folder)}`);
-      await exportFile(blocks, cid, file, { signal, onProgress });
+      await exportFile(blocks, cid, file, { overwrite: true, signal, onProgress });
       ui.event("fetched", { cid, from: "disk" });
       return true;
     } catch (error) {

@@ -20,6 +20,7 @@ import {
 } from "@skynet/storage";
 import { stringify } from "yaml";
 import { prepare, type DataPlace } from "../data/prepare.ts";
+import type { BoughtFile } from "./bought-files.ts";
 import type { OpenedBatches } from "./content.ts";
 
 export interface DatasetForSale {
@@ -68,12 +69,6 @@ export async function prepareForSale(
 /** Listings name up to three dimensions. */
 const listedShape = (shape: readonly number[]): number[] =>
   shape.length <= 3 ? [...shape] : [shape.reduce((product, size) => product * size, 1)];
-
-/** A file of a bought dataset. */
-interface BoughtFile {
-  readonly name: string;
-  readonly content: Uint8Array;
-}
 
 /**
  * A bought dataset: inputs and classes as IDX files, without the samples that only fill up the last batch, and a

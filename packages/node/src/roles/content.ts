@@ -105,7 +105,7 @@ export async function fetchFile(
   const pin = `fetch:${cid}`;
   const onBlocks = (cids: readonly string[]) => node.blocks.pin(pin, cids);
   await fetchContent(node, cid, { ...options, from: from ?? knownNodes(node), maxBytes, onBlocks });
-  await exportFile(node.blocks, cid, file, { signal: options.signal });
+  await exportFile(node.blocks, cid, file, { overwrite: true, signal: options.signal });
   node.blocks.unpin(pin);
 }
 

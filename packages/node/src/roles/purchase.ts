@@ -1,6 +1,5 @@
 // Buying data and models: money against key through the Catalog, then the content from the seller, checked.
 import { randomBytes } from "node:crypto";
-import path from "node:path";
 import {
   ChainError,
   type ChainPurchase,
@@ -17,12 +16,12 @@ import { formatAmount, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import { identifyModel } from "../market/answers.ts";
 import { blocksOf, keepingBlocks, openBatches, openFile, tooMuchContent, type FetchBlock } from "../market/content.ts";
+import { checkRoom, writeBought } from "../market/bought-files.ts";
 import { datasetFiles } from "../market/datasets.ts";
 import { readListing, type ContentKind, type MarketListing } from "../market/listings.ts";
 import { loadPurchase, purchaseFile, savePurchase, type Purchase } from "../market/purchase-files.ts";
 import { purchasePin } from "../runtime/blocks.ts";
 import { systemClock } from "../runtime/clock.ts";
-import { writeFileAtomic } from "../runtime/files.ts";
 import { cardOf, fetchCard } from "./data-card.ts";
 import { openNode, type LocalNode, type NodeOptions } from "./local-node.ts";
 import { awaitPending } from "./pending.ts";
@@ -35,6 +34,8 @@ export interface PurchaseOptions extends NodeOptions {
   readonly maxPrice?: string | undefined;
   /** Folder for the content. */
   readonly outDir: string;
+  /** Replace other files of the same names in it. */
+  readonly overwrite?: boolean | undefined;
   readonly ui: Ui;
 }
 
@@ -94,6 +95,7 @@ async function obtainKey(node: LocalNode, listing: MarketListing, options: Purch
     ui.line("bought before: the key is on disk, nothing is paid");
     return { key: fromHex(before.key), orderId: undefined, paid: 0n };
   }
+  await checkRoom(options.outDir, listing.kind, options.overwrite ?? false);
   const purchase = before ?? newPurchase(listing.listingId);
   const known = await findOrder(node, purchase);
   if (known && known.state !== PurchaseState.REFUNDED) {
@@ -310,27 +312,21 @@ async function obtainContent(
   node: LocalNode,
   listing: MarketListing,
   key: Uint8Array,
-  { outDir, ui, signal, threads = 2, referenceString, dataDir }: PurchaseOptions,
+  { outDir, overwrite = false, ui, signal, threads = 2, referenceString, dataDir }: PurchaseOptions,
 ): Promise<string[]> {
   const { metadata } = listing;
   const fetch = blocksFrom(node, listing.seller, metadata, signal);
   const onProgress = (done: number, total: number) => ui.progress("Opening the content", done, total);
-  const write = async (name: string, bytes: Uint8Array) => {
-    const file = path.join(outDir, name);
-    await writeFileAtomic(file, bytes);
-    return file;
-  };
   try {
     const cids = await blocksOf(listing.kind, listing, key, fetch);
     node.blocks.pin(purchasePin(listing.listingId), cids);
     await fetchMissing(node, listing, cids, { ui, signal });
     if (metadata?.kind === "data") {
       const opened = await openBatches(listing, key, fetch, onProgress);
-      const files: string[] = [];
-      for (const { name, content } of datasetFiles(opened, listing.aux, metadata, listing.licence))
-        files.push(await write(name, content));
-      const card = await cardFile(node, listing, { ui, signal });
-      return card === undefined ? files : [...files, await write("dataset.md", card)];
+      const files = datasetFiles(opened, listing.aux, metadata, listing.licence);
+      const content = await cardFile(node, listing, { ui, signal });
+      const all = content === undefined ? files : [...files, { name: "dataset.md", content }];
+      return await writeBought(outDir, all, overwrite);
     }
     const model = await openFile(listing.cid, key, fetch, onProgress);
     ui.status("checking that the model is the listed one");
@@ -340,7 +336,7 @@ async function obtainContent(
       throw new SkyNetError("WrongContent", "the model is not the one that the listing commits to", {
         hint: "nothing was written; check that --srs is the reference string of its seller",
       });
-    return [await write("model.onnx", model)];
+    return await writeBought(outDir, [{ name: "model.onnx", content: model }], overwrite);
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof SkyNetError && ["Unreachable", "Stalled", "Refused", "NotFound"].includes(error.code))

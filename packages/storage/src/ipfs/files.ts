@@ -3,15 +3,21 @@ import fs from "node:fs/promises";
 import path from "node:path";
 import { CID } from "multiformats/cid";
 import type { BlockStore } from "../blocks/block-store.ts";
+import { writeWhole } from "../disk/durable-file.ts";
+import { checkOutput } from "../disk/output-file.ts";
 import { reasonOf, StorageError } from "../errors.ts";
 import { LAYOUTS, type UnixfsLayout } from "../remote/unixfs.ts";
 import { readParts } from "./file-tree.ts";
 import { heliaBlocks, nameOf } from "./helia-blocks.ts";
-import { writeWhole } from "./write-whole.ts";
 
 export interface FileOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((doneBytes: number, totalBytes: number) => void) | undefined;
+}
+
+export interface ExportOptions extends FileOptions {
+  /** Replace a file of that name. */
+  readonly overwrite?: boolean | undefined;
 }
 
 export interface ImportOptions extends FileOptions {
@@ -73,15 +79,17 @@ export async function importFile(store: BlockStore, file: string, options: Impor
 /**
  * Writes a file of a store, whole or not at all.
  * @param ref a CID, or a CID of a folder and a path in it: `bafy.../data/iris.csv`
- * @throws StorageError `BlockMissing`, `UnsupportedFile`, `BadFile`; InvalidInputError `BadCid`
+ * @throws StorageError `BlockMissing`, `UnsupportedFile`, `BadFile`, `FileExists`, `DiskFull`, `StoreFailed`
  */
 export async function exportFile(
   store: BlockStore,
   ref: string,
   file: string,
-  options: FileOptions = {},
+  options: ExportOptions = {},
 ): Promise<number> {
-  const { signal, onProgress } = options;
+  const { overwrite = false, signal, onProgress } = options;
+  const target = path.resolve(file);
+  await checkOutput(target, { overwrite });
   const [root = "", ...names] = ref.split("/");
   const { unixfs } = await import("@helia/unixfs");
   const files = unixfs({ blockstore: heliaBlocks(store) as never });
@@ -93,7 +101,7 @@ export async function exportFile(
       throw new StorageError("UnsupportedFile", `${ref} is a folder`, { hint: `name a file in it: ${ref}/NAME` });
     const total = Number(found.size);
     let done = 0;
-    await writeWhole(path.resolve(file), async (write) => {
+    const fill = async (write: (bytes: Uint8Array) => Promise<void>) => {
       // One part at a time: Helia would read all of them ahead.
       for await (const part of readParts(store, nameOf(found.cid), { signal })) {
         signal?.throwIfAborted();
@@ -101,7 +109,8 @@ export async function exportFile(
         done += part.length;
         onProgress?.(done, total);
       }
-    });
+    };
+    await writeWhole(target, fill, { overwrite });
     return done;
   } catch (cause) {
     throw explained(cause, ref, signal);

@@ -55,7 +55,7 @@ describe("files", () => {
     expect(seen.at(-1)).toEqual([pattern.length, pattern.length]);
     expect(await importFile(store, place("pattern"), { layout: LAYOUTS[0] })).toBe(GO_ROOTS.v2);
     for (const root of [cid, GO_ROOTS.v2]) {
-      expect(await exportFile(store, root, place("back"), { onProgress })).toBe(pattern.length);
+      expect(await exportFile(store, root, place("back"), { overwrite: true, onProgress })).toBe(pattern.length);
       expect(equalBytes(await fs.readFile(place("back")), pattern)).toBe(true);
     }
     expect(await blocksOfFile(store, cid)).toHaveLength(4);
@@ -67,7 +67,7 @@ describe("files", () => {
       await fs.writeFile(place("small"), bytes);
       const cid = await importFile(store, place("small"));
       expect(cid).toBe(await cidOf(bytes));
-      expect(await exportFile(store, cid, place("back"))).toBe(bytes.length);
+      expect(await exportFile(store, cid, place("back"), { overwrite: true })).toBe(bytes.length);
     }
   });
 
@@ -103,7 +103,7 @@ describe("CAR files of other implementations", () => {
     const { roots, bytes } = await importCar(here, place(`${version}.car`));
     expect(roots).toEqual([GO_ROOTS[version]]);
     expect(here.stats().bytes).toBe(bytes);
-    await exportFile(here, roots[0]!, place("from-go"));
+    await exportFile(here, roots[0]!, place("from-go"), { overwrite: true });
     expect(equalBytes(await fs.readFile(place("from-go")), pattern)).toBe(true);
   });
 
@@ -161,6 +161,54 @@ describe("our CAR files", () => {
     const command = path.join(path.dirname(fileURLToPath(import.meta.resolve("ipfs-car"))), "bin.js");
     await run(process.execPath, [command, "unpack", place("ours.car"), "--output", place("unpacked")]);
     expect(equalBytes(await fs.readFile(place("unpacked")), pattern)).toBe(true);
+  });
+
+  test("of content that is not wholly here is a named error, and leaves nothing behind", async () => {
+    const here = await emptyStore();
+    await importCar(here, place("ours.car"));
+    const leaf = (await blocksOfFile(here, GO_ROOTS.v1)).at(-1)!;
+    const partly = { get: async (cid: string) => (cid === leaf ? undefined : here.get(cid)) };
+    await expect(exportCar(partly, GO_ROOTS.v1, place("partly.car"))).rejects.toMatchObject({
+      code: "BlockMissing",
+      message: expect.stringContaining(leaf) as string,
+    });
+    await expect(exportCar(await emptyStore(), GO_ROOTS.v1, place("partly.car"))).rejects.toMatchObject({
+      code: "BlockMissing",
+    });
+    expect((await fs.readdir(folder)).filter((name) => name.startsWith("partly"))).toEqual([]);
+  });
+
+  test("are written one block at a time, as fast as the disk takes them", async () => {
+    const progress: number[] = [];
+    const ahead: number[] = [];
+    let read = 0;
+    const counting = {
+      get: async (cid: string) => {
+        const bytes = await store.get(cid);
+        read += bytes!.length;
+        return bytes;
+      },
+    };
+    await exportCar(counting, GO_ROOTS.v1, place("slow.car"), {
+      onProgress: (written) => {
+        progress.push(written);
+        ahead.push(read - written);
+      },
+    });
+    expect(progress.at(-1)).toBe((await fs.stat(place("slow.car"))).size);
+    expect(Math.max(...ahead)).toBeLessThanOrEqual(2 * 2 ** 20);
+  });
+
+  test("do not replace a file unless they may", async () => {
+    await fs.writeFile(place("mine.csv"), "1,2\n");
+    for (const write of [exportCar, exportFile])
+      await expect(write(store, GO_ROOTS.v1, place("mine.csv"))).rejects.toMatchObject({
+        code: "FileExists",
+        hint: expect.stringContaining("--force") as string,
+      });
+    expect(await fs.readFile(place("mine.csv"), "utf8")).toBe("1,2\n");
+    await exportFile(store, GO_ROOTS.v1, place("mine.csv"), { overwrite: true });
+    expect(equalBytes(await fs.readFile(place("mine.csv")), pattern)).toBe(true);
   });
 
   test.skipIf(!process.env.SKYNET_GO_CAR)("are read by Go (set SKYNET_GO_CAR, see fixtures/go-car)", async () => {

@@ -1,8 +1,9 @@
 import fs from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
-import { StorageError } from "../errors.ts";
-import { diskError, readExactly, syncFolder, writeDurably } from "./durable-file.ts";
+import { StorageError, storeError } from "../errors.ts";
+import { isThere, putInPlace, readExactly, writeAll, writeDurably } from "../disk/durable-file.ts";
+import { checkOutput } from "../disk/output-file.ts";
 import { decryptFile } from "./encrypt-file.ts";
 import { parseCid, type GatewayFile, type Gateways } from "./gateway.ts";
 import {
@@ -68,21 +69,19 @@ interface Work extends DownloadOptions {
 export async function downloadFile(options: DownloadOptions): Promise<Downloaded> {
   const { file, overwrite = false, maxBytes: limit = MAX_BYTES } = options;
   parseCid(options.cid);
-  if (!overwrite && (await isThere(file)))
-    throw new StorageError("FileExists", `there is a file already: ${file}`, {
-      hint: "choose another name, or --force to replace it",
-    });
+  await checkOutput(file, { overwrite });
   const growing = `${path.resolve(file)}.download`;
   const work: Work = { ...options, growing, notesFile: `${growing}.json`, limit };
   try {
     const { manifest, resumedBytes } = await fetchAll(work);
+    // It may have appeared meanwhile.
+    await checkOutput(file, { overwrite });
     if (manifest?.encryption === "age") await decrypt(work);
-    else await fs.rename(growing, file);
-    await syncFolder(path.dirname(path.resolve(file)));
+    else await putInPlace(growing, file, overwrite);
     await forget(work);
     return { file, size: (await fs.stat(file)).size, encrypted: manifest?.encryption === "age", resumedBytes };
   } catch (error) {
-    throw (error as NodeJS.ErrnoException).syscall === undefined ? error : diskError(error, file);
+    throw (error as NodeJS.ErrnoException).syscall === undefined ? error : storeError(error, file);
   }
 }
 
@@ -250,11 +249,6 @@ async function* readChunks(file: string): AsyncGenerator<Uint8Array> {
   }
 }
 
-async function writeAll(handle: fs.FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
-  for (let at = 0; at < bytes.length;)
-    at += (await handle.write(bytes, at, bytes.length - at, offset + at)).bytesWritten;
-}
-
 async function inParallel(
   items: number[],
   width: number,
@@ -297,9 +291,3 @@ async function forget({ growing, notesFile }: Work): Promise<void> {
   await fs.rm(growing, { force: true });
   await fs.rm(notesFile, { force: true });
 }
-
-const isThere = (file: string): Promise<boolean> =>
-  fs.access(file).then(
-    () => true,
-    () => false,
-  );

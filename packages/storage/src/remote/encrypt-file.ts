@@ -1,9 +1,8 @@
 import fs from "node:fs";
-import { open, rename, rm } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { Decrypter, Encrypter } from "age-encryption";
-import { reasonOf, StorageError } from "../errors.ts";
-import { diskError } from "./durable-file.ts";
+import { writeWhole } from "../disk/durable-file.ts";
+import { reasonOf, StorageError, storeError } from "../errors.ts";
 
 export interface CryptOptions {
   readonly onProgress?: (doneBytes: number) => void;
@@ -28,7 +27,8 @@ export async function encryptFile(
       hint: "it starts with age1",
     });
   }
-  await writeStream(target, await encrypter.encrypt(readStream(source, onProgress)), signal);
+  const sealed = await encrypter.encrypt(readStream(source, onProgress));
+  await writeStream(target, sealed, signal, (cause) => storeError(cause, source));
 }
 
 /**
@@ -75,30 +75,23 @@ async function writeStream(
   target: string,
   stream: ReadableStream<Uint8Array>,
   signal: AbortSignal | undefined,
-  readFailed: (cause: unknown) => StorageError = (cause) => diskError(cause, target),
+  readFailed: (cause: unknown) => StorageError,
 ): Promise<void> {
-  const temporary = `${target}.partial`;
   const reader = stream.getReader();
-  try {
-    const handle = await open(temporary, "w", 0o600);
-    try {
-      for (;;) {
+  const fill = async (write: (bytes: Uint8Array) => Promise<void>) => {
+    for (;;) {
+      signal?.throwIfAborted();
+      const { done, value } = await reader.read().catch((cause: unknown) => {
         signal?.throwIfAborted();
-        const { done, value } = await reader.read().catch((cause: unknown) => {
-          throw readFailed(cause);
-        });
-        if (done) break;
-        await handle.appendFile(value);
-      }
-      await handle.sync();
-    } finally {
-      await handle.close();
+        throw readFailed(cause);
+      });
+      if (done) return;
+      await write(value);
     }
-    await rename(temporary, target);
-  } catch (error) {
+  };
+  try {
+    await writeWhole(target, fill, { overwrite: true, mode: 0o600, temporary: `${target}.partial` });
+  } finally {
     await reader.cancel().catch(() => undefined);
-    await rm(temporary, { force: true });
-    signal?.throwIfAborted();
-    throw diskError(error, target);
   }
 }

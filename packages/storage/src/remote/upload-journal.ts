@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import fs from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
-import { writeDurably } from "./durable-file.ts";
+import { writeDurably } from "../disk/durable-file.ts";
 
 const stampSchema = z.strictObject({ size: z.number().int().min(0), modified: z.string(), changed: z.string() });
 const schema = z.strictObject({

@@ -1,7 +1,7 @@
 import fs from "node:fs/promises";
 import path from "node:path";
-import { reasonOf, StorageError } from "../errors.ts";
-import { diskError, readExactly } from "./durable-file.ts";
+import { reasonOf, StorageError, storeError } from "../errors.ts";
+import { readExactly } from "../disk/durable-file.ts";
 import { encryptFile } from "./encrypt-file.ts";
 import { encodeObjectManifest, PART_BYTES, partLength } from "./object-manifest.ts";
 import { isFileCid } from "./unixfs.ts";
@@ -74,7 +74,7 @@ export async function uploadFile(options: UploadOptions): Promise<Uploaded> {
   const stamp = await stampOrFail(file);
   const folder = uploadFolder(stateDir, [path.resolve(file), target.id, ...(recipients ?? [])]);
   await fs.mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
-    throw diskError(cause, folder);
+    throw storeError(cause, folder);
   });
   const source = recipients === undefined ? file : await encryptedCopy(options, folder, stamp, recipients);
   const { journal, resumedParts } = await resume(options, folder, source, stamp);

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import fs from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { openPrivateFolder } from "../disk/durable-file.ts";
 import { StorageError } from "../errors.ts";
+import { retryAfterMs } from "../remote/answer-error.ts";
 import { brokenLine, httpGet, plainUrl } from "./http-get.ts";
 import { isFinished, openPartialFile, type PartialFile } from "./partial-file.ts";
 import { isPublicAddress } from "./public-address.ts";
@@ -40,7 +41,7 @@ const LONGEST_WAIT_MS = 120_000;
  * @throws StorageError `PrivateAddress`, `DownloadFailed`, `TooLarge`, `DiskFull`, `StoreFailed`
  */
 export async function download(url: URL, options: DownloadOptions): Promise<string> {
-  await fs.mkdir(options.folder, { recursive: true });
+  await openPrivateFolder(options.folder);
   const file = path.join(options.folder, nameOf(url));
   if (await isFinished(file)) return file;
   const partial = await openPartialFile(file);
@@ -65,13 +66,15 @@ function nameOf(url: URL): string {
 
 async function downloadTo(partial: PartialFile, url: URL, options: DownloadOptions): Promise<void> {
   const { signal, wait = (ms, stop) => delay(ms, undefined, { signal: stop }) } = options;
+  let most = partial.state.bytes;
   for (let attempt = 1; ; attempt++) {
     signal?.throwIfAborted();
-    const before = partial.state.bytes;
     const outcome = await tryOnce(partial, url, options);
     if (outcome === "done") return;
     await partial.sync();
-    if (partial.state.bytes > before) attempt = 1;
+    // More than ever: a file that begins anew each time would never end.
+    if (partial.state.bytes > most) attempt = 1;
+    most = Math.max(most, partial.state.bytes);
     if (attempt >= ATTEMPTS) throw outcome.error;
     const backoff = Math.min(FIRST_WAIT_MS * 2 ** (attempt - 1), LONGEST_WAIT_MS);
     await wait(outcome.waitMs ?? backoff, signal);
@@ -131,8 +134,8 @@ async function take(
   if (status !== 200 && status !== 206) {
     const error = statusError(url, status);
     if (status !== 408 && status !== 429 && status < 500) throw error;
-    const waitMs = retryAfterMs(answer.headers["retry-after"], nowMs());
-    return waitMs === undefined ? { error } : { error, waitMs };
+    const waitMs = retryAfterMs(answer.headers["retry-after"] ?? null, nowMs());
+    return waitMs === undefined ? { error } : { error, waitMs: Math.min(waitMs, LONGEST_WAIT_MS) };
   }
   if (!(await beginAt(answer, partial)))
     return { error: brokenLine(url, "it sent another part than asked for"), waitMs: 0 };
@@ -156,17 +159,22 @@ async function take(
   return { error: brokenLine(url, `${total} bytes were announced, ${partial.state.bytes} came`) };
 }
 
-/** Makes the file ready for the body of an answer. @returns whether the answer fits */
+/**
+ * Makes the file ready for the body of an answer. A part counts only with the validator and the size of what came before:
+ * there are servers that do not know If-Range, and send the rest of another version.
+ * @returns whether the answer fits
+ */
 async function beginAt({ statusCode, headers }: IncomingMessage, partial: PartialFile): Promise<boolean> {
-  if (statusCode === 206) {
-    const [, from, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(headers["content-range"] ?? "") ?? [];
-    const { state } = partial;
-    const fits = Number(from) === state.bytes && (state.total === undefined || Number(total) === state.total);
-    await partial.begin(fits ? { ...state, total: Number(total) } : { bytes: 0 });
-    return fits;
-  }
   const { etag, "last-modified": modified, "content-length": length } = headers;
   const validator = etag !== undefined && !etag.startsWith("W/") ? etag : modified;
+  if (statusCode === 206) {
+    const [, from, all] = /^bytes (\d+)-\d+\/(\d+)$/.exec(headers["content-range"] ?? "") ?? [];
+    const { state } = partial;
+    const isSame = validator !== undefined && validator === state.validator;
+    const fits = isSame && Number(from) === state.bytes && (state.total === undefined || Number(all) === state.total);
+    await partial.begin(fits ? { ...state, total: Number(all) } : { bytes: 0 });
+    return fits;
+  }
   const total = length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : undefined;
   await partial.begin({
     bytes: 0,
@@ -188,11 +196,4 @@ function statusError(url: URL, status: number): StorageError {
       hints[status] ??
       (status >= 500 ? "the server has a problem; run this again later: it goes on where it stopped" : "check the URL"),
   });
-}
-
-/** Milliseconds of a `Retry-After` (seconds or a date), at most two minutes; undefined without one. */
-function retryAfterMs(header: string | undefined, nowMs: number): number | undefined {
-  if (header === undefined) return undefined;
-  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - nowMs;
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), LONGEST_WAIT_MS);
 }

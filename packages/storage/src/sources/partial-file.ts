@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import fs, { constants, type FileHandle } from "node:fs/promises";
+import fs, { constants } from "node:fs/promises";
 import { z } from "zod";
-import { reasonOf, StorageError } from "../errors.ts";
+import { closeToOthers, writeAll, writeDurably } from "../disk/durable-file.ts";
+import { storeError } from "../errors.ts";
 
 const stateSchema = z.object({
   /** Strong ETag or date of last change; without it a download cannot go on. */
@@ -35,13 +36,13 @@ export interface PartialFile {
 export async function openPartialFile(file: string): Promise<PartialFile> {
   const part = `${file}.part`;
   const stateFile = `${part}.json`;
-  const handle = await fs.open(part, constants.O_RDWR | constants.O_CREAT).catch(diskError(part));
+  const handle = await fs.open(part, constants.O_RDWR | constants.O_CREAT, 0o600).catch(diskError(part));
   let state: PartialState = (await readJson(stateFile, stateSchema)) ?? { bytes: 0 };
   if ((await handle.stat()).size < state.bytes) state = { bytes: 0 };
   let synced = state.bytes;
   const sync = async (): Promise<void> => {
     await handle.datasync();
-    await writeJson(stateFile, state);
+    await writeDurably(stateFile, JSON.stringify(state));
     synced = state.bytes;
   };
   return {
@@ -76,6 +77,8 @@ export async function openPartialFile(file: string): Promise<PartialFile> {
 export async function isFinished(file: string): Promise<boolean> {
   const stat = await fs.stat(file).catch(() => undefined);
   if (stat === undefined) return false;
+  // Those of earlier versions could be read by others.
+  await closeToOthers(file, 0o600);
   const noted = await readJson(`${file}.json`, finishedSchema);
   // A file has its name only when it is whole; then the note may still lack.
   if (noted === undefined) {
@@ -86,20 +89,16 @@ export async function isFinished(file: string): Promise<boolean> {
   return noted.modifiedMs === stat.mtimeMs || noted.sha256 === (await hashOf(file));
 }
 
-async function markFinished(file: string): Promise<void> {
+/** Notes what a file is, so that {@link isFinished} knows it again. */
+export async function markFinished(file: string): Promise<void> {
   const { size, mtimeMs } = await fs.stat(file);
-  await writeJson(`${file}.json`, { size, sha256: await hashOf(file), modifiedMs: mtimeMs }).catch(diskError(file));
+  await writeDurably(`${file}.json`, JSON.stringify({ size, sha256: await hashOf(file), modifiedMs: mtimeMs }));
 }
 
 async function hashOf(file: string): Promise<string> {
   const hash = createHash("sha256");
   for await (const chunk of createReadStream(file, { highWaterMark: 2 ** 20 })) hash.update(chunk as Uint8Array);
   return hash.digest("hex");
-}
-
-async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length;)
-    done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
 }
 
 async function readJson<T>(file: string, schema: z.ZodType<T>): Promise<T | undefined> {
@@ -112,24 +111,8 @@ async function readJson<T>(file: string, schema: z.ZodType<T>): Promise<T | unde
   }
 }
 
-async function writeJson(file: string, value: unknown): Promise<void> {
-  const temporary = `${file}.tmp`;
-  const handle = await fs.open(temporary, "w");
-  try {
-    await handle.writeFile(JSON.stringify(value));
-    await handle.datasync();
-  } finally {
-    await handle.close();
-  }
-  await fs.rename(temporary, file);
-}
-
 function diskError(file: string): (cause: unknown) => never {
   return (cause) => {
-    const full = /ENOSPC|EDQUOT/.test(reasonOf(cause));
-    throw new StorageError(full ? "DiskFull" : "StoreFailed", `cannot write ${file}: ${reasonOf(cause)}`, {
-      cause,
-      hint: full ? "free some space, then run this again: it goes on" : "check that the folder can be written",
-    });
+    throw storeError(cause, file);
   };
 }

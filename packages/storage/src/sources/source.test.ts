@@ -99,6 +99,46 @@ describe("downloads", () => {
     expect((await fs.readFile(await fetchUrl(urlOf()))).equals(changed)).toBe(true);
   });
 
+  it.each([
+    ["has another ETag", { etag: '"v2"' }],
+    ["has none", {}],
+    ["says another size", { etag: '"v1"', size: 7 }],
+  ])("does not mix two versions when a part %s: such servers do not know If-Range", async (_what, said) => {
+    const changed = Buffer.from(content).reverse();
+    const { etag, size = changed.length } = said as { etag?: string; size?: number };
+    handler = (request, response) => {
+      serve(content, '"v1"', { cut: 500_000 })(request, response);
+      handler = ({ headers }, next) => {
+        const from = Number(/^bytes=(\d+)-$/.exec(headers.range ?? "")?.[1] ?? 0);
+        const range = from > 0 ? { "content-range": `bytes ${from}-${changed.length - 1}/${size}` } : {};
+        next.writeHead(from > 0 ? 206 : 200, { ...range, ...(etag !== undefined && { etag }) });
+        next.end(changed.subarray(from));
+      };
+    };
+    expect((await fs.readFile(await fetchUrl(urlOf()))).equals(changed)).toBe(true);
+    expect(requests[1]!.headers.range).toBeDefined();
+  });
+
+  it("gives up where every part is of another version, instead of beginning anew for ever", async () => {
+    let version = 0;
+    handler = (request, response) => {
+      const etag = `"${version++}"`;
+      const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0);
+      const range = from > 0 ? { "content-range": `bytes ${from}-${content.length - 1}/${content.length}` } : {};
+      response.writeHead(from > 0 ? 206 : 200, { etag, "content-length": content.length - from, ...range });
+      response.write(content.subarray(from, from + 1000), () => response.destroy());
+    };
+    expect(await failure(fetchUrl(urlOf()))).toMatchObject({ code: "DownloadFailed" });
+  });
+
+  it.skipIf(process.platform === "win32")("keeps what it brought for its owner alone", async () => {
+    const place = path.join(folder.path, "downloads");
+    await fs.mkdir(place, { mode: 0o755 });
+    const file = await fetchUrl(urlOf(), { folder: place });
+    const modes = await Promise.all([place, file, `${file}.json`].map(async (it) => (await fs.stat(it)).mode & 0o777));
+    expect(modes).toEqual([0o700, 0o600, 0o600]);
+  });
+
   it("starts anew where the server says nothing that tells versions apart", async () => {
     handler = (_, response) => {
       response.writeHead(200, { "content-length": content.length });
@@ -271,7 +311,7 @@ describe("other sources", () => {
     expect(await fetchSource("file:///x/y%20z.csv", { folder: folder.path })).toBe("/x/y z.csv");
   });
 
-  it("fetches CIDs by the function that it is given, once", async () => {
+  it("fetches CIDs by the function that it is given, once, and again when somebody changed the file", async () => {
     const cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
     const asked: string[] = [];
     const fetchCid = async (name: string, file: string) => {
@@ -282,6 +322,10 @@ describe("other sources", () => {
     expect(await fetchSource(cid, { folder: folder.path, fetchCid })).toBe(file);
     expect(await fs.readFile(file, "utf8")).toBe("1,2\n");
     expect(asked).toEqual([cid]);
+    await fs.writeFile(file, "1,3\n");
+    await fetchSource(cid, { folder: folder.path, fetchCid });
+    expect(await fs.readFile(file, "utf8")).toBe("1,2\n");
+    expect(asked).toEqual([cid, cid]);
   });
 
   it.each(["ipfs://nonsense", "s3://bucket/file", "ftp://host/file", "http://"])("refuses %s", async (ref) => {

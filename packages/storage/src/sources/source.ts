@@ -2,8 +2,10 @@ import fs from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { CID } from "multiformats/cid";
+import { openPrivateFolder, putInPlace } from "../disk/durable-file.ts";
 import { StorageError } from "../errors.ts";
 import { download, type DownloadOptions } from "./download.ts";
+import { isFinished, markFinished } from "./partial-file.ts";
 
 export interface FetchSourceOptions extends DownloadOptions {
   /** Folder that paths are relative to; the working directory unless given. */
@@ -36,11 +38,12 @@ async function fetchByCid(cid: string, { folder, fetchCid, signal, onProgress }:
   if (!isCid(cid)) throw unsupported(`ipfs://${cid} is not ipfs:// and a CID`);
   if (fetchCid === undefined) throw unsupported(`there is no way here to fetch ${cid}`);
   const file = path.join(folder, cid);
-  if (await exists(file)) return file;
-  await fs.mkdir(folder, { recursive: true });
+  await openPrivateFolder(folder);
+  if (await isFinished(file)) return file;
   const part = `${file}.part`;
   await fetchCid(cid, part, { signal, onProgress });
-  await fs.rename(part, file);
+  await putInPlace(part, file, true);
+  await markFinished(file);
   return file;
 }
 

@@ -2,27 +2,40 @@ import path from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import {
   cardSource,
+  checkOutput,
   contactSheet,
   dataCard,
   fetchSource,
   inspect,
+  StorageError,
+  writeOutput,
   type CardPart,
   type DataFormat,
   type Inspection,
   type InspectOptions,
+  type OutputOptions,
 } from "@skynet/storage";
 import { nameOf, normalisationOf, readDatasetFile } from "../../data/dataset-file.ts";
 import type { FetchCid } from "../../data/fetch-cid.ts";
 import { openDataFiles, type OpenedData } from "../../data/open-files.ts";
-import { writeFileAtomic } from "../../runtime/files.ts";
 import { homeDir } from "../../runtime/home.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { openCidSource, type CidOptions } from "../cid-source.ts";
-import { fromOption, integer, jsonOption, relayOption, rpcOption, withUi, type JsonOption } from "../options.ts";
+import {
+  forceOption,
+  fromOption,
+  integer,
+  jsonOption,
+  relayOption,
+  rpcOption,
+  withUi,
+  type ForceOption,
+  type JsonOption,
+} from "../options.ts";
 import type { Ui } from "../ui.ts";
 import { inspectionText, printable } from "../inspection-text.ts";
 
-interface InspectCommandOptions extends JsonOption, CidOptions {
+interface InspectCommandOptions extends JsonOption, CidOptions, ForceOption {
   readonly target?: string;
   readonly test?: string;
   readonly targets?: string;
@@ -66,6 +79,7 @@ export function addInspect(data: Command): void {
     .option("--sheet <file>", "where to write the contact sheet of images (default: NAME.contact-sheet.png)")
     .option("--no-sheet", "write no contact sheet")
     .option("--card [file]", "write a data card (default: dataset.md)")
+    .addOption(forceOption())
     .option("--name <text>", "name of the dataset, for the card")
     .option("--licence <text>", "its licence, for the card")
     .addOption(formatOption())
@@ -134,6 +148,8 @@ async function run(ref: string, options: InspectCommandOptions, ui: Ui): Promise
     if (settings.test !== undefined)
       opened.push(await openDataFiles(settings.test, settings.testTargets, { open, names, fetch }));
     const test = opened[1];
+    const output = { overwrite: options.force, inputs: filesOf(ref, opened) };
+    for (const file of filesAskedFor(settings)) await checkOutput(file, output);
     const target = settings.target ?? (train.targets && train.reader.columns.at(-1)!.name);
     const result = await inspect(train.reader, {
       target,
@@ -144,12 +160,15 @@ async function run(ref: string, options: InspectCommandOptions, ui: Ui): Promise
       onProgress: quietProgress(ui, `reading ${path.basename(train.file)}`),
       onTestProgress: quietProgress(ui, `reading ${path.basename(test?.file ?? "")}`),
     });
-    const written = await writeFiles(result, opened, settings, ui, signal);
+    const written = await writeFiles(result, opened, settings, { output, ui, signal });
     ui.line(inspectionText(result));
     if (written.sheet !== undefined) ui.line(`\nContact sheet: ${written.sheet}`);
+    else if (written.keptSheet !== undefined)
+      ui.line(`\n${written.keptSheet} was there already, and stays: --force replaces it, --sheet FILE writes another`);
     if (written.card !== undefined) ui.line(`\nData card: ${written.card}`);
     const { images: _images, ...report } = result;
-    return { ...report, ...written };
+    const { keptSheet: _keptSheet, ...files } = written;
+    return { ...report, ...files };
   } finally {
     for (const { reader } of opened) await reader.close();
     await cids.close();
@@ -181,34 +200,65 @@ function fetchData(
   });
 }
 
+/** Everything that is read. */
+const filesOf = (ref: string, opened: readonly OpenedData[]): string[] => [
+  path.resolve(ref),
+  ...opened.flatMap(({ file, targets }) => (targets === undefined ? [file] : [file, targets])),
+];
+
+const cardFile = ({ card }: Settings): string | undefined => (card === true ? "dataset.md" : card);
+
+const filesAskedFor = (settings: Settings): string[] =>
+  [settings.sheet, cardFile(settings)].filter((file) => typeof file === "string");
+
+interface WriteContext {
+  readonly output: OutputOptions;
+  readonly ui: Ui;
+  readonly signal: AbortSignal;
+}
+
+interface WrittenFiles {
+  sheet?: string;
+  /** A file that nobody has asked to replace, nor asked for. */
+  keptSheet?: string;
+  card?: string;
+}
+
 async function writeFiles(
   result: Inspection,
   [train, test]: readonly OpenedData[],
   options: Settings,
-  ui: Ui,
-  signal: AbortSignal,
-): Promise<{ sheet?: string; card?: string }> {
+  { output, ui, signal }: WriteContext,
+): Promise<WrittenFiles> {
   const name = path.basename(path.resolve(train!.file));
-  const written: { sheet?: string; card?: string } = {};
+  const written: WrittenFiles = {};
   if (result.images.length > 0 && options.sheet !== false) {
-    written.sheet = typeof options.sheet === "string" ? options.sheet : `${name}.contact-sheet.png`;
-    await writeFileAtomic(path.resolve(written.sheet), await contactSheet(result.images));
+    const file = typeof options.sheet === "string" ? options.sheet : `${name}.contact-sheet.png`;
+    try {
+      await writeOutput(file, await contactSheet(result.images), output);
+      written.sheet = file;
+    } catch (error) {
+      if (typeof options.sheet === "string" || !(error instanceof StorageError) || error.code !== "FileExists")
+        throw error;
+      written.keptSheet = file;
+    }
   }
-  if (options.card !== undefined) {
+  const target = cardFile(options);
+  if (target !== undefined) {
     const source = (file: string, part: CardPart) =>
       cardSource(file, part, { signal, onProgress: quietProgress(ui, `hashing ${path.basename(file)}`) });
     const sources = [await source(train!.file, "train")];
     if (train!.targets !== undefined) sources.push(await source(train!.targets, "labels"));
     if (test !== undefined) sources.push(await source(test.file, "test"));
     if (test?.targets !== undefined) sources.push(await source(test.targets, "test labels"));
-    written.card = options.card === true ? "dataset.md" : options.card;
     const card = dataCard(result, {
       name: options.name ?? name,
       licence: options.licence,
       description: options.description,
       sources,
     });
-    await writeFileAtomic(path.resolve(written.card), card);
+    await writeOutput(target, card, output);
+    written.card = target;
   }
   return written;
 }

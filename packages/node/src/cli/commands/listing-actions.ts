@@ -16,7 +16,15 @@ import { parseAmount } from "../../roles/token.ts";
 import { formatAmount, formatBytes, formatSeconds, shortId } from "../format.ts";
 import { addIndexOptions, type IndexChoice } from "../index-choice.ts";
 import { openMarketSource, type MarketFilter } from "../market-source.ts";
-import { addChainOptions, tokens, withUi, type ConnectionOptions, type JsonOption } from "../options.ts";
+import {
+  addChainOptions,
+  forceOption,
+  tokens,
+  withUi,
+  type ConnectionOptions,
+  type ForceOption,
+  type JsonOption,
+} from "../options.ts";
 import { addBuyerOptions, addOwnerOptions, buyerNode, createTokens, type BuyerOptions } from "../shop.ts";
 import { addressArgument, openAccount, openReader } from "../account.ts";
 import { addCardOptions, showCard, type CardChoice } from "./show-card.ts";
@@ -216,11 +224,12 @@ export function addBuy(parent: Command, kind: ContentKind): void {
   )
     .argument("<id>", "id of the listing, or its first digits")
     .option("--out <folder>", "folder for the content (default: a folder named after the listing)")
+    .addOption(forceOption())
     .addHelpText(
       "after",
       `\nExample:\n  $ npx skynet ${kind} buy 0x3f2a --out ${kind === "data" ? "digits" : "classifier"}`,
     )
-    .action((prefix: string, options: BuyerOptions & { out?: string }) =>
+    .action((prefix: string, options: BuyerOptions & ForceOption & { out?: string }) =>
       withUi(options, async (ui) => {
         const { listing } = await findSale(await openReader(options), kind, prefix);
         if (listing === undefined)
@@ -233,6 +242,7 @@ export function addBuy(parent: Command, kind: ContentKind): void {
           kind,
           listingId: listing.listingId,
           outDir,
+          overwrite: options.force,
           ui,
         });
         for (const file of bought.files) ui.line(`checked and written: ${file}`);

@@ -5,6 +5,7 @@ import { exportCar, exportFile, importCar, importFile, type DiskBlockStore } fro
 import { filePin } from "../../runtime/blocks.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { formatBytes } from "../format.ts";
+import { forceOption, type ForceOption } from "../options.ts";
 import type { Ui } from "../ui.ts";
 import { addStorageCommand, withStore, type StorageOptions } from "./storage-blocks.ts";
 
@@ -27,11 +28,12 @@ export function addStorageFiles(storage: Command): void {
   addStorageCommand(storage, "get", "write a file that is in the store", " bafybei... data.csv")
     .argument("<cid>", "its CID; for a file in a folder, the folder's CID and a path: bafy.../data/iris.csv")
     .argument("<file>", "file to write")
-    .action((cid: string, file: string, options: StorageOptions) =>
+    .addOption(forceOption())
+    .action((cid: string, file: string, { force: overwrite, ...options }: StorageOptions & ForceOption) =>
       withStore(options, async (store, ui) => {
         const signal = shutdownSignal();
         const onProgress = (done: number, total: number) => ui.progress("Writing", done, total);
-        const bytes = await exportFile(store, cid, file, { signal, onProgress });
+        const bytes = await exportFile(store, cid, file, { overwrite, signal, onProgress });
         ui.line(`wrote ${file}, ${formatBytes(bytes)}`);
         return { cid, file, bytes };
       }),
@@ -44,10 +46,11 @@ export function addStorageFiles(storage: Command): void {
   )
     .argument("<cid>", "CID of a file or a folder")
     .argument("<car>", "CAR file to write")
-    .action((cid: string, file: string, options: StorageOptions) =>
+    .addOption(forceOption())
+    .action((cid: string, file: string, { force: overwrite, ...options }: StorageOptions & ForceOption) =>
       withStore(options, async (store, ui) => {
         const onProgress = (bytes: number) => ui.status(`${formatBytes(bytes)} written`);
-        const bytes = await exportCar(store, cid, file, { signal: shutdownSignal(), onProgress });
+        const bytes = await exportCar(store, cid, file, { overwrite, signal: shutdownSignal(), onProgress });
         ui.line(`wrote ${file}, ${formatBytes(bytes)}`);
         return { cid, file, bytes };
       }),

@@ -16,7 +16,7 @@ import { saveRecord, unfinishedDir } from "../../remote/upload-records.ts";
 import { FileError } from "../../runtime/files.ts";
 import { lockFolder } from "../../runtime/lock.ts";
 import { formatBytes } from "../format.ts";
-import { integer } from "../options.ts";
+import { forceOption, integer, type ForceOption } from "../options.ts";
 import {
   byteCount,
   remoteCommand,
@@ -33,9 +33,8 @@ interface UploadCommandOptions extends RemoteOptions {
   readonly node?: string;
 }
 
-interface DownloadCommandOptions extends Omit<RemoteOptions, "service"> {
+interface DownloadCommandOptions extends Omit<RemoteOptions, "service">, ForceOption {
   readonly gateway?: string[];
-  readonly force?: true;
   readonly maxSize?: number;
   readonly parallel: number;
 }
@@ -65,7 +64,7 @@ export function addTransferCommands(storage: Command): void {
     .argument("<cid>", "name that the upload gave, or the CID of any file of IPFS")
     .argument("<file>", "file to write")
     .option("--gateway <address...>", "gateways to ask in turn (default: SKYNET_GATEWAYS, else public ones)")
-    .option("--force", "replace the file if there is one")
+    .addOption(forceOption())
     .option("--max-size <bytes>", "most to write, such as 64GB (default: 68.7GB)", byteCount)
     .addOption(parallelOption())
     .action((cid: string, file: string, options: DownloadCommandOptions) =>
