@@ -26,6 +26,7 @@ export function inspectionText(inspection: Inspection): string {
     head,
     ...notes.map((note) => pc.dim(`  ${printable(note)}`)),
     columnTable(inspection),
+    ...jobLines(inspection),
     ...classBars(inspection),
     ...splits(inspection),
     ...samples(inspection),
@@ -34,15 +35,53 @@ export function inspectionText(inspection: Inspection): string {
   return parts.join("\n");
 }
 
-function columnTable({ columns }: Inspection): string {
+/** What a job makes of the columns. */
+function jobLines({ job }: Inspection): string[] {
+  const title = `${pc.bold("As data of a job")}: `;
+  if ("problem" in job) return ["", `${title}${printable(job.problem)}`, pc.dim(`  ${printable(job.hint ?? "")}`)];
+  const classes = job.classes.slice(0, MAX_CLASSES).map(short).join(", ");
+  const more = job.classes.length > MAX_CLASSES ? ", ..." : "";
+  const ignored = job.columns.filter(({ kind }) => kind === "ignored").slice(0, MAX_COLUMNS);
+  return [
+    "",
+    `${title}${number(job.inputs)} inputs, ${job.classes.length} classes in this order: ${classes}${more}`,
+    ...ignored.map(({ name, why }) => `  ${short(name)} is not used: ${printable(why ?? "")}`),
+  ];
+}
+
+const COUNTED: Readonly<Record<string, string>> = {
+  category: "an input for each value",
+  ordinal: "one input, by the order of the values",
+  text: "hashed words",
+  classes: "the classes",
+  ignored: "not used",
+};
+
+/** How a column becomes inputs. */
+function inputText(column: Inspection["columns"][number], { job }: Inspection): string {
+  const { kind, inputs } = ("columns" in job ? job.columns.find(({ name }) => name === column.name) : undefined) ?? {};
+  const counted = kind && COUNTED[kind];
+  if (counted !== undefined) return inputs && inputs > 1 ? `${counted}: ${number(inputs)}` : counted;
+  const { fixedPoint } = column;
+  if (fixedPoint === undefined) return "";
+  const { offset, divisor, bits } = fixedPoint;
+  return `(x ${offset < 0 ? "+" : "-"} ${figure(Math.abs(offset))}) / ${figure(divisor)}, ${bits} bits`;
+}
+
+function columnTable(inspection: Inspection): string {
+  const { columns } = inspection;
   const rows = columns.slice(0, MAX_COLUMNS).map((column) => {
-    const { name, summary, missing, fixedPoint } = column;
+    const { name, summary, missing } = column;
     const deviation = summary && Math.sqrt(summary.variance);
-    const scale = fixedPoint
-      ? `(x ${fixedPoint.offset < 0 ? "+" : "-"} ${figure(Math.abs(fixedPoint.offset))}) / ${figure(fixedPoint.divisor)}, ${fixedPoint.bits} bits`
-      : "";
     const figures = [summary?.min, summary?.mean, summary?.max, deviation].map(figure);
-    return [short(name), typeName(column), ...figures, number(missing), distinctText(column), scale];
+    return [
+      short(name),
+      typeName(column),
+      ...figures,
+      number(missing),
+      distinctText(column),
+      inputText(column, inspection),
+    ];
   });
   const head = ["column", "type", ">min", ">mean", ">max", ">std", ">missing", ">distinct", "as input"];
   const more = columns.length - rows.length;

@@ -13,6 +13,8 @@ export interface OpenedData {
   readonly reader: DataReader;
   /** On this machine. */
   readonly file: string;
+  /** The columns behind so many come from the file of the classes. */
+  readonly inputColumns: number;
   /** The file of the classes, where there is one. */
   readonly targets: string | undefined;
 }
@@ -39,9 +41,10 @@ export async function openDataFiles(
   const first = await openReader(file, open);
   try {
     const named = names === undefined ? first : renameColumns(first, names);
-    if (targetsFile === undefined) return { reader: named, file, targets: undefined };
+    const inputColumns = named.columns.length;
+    if (targetsFile === undefined) return { reader: named, inputColumns, file, targets: undefined };
     const second = await openReader(targetsFile, { signal: open.signal });
-    return { reader: joinReaders(named, second), file, targets: targetsFile };
+    return { reader: joinReaders(named, second), inputColumns, file, targets: targetsFile };
   } catch (error) {
     await first.close();
     throw error;

@@ -8,7 +8,7 @@ import { JobPhase, type Hex } from "@skynet/protocol";
 import { openBlockStore, type DiskBlockStore } from "@skynet/storage";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { jobPin } from "../runtime/blocks.ts";
-import { forgetJob, forgetOverJobs, forgetPostedJob } from "./job-cleanup.ts";
+import { forgetJob, forgetOverJobs, forgetPostedJob, forgetUnusedData } from "./job-cleanup.ts";
 import { openJobFiles } from "./job-files.ts";
 import { findUnfinishedJob, savePostedJob, type PostedJob } from "./posted-job.ts";
 
@@ -111,4 +111,11 @@ it("a worker's folder goes when nothing is left in it, and forgetting again does
   await forgetJob(disk(), dataDir, jobId);
   expect(await fs.readdir(path.join(dataDir, "jobs"))).toEqual([]);
   await forgetJob(disk(), dataDir, jobId);
+});
+
+it("samples that were prepared for a job that was never posted are removed, those of unfinished jobs stay", async () => {
+  const { job } = await leaveJob("06");
+  await fs.mkdir(path.join(dataDir, "datasets", "of-nobody"), { recursive: true });
+  await forgetUnusedData(dataDir);
+  expect(await fs.readdir(path.join(dataDir, "datasets"))).toEqual([job.prepared]);
 });

@@ -36,7 +36,8 @@ export async function forgetPostedJob(disk: Disk, dataDir: string, job: PostedJo
 
 /**
  * Removes what a requester that ended too early left of jobs that are over: of those that it had ended, and of those that
- * were refunded without a model. Others wait for `train` with the same file, which fetches their model.
+ * were refunded without a model; and samples of data that no job needs. Other jobs wait for `train` with the same file,
+ * which fetches their model.
  */
 export async function forgetOverJobs(
   disk: Disk & { readonly chain: Pick<Chain, "job"> },
@@ -46,6 +47,16 @@ export async function forgetOverJobs(
   for (const jobId of ended) await forgetJob(disk, dataDir, jobId);
   for (const job of unfinished)
     if (await isWithoutModel(disk.chain, job.jobId)) await forgetPostedJob(disk, dataDir, job);
+  await forgetUnusedData(dataDir);
+}
+
+/** Removes prepared datasets that no unfinished job needs: of jobs that were never posted. */
+export async function forgetUnusedData(dataDir: string): Promise<void> {
+  const { unfinished } = await postedJobs(dataDir);
+  const needed = new Set(unfinished.map(({ prepared }) => prepared));
+  const datasets = path.join(dataDir, "datasets");
+  for (const name of await fs.readdir(datasets).catch(() => []))
+    if (!needed.has(name)) await fs.rm(path.join(datasets, name), { recursive: true, force: true });
 }
 
 async function isWithoutModel(chain: Pick<Chain, "job">, jobId: Hex): Promise<boolean> {

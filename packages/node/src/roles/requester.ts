@@ -41,7 +41,7 @@ import { startSponsor, type Sponsor } from "../sponsor/sponsor.ts";
 import { startTrainer } from "../trainer/trainer.ts";
 import { checkModelSize, openContent, updateBytes } from "./content.ts";
 import { createJobChain } from "./job-chain.ts";
-import { forgetOverJobs, forgetPostedJob } from "./job-cleanup.ts";
+import { forgetOverJobs, forgetPostedJob, forgetUnusedData } from "./job-cleanup.ts";
 import { openJobFiles } from "./job-files.ts";
 import { JobCircle } from "./job-circle.ts";
 import { createJobNetwork, jobBlocks, JOBS_TOPIC } from "./job-network.ts";
@@ -95,7 +95,7 @@ export async function runRequester(options: RequesterOptions): Promise<Summary> 
     const prepared = await prepareModel(node, trainer, options);
     if (options.job.gas === "sponsored") sponsor = await sponsorOwnJobs(node, prepared, options);
     const data = await prepareData(options.job, prepared.shape, { ...options, fetchCid: fetchCidOf(node, options) });
-    const posted = await findOrPost(node, trainer, prepared, data, options);
+    const posted = await findOrPostJob(node, trainer, prepared, data, options);
     await admitWorkers(node, trainer, prepared, posted.jobId, options.job);
     const result = await lead(node, trainer, prepared, data, posted, options);
     const summary = await writeResults(node, trainer, posted, data, result, options);
@@ -120,7 +120,7 @@ export async function postJob(options: RequesterOptions): Promise<PostedJob> {
     await forgetOverJobs(node, options.dataDir);
     const prepared = await prepareModel(node, trainer, options);
     const data = await prepareData(options.job, prepared.shape, { ...options, fetchCid: fetchCidOf(node, options) });
-    return await findOrPost(node, trainer, prepared, data, options);
+    return await findOrPostJob(node, trainer, prepared, data, options);
   } finally {
     await trainer.close();
     await node.close();
@@ -188,6 +188,16 @@ function proofSettingsOf({ chain }: LocalNode, job: JobFile): ProofSettings {
   const circuit = circuitOfJob(job);
   checkZeroKnowledge(chain, circuit);
   return { chainId: chain.chainId, circuit };
+}
+
+/** As `findOrPost`; samples of a job that could not be posted do not stay on the disk. */
+async function findOrPostJob(...[node, trainer, prepared, data, options]: Parameters<typeof findOrPost>) {
+  try {
+    return await findOrPost(node, trainer, prepared, data, options);
+  } catch (error) {
+    await forgetUnusedData(options.dataDir);
+    throw error;
+  }
 }
 
 async function findOrPost(

@@ -202,3 +202,27 @@ test("the data card tells what is in the data, and its texts cannot add markup",
     expect(card).toContain(part);
   expect(dataCard(await look(file), { name: "Some *data*", licence: "CC0-1.0", sources: [source] })).toBe(card);
 });
+
+test("what a job makes of the columns is told by the rules of the import", async () => {
+  const rows = Array.from({ length: 40 }, (_, i) => `${i},${"ab"[i % 2]},word${i},${i % 3}`);
+  const file = await scratch.write("mixed.csv", `size,kind,note,label\n${rows.join("\n")}\n`);
+  const report = async (options: InspectOptions = {}) => (await look(file, options)).job;
+  expect(await report()).toEqual({
+    columns: [
+      { name: "size", kind: "number", inputs: 1 },
+      { name: "kind", kind: "category", inputs: 2 },
+      { name: "note", kind: "category", inputs: 40 },
+      { name: "label", kind: "classes", inputs: 0 },
+    ],
+    inputs: 43,
+    classes: ["0", "1", "2"],
+  });
+  const columns = { size: { type: "ignore" as const }, note: { type: "text" as const, size: 16 } };
+  expect(await report({ choices: { columns, target: undefined, normalise: undefined } })).toMatchObject({
+    columns: [{ kind: "ignored", why: "as dataset.yaml says" }, { inputs: 2 }, { inputs: 16 }, {}],
+    inputs: 18,
+  });
+  const ignore = { type: "ignore" as const };
+  const none = { columns: { size: ignore, kind: ignore, note: ignore }, target: undefined, normalise: undefined };
+  expect(await report({ choices: none })).toMatchObject({ problem: "no column is left as an input" });
+});

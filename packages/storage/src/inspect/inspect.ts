@@ -1,9 +1,11 @@
 import type { Cell, ColumnInfo, DataFormat, DataReader, ReadOptions, RowBlock } from "../readers/reader.ts";
 import { StorageError } from "../errors.ts";
+import { INFER_ROWS, type ColumnChoices } from "../prepare/columns.ts";
 import type { NormalisationChoice } from "../schema/dataset-file.ts";
 import type { SheetSample } from "./contact-sheet.ts";
 import { limitsFor } from "./distinct.ts";
 import { fixedPointOf, type FixedPoint } from "./fixed-point.ts";
+import { jobView, type JobView } from "./job-view.ts";
 import { HashSample } from "./hash-sample.ts";
 import {
   columnProblems,
@@ -29,6 +31,10 @@ export interface InspectOptions extends ReadOptions {
   readonly samples?: number | undefined;
   /** How dataset.yaml has a column normalised. */
   readonly normalise?: ((column: string) => NormalisationChoice | undefined) | undefined;
+  /** What dataset.yaml says of the columns. */
+  readonly choices?: ColumnChoices | undefined;
+  /** The columns behind so many come from the file of the targets; all are the data's own unless given. */
+  readonly inputColumns?: number | undefined;
   /** Rows whose hashes are kept to find duplicates; 2 million unless given. */
   readonly maxHashes?: number | undefined;
 }
@@ -54,6 +60,8 @@ export interface Inspection {
   /** Rows whose equality was looked at: 1 for all of them, else a part that is chosen by hashes. */
   readonly comparedShare: number;
   readonly notes: readonly string[];
+  /** What a job would make of it. */
+  readonly job: JobView;
 }
 
 /**
@@ -79,6 +87,9 @@ class Work {
   readonly #target: number | undefined;
   readonly #split: number;
   readonly #statistics: Statistics;
+  /** Of the rows from which the import infers types. */
+  readonly #first: Statistics;
+  readonly #options: InspectOptions;
   readonly #leaks: (LeakWatch | undefined)[];
   readonly #sheet: SheetSamples | undefined;
   readonly #samples: Reservoir<SampleRow>;
@@ -98,6 +109,8 @@ class Work {
     this.#target = target;
     this.#split = columns.findIndex(({ name, kind }) => name === "split" && kind === "cells");
     this.#statistics = createStatistics(columns, { target });
+    this.#first = createStatistics(columns, { target });
+    this.#options = options;
     const watched = limitsFor(columns.length).counted;
     const plain = ({ kind, shape }: ColumnInfo) => kind === "cells" || shape?.length === 0;
     this.#leaks = columns.map((column, i) =>
@@ -117,6 +130,7 @@ class Work {
   add(block: RowBlock): void {
     const { rows, columns } = block;
     this.#statistics.add(block);
+    if (this.#rows < INFER_ROWS) this.#first.add(block);
     this.#sheet?.add(block);
     const target = this.#target === undefined ? undefined : columns[this.#target]!;
     this.#leaks.forEach((watch, i) => watch?.add(columns[i]!, target!, rows));
@@ -181,6 +195,13 @@ class Work {
       problems: [...this.#findProblems(columns, target)],
       comparedShare: this.#all.share,
       notes: reader.notes ?? [],
+      job: jobView({
+        infos: this.#columns,
+        first: this.#first.result(),
+        all: columns,
+        choices: { columns: undefined, normalise: undefined, ...this.#options.choices, target: target?.name },
+        inputColumns: this.#options.inputColumns ?? columns.length,
+      }),
     };
   }
 

@@ -1,7 +1,7 @@
 // Which column of a file is what: from dataset.yaml, else from the first rows.
 import { StorageError } from "../errors.ts";
-import { createStatistics, numberOf, type ColumnStatistics } from "../inspect/statistics.ts";
-import type { ColumnInfo, RowBlock } from "../readers/reader.ts";
+import { numberOf, type ColumnStatistics } from "../inspect/statistics.ts";
+import type { ColumnInfo } from "../readers/reader.ts";
 import type { ColumnSettings, DatasetFile, NormalisationChoice } from "../schema/dataset-file.ts";
 import { canBeClasses, targetCandidates } from "../schema/target-column.ts";
 
@@ -28,12 +28,17 @@ export interface PlannedColumn {
   readonly dtype: string;
 }
 
+/** What dataset.yaml says of columns. */
+export type ColumnChoices = Pick<DatasetFile, "columns" | "target" | "normalise">;
+
 export interface ColumnPlan {
   readonly columns: readonly PlannedColumn[];
   /** Columns that are not used, and why, for people. */
   readonly ignored: readonly { readonly name: string; readonly why: string }[];
 }
 
+/** From so many rows the types of the columns are inferred. */
+export const INFER_ROWS = 20_000;
 /** More different texts than these are no categories. */
 export const MAX_CATEGORIES = 64;
 const HASHED_WORDS = 256;
@@ -48,14 +53,14 @@ const areMostlyNumbers = (seen: ColumnStatistics): boolean => seen.numbers > 0.9
 
 /**
  * Decides about every column.
- * @param first the first blocks of the file
+ * @param seen of the first rows of the file
  * @param inputColumns the columns behind so many come from the file of the targets
  * @throws StorageError `BadSchema`
  */
 export function planColumns(
   infos: readonly ColumnInfo[],
-  first: readonly RowBlock[],
-  file: DatasetFile,
+  seen: readonly ColumnStatistics[],
+  file: ColumnChoices,
   inputColumns: number,
 ): ColumnPlan {
   const settings = file.columns ?? {};
@@ -63,9 +68,6 @@ export function planColumns(
   for (const name of [...Object.keys(settings), ...(file.target === undefined ? [] : [file.target])])
     if (!names.includes(name))
       throw new StorageError("BadSchema", `there is no column "${name}"`, { hint: `the columns are: ${list(names)}` });
-  const statistics = createStatistics(infos);
-  for (const block of first) statistics.add(block);
-  const seen = statistics.result();
   const target = targetOf(infos, seen, file, inputColumns);
   const columns: PlannedColumn[] = [];
   const ignored: { name: string; why: string }[] = [];
@@ -92,7 +94,7 @@ const list = (names: readonly string[]): string =>
 function targetOf(
   infos: readonly ColumnInfo[],
   seen: readonly ColumnStatistics[],
-  file: DatasetFile,
+  file: ColumnChoices,
   inputColumns: number,
 ): number {
   const isIn = (i: number) => inputColumns === infos.length || i >= inputColumns;
@@ -112,7 +114,7 @@ interface Candidate {
   readonly own: ColumnSettings | undefined;
   readonly seen: ColumnStatistics;
   readonly isTarget: boolean;
-  readonly file: DatasetFile;
+  readonly file: ColumnChoices;
 }
 
 function planColumn(candidate: Candidate): PlannedColumn | { name: string; why: string } {

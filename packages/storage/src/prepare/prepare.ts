@@ -3,14 +3,15 @@ import path from "node:path";
 import { randomUUID } from "node:crypto";
 import { encode, sha256, toHex } from "@skynet/protocol";
 import { StorageError, storeError } from "../errors.ts";
+import { createStatistics, type ColumnStatistics } from "../inspect/statistics.ts";
 import { labelsBeside } from "../readers/idx.ts";
-import type { DataReader, RowBlock } from "../readers/reader.ts";
+import type { DataReader } from "../readers/reader.ts";
 import type { DataFiles, DatasetFile } from "../schema/dataset-file.ts";
 import { MAX_INPUTS } from "../schema/dataset-file.ts";
 import { schemaOf } from "../schema/normalise.ts";
 import { featuresOf } from "../schema/schema.ts";
 import { arrange, createSplit, writeTestPart } from "./arrange.ts";
-import { planColumns, type ColumnPlan, type PlannedColumn } from "./columns.ts";
+import { INFER_ROWS, planColumns, type ColumnPlan, type PlannedColumn } from "./columns.ts";
 import { createEncoder, type EncodedRows, type RowEncoder } from "./encode.ts";
 import { fileHash } from "./file-hash.ts";
 import { fitColumns } from "./fit.ts";
@@ -21,9 +22,6 @@ import { readBlocks, storedType, type Dtype, type ScratchBlock } from "./scratch
 
 /** Up to this many rows every class has exactly the same part in training and test. */
 const MOST_STRATIFIED = 2 ** 22;
-/** From so much of the file the types of the columns are inferred. */
-const INFER_ROWS = 20_000;
-const INFER_BLOCKS = 16;
 
 export interface PrepareOptions {
   readonly dataset: DatasetFile;
@@ -224,9 +222,9 @@ async function openFiles({ inputs, targets }: LocalFiles, { open, dataset }: Pre
 async function scanTraining(files: LocalFiles, scratch: string, options: PrepareOptions) {
   const { reader, inputColumns } = await openFiles(files, options);
   try {
-    const first = await firstBlocks(reader, options.signal);
-    if (first.every(({ rows }) => rows === 0)) throw noRows(reader.file);
-    const plan = planColumns(reader.columns, first, options.dataset, inputColumns);
+    const seen = await firstStatistics(reader, options.signal);
+    if (seen[0]!.rows === 0) throw noRows(reader.file);
+    const plan = planColumns(reader.columns, seen, options.dataset, inputColumns);
     const targetAt = plan.columns.findIndex(({ role }) => role === "target");
     const collected = options.dataset.split.stratify ? createCollector(MOST_STRATIFIED) : undefined;
     const onBlock = (block: ScratchBlock) => collected?.add(block.columns[targetAt] as Uint16Array);
@@ -303,15 +301,15 @@ async function scanTo(
   }
 }
 
-async function firstBlocks(reader: DataReader, signal: AbortSignal | undefined): Promise<RowBlock[]> {
-  const blocks: RowBlock[] = [];
+async function firstStatistics(reader: DataReader, signal: AbortSignal | undefined): Promise<ColumnStatistics[]> {
+  const statistics = createStatistics(reader.columns);
   let rows = 0;
   for await (const block of reader.blocks({ signal })) {
-    blocks.push(block);
+    statistics.add(block);
     rows += block.rows;
-    if (rows >= INFER_ROWS || blocks.length >= INFER_BLOCKS) break;
+    if (rows >= INFER_ROWS) break;
   }
-  return blocks;
+  return statistics.result();
 }
 
 async function* encodeFile(scratch: string, { columns }: ColumnPlan, encoder: RowEncoder): AsyncGenerator<EncodedRows> {

@@ -117,7 +117,7 @@ export function sortedCategories(names: readonly string[], said: readonly string
 }
 
 /** Names of the classes. Where they are integers from 0 to 255, a class is its own number, also if some do not occur. */
-function classNames(names: readonly string[], said: readonly string[] | undefined): string[] {
+export function classNames(names: readonly string[], said: readonly string[] | undefined): string[] {
   const classes = sortedCategories(names, said);
   const largest = Number(classes.at(-1));
   if (said === undefined && classes.every(isCount) && largest <= 255)

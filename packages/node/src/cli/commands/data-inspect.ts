@@ -114,6 +114,7 @@ interface Settings extends InspectCommandOptions {
   readonly names?: readonly string[] | undefined;
   readonly description?: string | undefined;
   readonly normalise?: InspectOptions["normalise"];
+  readonly choices?: InspectOptions["choices"];
 }
 
 async function settingsOf(ref: string, options: InspectCommandOptions): Promise<Settings> {
@@ -131,6 +132,7 @@ async function settingsOf(ref: string, options: InspectCommandOptions): Promise<
     names,
     description,
     normalise: normalisationOf(dataset),
+    choices: dataset,
   };
 }
 
@@ -155,6 +157,8 @@ async function run(ref: string, options: InspectCommandOptions, ui: Ui): Promise
       target,
       samples,
       normalise: settings.normalise,
+      choices: settings.choices,
+      inputColumns: train.inputColumns,
       test: test?.reader,
       signal,
       onProgress: quietProgress(ui, `reading ${path.basename(train.file)}`),
