@@ -15,7 +15,8 @@ export const referenceFrom = (folder: string, reference: string): string =>
 
 /** File names relative to the folder become absolute. */
 export function withFolder(dataset: DatasetFile, folder: string): DatasetFile {
-  const absolute = ({ inputs, targets }: DatasetFile["train"]) => ({
+  const absolute = ({ inputs, targets, arrays }: DatasetFile["train"]) => ({
+    arrays,
     inputs: referenceFrom(folder, inputs),
     targets: targets === undefined ? undefined : referenceFrom(folder, targets),
   });

@@ -29,7 +29,7 @@ export async function makeListingCard(
 ): Promise<Uint8Array> {
   const { train, image, format, skip, header, names } = dataset;
   const { ui, signal } = place;
-  const open = { format, skip, header, ...image, signal };
+  const open = { format, skip, header, arrays: train.arrays, ...image, signal };
   const fetch = (reference: string) => localFile(reference, place);
   const { reader } = await openDataFiles(train.inputs, train.targets, { open, names, fetch });
   try {

@@ -43,8 +43,8 @@ export function prepare(dataset: DatasetFile, choices: Choices, place: DataPlace
 }
 
 /** Opens a file as its dataset.yaml says. */
-export const openDataFile = (file: string, { format, skip, header, image }: DatasetFile) =>
-  openReader(file, { format, skip, header, ...image });
+export const openDataFile = (file: string, { format, skip, header, image }: DatasetFile, arrays?: readonly string[]) =>
+  openReader(file, { format, skip, header, arrays, ...image });
 
 /** A file of this machine for a path, a URL or a CID. */
 export const localFile = (reference: string, { dataDir, ui, signal, fetchCid }: DataPlace): Promise<string> =>

@@ -5,6 +5,7 @@ import type { NormalisationChoice } from "../schema/dataset-file.ts";
 import type { SheetSample } from "./contact-sheet.ts";
 import { limitsFor } from "./distinct.ts";
 import { fixedPointOf, type FixedPoint } from "./fixed-point.ts";
+import { splitColumn } from "../prepare/split-column.ts";
 import { jobView, type JobView } from "./job-view.ts";
 import { HashSample } from "./hash-sample.ts";
 import {
@@ -201,6 +202,7 @@ class Work {
         all: columns,
         choices: { columns: undefined, normalise: undefined, ...this.#options.choices, target: target?.name },
         inputColumns: this.#options.inputColumns ?? columns.length,
+        splitAt: splitColumn(reader, this.#options.choices),
       }),
     };
   }

@@ -27,11 +27,13 @@ export interface JobViewOptions {
   readonly choices: ColumnChoices;
   /** The columns behind so many come from the file of the targets. */
   readonly inputColumns: number;
+  /** The column that tells the parts apart. */
+  readonly splitAt: number | undefined;
 }
 
-export function jobView({ infos, first, all, choices, inputColumns }: JobViewOptions): JobView {
+export function jobView({ infos, first, all, choices, inputColumns, splitAt }: JobViewOptions): JobView {
   try {
-    const plan = planColumns(infos, first, choices, inputColumns);
+    const plan = planColumns(infos, first, choices, { inputColumns, splitAt });
     const used = new Map(plan.columns.map((column) => [column.name, column]));
     const ignored = new Map(plan.ignored.map(({ name, why }) => [name, why]));
     const columns = infos.map(({ name }, i): JobColumn => {

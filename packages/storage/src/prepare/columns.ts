@@ -54,14 +54,15 @@ const areMostlyNumbers = (seen: ColumnStatistics): boolean => seen.numbers > 0.9
 /**
  * Decides about every column.
  * @param seen of the first rows of the file
- * @param inputColumns the columns behind so many come from the file of the targets
+ * @param options.inputColumns the columns behind so many come from the file of the targets
+ * @param options.splitAt a column that tells the parts apart, never an input
  * @throws StorageError `BadSchema`
  */
 export function planColumns(
   infos: readonly ColumnInfo[],
   seen: readonly ColumnStatistics[],
   file: ColumnChoices,
-  inputColumns: number,
+  { inputColumns, splitAt }: { readonly inputColumns: number; readonly splitAt: number | undefined },
 ): ColumnPlan {
   const settings = file.columns ?? {};
   const names = infos.map(({ name }) => name);
@@ -72,6 +73,10 @@ export function planColumns(
   const columns: PlannedColumn[] = [];
   const ignored: { name: string; why: string }[] = [];
   infos.forEach((info, index) => {
+    if (index === splitAt) {
+      ignored.push({ name: info.name, why: "it tells the parts for training and testing apart" });
+      return;
+    }
     const own = settings[info.name];
     if (index >= inputColumns && index !== target) {
       ignored.push({ name: info.name, why: "only the classes of the targets' file are used" });

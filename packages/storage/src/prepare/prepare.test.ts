@@ -26,7 +26,7 @@ async function prepare(dataset: object, options: Partial<PrepareOptions> = {}) {
     name: "data",
     folder: path.join(folder, "datasets"),
     resolve: async (reference) => path.join(folder, reference),
-    open: (file, { format, skip, header }) => openReader(file, { format, skip, header }),
+    open: (file, { format, skip, header }, arrays) => openReader(file, { format, skip, header, arrays }),
     seed,
     ...options,
   });

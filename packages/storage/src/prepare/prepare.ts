@@ -16,6 +16,7 @@ import { createEncoder, type EncodedRows, type RowEncoder } from "./encode.ts";
 import { fileHash } from "./file-hash.ts";
 import { fitColumns } from "./fit.ts";
 import { joinReaders, renameColumns } from "./combine-readers.ts";
+import { createParts, splitColumn } from "./split-column.ts";
 import { openPrepared, writePrepared, type PreparedDataset, type PreparedDescription } from "./prepared.ts";
 import { scan, type Scan, type ScannedColumn, type ScanOptions } from "./scan.ts";
 import { readBlocks, storedType, type Dtype, type ScratchBlock } from "./scratch.ts";
@@ -31,7 +32,8 @@ export interface PrepareOptions {
   readonly folder: string;
   /** A file of this machine for what dataset.yaml names. */
   readonly resolve: (reference: string) => Promise<string>;
-  readonly open: (file: string, dataset: DatasetFile) => Promise<DataReader>;
+  /** @param arrays of an archive of NumPy, where dataset.yaml names them */
+  readonly open: (file: string, dataset: DatasetFile, arrays?: readonly string[]) => Promise<DataReader>;
   /** How the model says that bytes become inputs. */
   readonly bytes?: { readonly offset: number; readonly divisor: number } | undefined;
   /** Bytes stay as they are, without a scale: for datasets that are sold. */
@@ -70,17 +72,24 @@ export async function prepareDataset(options: PrepareOptions): Promise<PreparedD
   try {
     const files = [...hashes].map(([file, hash]) => ({ name: path.basename(file), ...hash }));
     await writePrepared(partial, await make(options, { train, test, partial, files }));
-    // Another process may have made the same meanwhile.
-    if ((await openPrepared(target)) === undefined) {
-      await fs.rm(target, { recursive: true, force: true });
-      await fs.rename(partial, target).catch(async (error: unknown) => {
-        if ((await openPrepared(target)) === undefined) throw storeError(error, target);
-      });
-    }
+    await publish(partial, target);
   } finally {
     await fs.rm(partial, { recursive: true, force: true });
   }
   return (await openPrepared(target))!;
+}
+
+/** Another process may have made the same meanwhile, and read it: only what is damaged makes room. */
+async function publish(partial: string, target: string): Promise<void> {
+  const isThere = async () => (await openPrepared(target)) !== undefined;
+  const rename = () => fs.rename(partial, target);
+  await rename().catch(async () => {
+    if (await isThere()) return;
+    await fs.rm(target, { recursive: true, force: true });
+    await rename().catch(async (error: unknown) => {
+      if (!(await isThere())) throw storeError(error, target);
+    });
+  });
 }
 
 const PARTIAL = ".partial-";
@@ -103,9 +112,9 @@ function isAlive(pid: number): boolean {
 }
 
 /** Files of this machine. Labels of an IDX file are found beside it, as data inspect does. */
-async function resolveFiles({ inputs, targets }: DataFiles, resolve: PrepareOptions["resolve"]) {
+async function resolveFiles({ inputs, targets, arrays }: DataFiles, resolve: PrepareOptions["resolve"]) {
   const file = await resolve(inputs);
-  if (targets !== undefined) return { inputs: file, targets: await resolve(targets) };
+  if (targets !== undefined) return { inputs: file, targets: await resolve(targets), arrays };
   const beside = labelsBeside(file);
   const isThere =
     beside !== undefined &&
@@ -113,7 +122,7 @@ async function resolveFiles({ inputs, targets }: DataFiles, resolve: PrepareOpti
       () => true,
       () => false,
     ));
-  return { inputs: file, targets: isThere ? beside : undefined };
+  return { inputs: file, targets: isThere ? beside : undefined, arrays };
 }
 type LocalFiles = Awaited<ReturnType<typeof resolveFiles>>;
 
@@ -128,8 +137,9 @@ async function identityOf(options: PrepareOptions, { train, test, hashes }: Hash
   const { name: _n, description: _d, licence: _l, train: _train, test: _test, ...settings } = options.dataset;
   const hashOf = (file: string | undefined) => file && [path.basename(file), hashes.get(file)!.sha256];
   const text = JSON.stringify({
-    version: 1,
+    version: 2,
     files: [train.inputs, train.targets, test?.inputs, test?.targets].map((file) => hashOf(file) ?? null),
+    arrays: [train.arrays ?? null, test?.arrays ?? null],
     settings,
     bytes: options.bytes ?? null,
     asBytes: options.asBytes ?? false,
@@ -150,10 +160,10 @@ async function make(options: PrepareOptions, { train, test, partial, files }: Wo
   const { dataset, seed, signal, whole = false, asBytes = false, bytes } = options;
   const scratch = path.join(partial, "scratch.bin");
   const scanned = await scanTraining(train, scratch, options);
-  const { plan, trainScan, targets } = scanned;
+  const { plan, trainScan, targets, isHeld } = scanned;
   const { rows } = trainScan;
   const share = { test: dataset.split.test, seed: await splitSeed(dataset.split.seed) };
-  const newSplit = () => (test || whole ? () => false : createSplit({ ...share, classes: targets }));
+  const newSplit = () => (test || whole ? () => false : (isHeld ?? createSplit({ ...share, classes: targets })));
   const summaries = await fitColumns(readBlocks(scratch, plan.columns), plan.columns, newSplit());
   const name = dataset.name ?? options.name;
   const schema = schemaOf({ name, plan: plan.columns, scan: trainScan, summaries, bytes, asBytes });
@@ -204,8 +214,8 @@ function countsOf(plan: readonly PlannedColumn[], scans: readonly Scan[], of: (c
 }
 
 /** Targets are read as they are: format, names and lines to skip are those of the inputs. */
-async function openFiles({ inputs, targets }: LocalFiles, { open, dataset }: PrepareOptions) {
-  const first = await open(inputs, dataset);
+async function openFiles({ inputs, targets, arrays }: LocalFiles, { open, dataset }: PrepareOptions) {
+  const first = await open(inputs, dataset, arrays);
   try {
     const named = dataset.names === undefined ? first : renameColumns(first, dataset.names);
     const { length } = named.columns;
@@ -224,13 +234,15 @@ async function scanTraining(files: LocalFiles, scratch: string, options: Prepare
   try {
     const seen = await firstStatistics(reader, options.signal);
     if (seen[0]!.rows === 0) throw noRows(reader.file);
-    const plan = planColumns(reader.columns, seen, options.dataset, inputColumns);
+    const splitAt = splitColumn(reader, options.dataset);
+    const plan = planColumns(reader.columns, seen, options.dataset, { inputColumns, splitAt });
     const targetAt = plan.columns.findIndex(({ role }) => role === "target");
     const collected = options.dataset.split.stratify ? createCollector(MOST_STRATIFIED) : undefined;
     const onBlock = (block: ScratchBlock) => collected?.add(block.columns[targetAt] as Uint16Array);
-    const trainScan = await scanTo(scratch, reader, { plan: plan.columns, onBlock }, options);
+    const parts = splitAt === undefined ? undefined : createParts(splitAt);
+    const trainScan = await scanTo(scratch, reader, { plan: plan.columns, onBlock, onRows: parts?.add }, options);
     if (trainScan.rows === 0) throw noRows(reader.file);
-    return { plan, trainScan, targets: collected?.all(), format: reader.format };
+    return { plan, trainScan, targets: collected?.all(), isHeld: parts?.isHeld, format: reader.format };
   } finally {
     await reader.close();
   }
@@ -253,7 +265,8 @@ async function scanTest(
   const dataset = format === "images" ? { ...options.dataset, image } : options.dataset;
   const { reader } = await openFiles(files, { ...options, dataset });
   try {
-    const plan = columns.map((column) => inTestFile(column, reader));
+    const byPlace = files.arrays !== undefined && files.arrays.length === options.dataset.train.arrays?.length;
+    const plan = columns.map((column) => inTestFile(column, reader, byPlace));
     const known = trainScan.columns.map(({ categories }) => categories);
     return await scanTo(scratch, reader, { plan, known }, options);
   } finally {
@@ -261,9 +274,13 @@ async function scanTest(
   }
 }
 
-/** Where a column of the training file is in the test file. @throws StorageError `BadSchema` unless it is of the same kind */
-function inTestFile(column: PlannedColumn, { columns, file }: DataReader): PlannedColumn {
-  const index = columns.findIndex(({ name }) => name === column.name);
+/**
+ * Where a column of the training file is in the test file: by its name, or by its place among arrays that dataset.yaml
+ * names for both.
+ * @throws StorageError `BadSchema` unless it is of the same kind
+ */
+function inTestFile(column: PlannedColumn, { columns, file }: DataReader, byPlace: boolean): PlannedColumn {
+  const index = byPlace ? column.index : columns.findIndex(({ name }) => name === column.name);
   const found = columns[index];
   const differs = (what: string) =>
     new StorageError("BadSchema", `${file} ${what}`, { hint: "test and training files have the same columns" });
@@ -289,7 +306,7 @@ const holds = (type: Dtype, other: Dtype): boolean =>
 async function scanTo(
   scratch: string,
   reader: DataReader,
-  what: Pick<ScanOptions, "plan" | "known" | "onBlock">,
+  what: Pick<ScanOptions, "plan" | "known" | "onBlock" | "onRows">,
   { signal, onProgress }: PrepareOptions,
 ): Promise<Scan> {
   const handle = await fs.open(scratch, "w", 0o600);

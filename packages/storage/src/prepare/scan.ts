@@ -162,6 +162,8 @@ export interface ScanOptions extends ReadOptions {
   /** Where the rows are kept. */
   readonly scratch: FileHandle;
   readonly onBlock?: (block: ScratchBlock) => void;
+  /** Told about each block as it was read, with 1 for rows that are left out. */
+  readonly onRows?: ((block: RowBlock, drop: Uint8Array) => void) | undefined;
   /** Of a test part: the categories of the training part, column by column. */
   readonly known?: readonly (readonly string[])[];
 }
@@ -169,7 +171,7 @@ export interface ScanOptions extends ReadOptions {
 /** @throws StorageError of the reader, and `BadFile` for a value that does not fit its column, with file and place */
 export async function scan(
   reader: DataReader,
-  { plan, scratch, known, onBlock, ...options }: ScanOptions,
+  { plan, scratch, known, onBlock, onRows, ...options }: ScanOptions,
 ): Promise<Scan> {
   const columns = plan.map((column, i) => new ColumnScan(column, column.kind === "category" ? known?.[i] : undefined));
   let rows = 0;
@@ -181,6 +183,7 @@ export async function scan(
     const kept = drop.includes(1) ? withoutDropped(arrays, plan, drop) : { rows: block.rows, columns: arrays };
     rows += kept.rows;
     dropped += block.rows - kept.rows;
+    onRows?.(block, drop);
     if (kept.rows === 0) continue;
     onBlock?.(kept);
     await writeBlock(scratch, kept);

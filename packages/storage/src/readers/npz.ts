@@ -121,5 +121,7 @@ function choose(
       { hint: "columns must have the same number of rows; choose other arrays" },
     );
   const left = others.map((array) => `${array.name} was left out: ${array.rows} rows instead of ${rows}`);
-  return { chosen: arrays.filter((array) => array.rows === rows), notes: [...notes, ...left] };
+  const chosen = arrays.filter((array) => array.rows === rows);
+  if (wanted !== undefined) chosen.sort((a, b) => wanted.indexOf(a.name) - wanted.indexOf(b.name));
+  return { chosen, notes: [...notes, ...left] };
 }

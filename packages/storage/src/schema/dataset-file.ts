@@ -45,13 +45,21 @@ const columnSchema = z
   )
   .transform((column) => (column === "ignore" ? ({ type: "ignore" } as const) : column));
 
-/** A file, or inputs and targets in two files with as many rows. */
+/** A file, inputs and targets in two files with as many rows, or arrays of an archive of NumPy. */
 const filesSchema = z
   .union(
-    [z.string().min(1), z.strictObject({ inputs: z.string().min(1), targets: z.string().min(1) })],
-    "a file, a URL or a CID, or { inputs: file, targets: file }",
+    [
+      z.string().min(1),
+      z.strictObject({ inputs: z.string().min(1), targets: z.string().min(1) }),
+      z.strictObject({ file: z.string().min(1), arrays: z.array(z.string().min(1)).min(1).max(MAX_COLUMNS) }),
+    ],
+    "a file, a URL or a CID, { inputs: file, targets: file }, or { file: file.npz, arrays: [name, ...] }",
   )
-  .transform((value) => (typeof value === "string" ? { inputs: value, targets: undefined } : value));
+  .transform((value): { inputs: string; targets: string | undefined; arrays: string[] | undefined } => {
+    if (typeof value === "string") return { inputs: value, targets: undefined, arrays: undefined };
+    if ("file" in value) return { inputs: value.file, targets: undefined, arrays: value.arrays };
+    return { ...value, arrays: undefined };
+  });
 
 /** What a dataset.yaml says; everything but `train` may be absent. */
 export const datasetFileSchema = z.strictObject({

@@ -121,7 +121,7 @@ async function settingsOf(ref: string, options: InspectCommandOptions): Promise<
   if (!/\.ya?ml$/i.test(ref)) return { ...options, inputs: ref };
   const dataset = await readDatasetFile(ref, options.targets);
   const { train, test, image, target, format, skip, header, names, licence, description } = dataset;
-  const said = { ...image, target, format, skip, header, licence };
+  const said = { ...image, target, format, skip, header, licence, arrays: train.arrays };
   const given = { ...Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined)), ...options };
   return {
     ...given,
