@@ -8,17 +8,25 @@ import { createHost, createIdentity, serveBlocks, type Host } from "@skynet/netw
 import type { SkyNetChild } from "@skynet/node";
 import { cidOf, dataAux, encodeMarketMetadata, keccak256, toHex, type Hex } from "@skynet/protocol";
 import { dataKeyOf, encryptBlock } from "@skynet/storage";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { startTestMarket, tinyModel, writeImages, type Account, type TestMarket } from "./support/market.ts";
 
 const UNIT = 1_000_000n;
 const MINUTES = 240_000;
 let market: TestMarket;
 let seller: Account;
+const hosts: SkyNetChild[] = [];
 
 beforeAll(async () => {
   market = await startTestMarket();
   seller = await market.account("seller");
+}, MINUTES);
+// No case finds the seller at work that another one has left.
+afterEach(async () => {
+  const left = hosts
+    .splice(0)
+    .filter(({ process: { exitCode, signalCode } }) => exitCode === null && signalCode === null);
+  await Promise.all(left.map(kill));
 }, MINUTES);
 afterAll(() => market.close(), MINUTES);
 
@@ -32,6 +40,7 @@ async function kill(child: SkyNetChild): Promise<void> {
 /** A busy machine may need longer than the half minute after which buyers may cancel. */
 async function startSeller(): Promise<SkyNetChild> {
   const host = seller.start("host", "--deliver-late");
+  hosts.push(host);
   await host.event("ready", MINUTES);
   return host;
 }

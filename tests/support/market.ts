@@ -33,6 +33,9 @@ export interface TestMarket extends TestNetwork {
   pending(address: Hex): Promise<number>;
 }
 
+/** Verifiers that this machine has compiled: the same for every account, and for other tests, whose home is the default. */
+const COMPILED = path.join(import.meta.dirname, "..", "..", ".skynet", "compiled");
+
 /** A chain, a relay and accounts with test money, all real. */
 export async function startTestMarket(): Promise<TestMarket> {
   const network = await startTestNetwork(0);
@@ -43,6 +46,8 @@ export async function startTestMarket(): Promise<TestMarket> {
     account: async (name, { funded = true } = {}) => {
       const home = path.join(network.folder, name);
       await fs.mkdir(home, { recursive: true });
+      await fs.mkdir(COMPILED, { recursive: true });
+      await fs.symlink(COMPILED, path.join(home, "compiled"));
       const privateKey = new Uint8Array(randomBytes(32));
       const keystore = path.join(home, "wallet.json");
       const passphraseFile = path.join(home, "passphrase");
