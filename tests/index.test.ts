@@ -101,7 +101,7 @@ describe("commands with and without an index", () => {
     expect(shown.stdout).toContain("Fashion-MNIST for tests");
     const fromEnvironment = await skynet(["job", "list"], env({ SKYNET_INDEX: url }));
     expect(fromEnvironment.stdout).toContain("Fashion-MNIST");
-    expect(fromEnvironment.stdout).not.toContain("reading the chain");
+    expect(fromEnvironment.stderr).not.toContain("reading the chain");
     const missing = await skynet(["job", "show", "0xfffffffffffffffff", "--index", url], env());
     expect([missing.code, missing.stderr]).toEqual([1, expect.stringContaining("the index has no job")]);
   });

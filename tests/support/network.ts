@@ -6,6 +6,7 @@ import { startChild, startDevnet, type Devnet, type SkyNetChild } from "@skynet/
 
 export const silentUi = {
   line: () => undefined,
+  note: () => undefined,
   progress: () => undefined,
   status: () => undefined,
   event: () => undefined,

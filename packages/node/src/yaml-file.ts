@@ -2,6 +2,7 @@
 import { closest } from "fastest-levenshtein";
 import { isNode, LineCounter, parseDocument, visit, type Document } from "yaml";
 import { z } from "zod";
+import { printable } from "@skynet/protocol";
 
 export type YamlResult<Value> =
   | { readonly ok: true; readonly value: Value }
@@ -14,10 +15,10 @@ export function parseYaml<Schema extends z.ZodType>(text: string, schema: Schema
   const syntax = document.errors[0];
   if (syntax) {
     const line = lines.linePos(syntax.pos[0]).line;
-    return { ok: false, problems: [`line ${line}: ${syntax.message.split(" at line")[0]!.split("\n")[0]}`] };
+    return { ok: false, problems: [printable(`line ${line}: ${syntax.message.split(" at line")[0]!.split("\n")[0]}`)] };
   }
   const alias = aliasIn(document, lines);
-  if (alias !== undefined) return { ok: false, problems: [alias] };
+  if (alias !== undefined) return { ok: false, problems: [printable(alias)] };
   // An empty file says nothing, as one with comments alone.
   const parsed = schema.safeParse(document.toJS({ maxAliasCount: 0 }) ?? {});
   if (parsed.success) return { ok: true, value: parsed.data };
@@ -28,7 +29,7 @@ export function parseYaml<Schema extends z.ZodType>(text: string, schema: Schema
       return line === undefined ? text : `line ${line}: ${text}`;
     });
   });
-  return { ok: false, problems };
+  return { ok: false, problems: problems.map(printable) };
 }
 
 /** Aliases are not followed: a few lines of them can stand for any amount of memory. */

@@ -1,6 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { cleanText } from "./text.ts";
+import { cleanText, printable } from "./text.ts";
+
+it("printable text shows where something was hidden, and keeps joiners", () => {
+  expect(printable("a\u001b[2Jb\u202Ec\nd")).toBe("a�[2Jb�c�d");
+  expect(printable("👩‍👩‍👧 नमस्ते")).toBe("👩‍👩‍👧 नमस्ते");
+});
 
 describe("cleanText", () => {
   it.each([

@@ -4,6 +4,9 @@
  */
 export const hiddenCharacters = /(?![\u200C\u200D])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u115F\u1160\u3164\uFFA0]/gu;
 
+/** Text of strangers as it is, with a mark for every character that would not show. */
+export const printable = (text: string): string => text.replaceAll(hiddenCharacters, "\uFFFD");
+
 /**
  * Text of strangers, for one line on a terminal or a page: without control characters and without what reorders or
  * hides other text, every run of white space one space, at most `maxLength` characters; a text that was cut ends in "…".

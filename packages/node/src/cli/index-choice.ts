@@ -25,7 +25,7 @@ export function addIndexOptions(command: Command): Command {
 export async function chooseIndex({ index, rpc }: IndexChoice, ui: Ui): Promise<IndexClient | undefined> {
   const url = index ?? (rpc === undefined ? runningDevnet()?.index : undefined);
   if (url === undefined) {
-    ui.line("no index is configured (--index or SKYNET_INDEX): reading the chain");
+    ui.note("no index is configured (--index or SKYNET_INDEX): reading the chain");
     return undefined;
   }
   // without --rpc the index decides which chain is meant

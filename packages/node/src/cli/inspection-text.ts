@@ -1,3 +1,4 @@
+import { printable } from "@skynet/protocol";
 import { distinctText, figure, typeName, type Inspection } from "@skynet/storage";
 import { colours as pc } from "./colours.ts";
 import { tableText } from "./table.ts";
@@ -8,9 +9,6 @@ const MAX_CLASSES = 30;
 const MAX_SAMPLE_COLUMNS = 8;
 const BAR_WIDTH = 30;
 const MAX_TEXT = 24;
-
-/** Text from a file as it may stand on a terminal: no control characters, so that it cannot move the cursor. */
-export const printable = (text: string): string => text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "�");
 
 const short = (text: string): string => {
   const clean = printable(text);

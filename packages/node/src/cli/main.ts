@@ -5,6 +5,7 @@ import { colours as pc } from "./colours.ts";
 import { SkyNetError } from "@skynet/protocol";
 import { Interrupted, wasInterrupted } from "../runtime/shutdown.ts";
 import { commands, createProgram } from "./program.ts";
+import { writeNote } from "./terminal.ts";
 import { toJson } from "./ui.ts";
 
 // Compiled code of the commands' modules is kept between runs: they begin in half the time.
@@ -32,7 +33,7 @@ function printsJson(args: readonly string[]): boolean {
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
   if (wasInterrupted() || error instanceof Interrupted || (error as Error | undefined)?.name === "AbortError") {
-    process.stderr.write("interrupted\n");
+    writeNote("interrupted");
     return EXIT_INTERRUPTED;
   }
   const known = error instanceof SkyNetError;
@@ -40,9 +41,9 @@ function report(error: unknown): number {
     const { code, hint } = known ? error : { code: "Unexpected", hint: undefined };
     process.stdout.write(`${toJson({ event: "error", code, message: (error as Error).message, hint })}\n`);
   }
-  process.stderr.write(`${pc.red("error:")} ${(error as Error).message}\n`);
-  if (known && error.hint) process.stderr.write(`${pc.dim("what to do:")} ${error.hint}\n`);
-  if (!known || process.env.SKYNET_LOG_LEVEL === "debug") process.stderr.write(`${(error as Error).stack ?? ""}\n`);
+  writeNote(`${pc.red("error:")} ${(error as Error).message}`);
+  if (known && error.hint) writeNote(`${pc.dim("what to do:")} ${error.hint}`);
+  if (!known || process.env.SKYNET_LOG_LEVEL === "debug") writeNote((error as Error).stack ?? "");
   return EXIT_FAILURE;
 }
 

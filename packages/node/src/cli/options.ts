@@ -9,6 +9,7 @@ import { parseBootstrap, type Bootstrap } from "../runtime/bootstrap.ts";
 import { writeFileAtomic } from "../runtime/files.ts";
 import { homeDir } from "../runtime/home.ts";
 import { byteSize, rate } from "./rate.ts";
+import { writeNote } from "./terminal.ts";
 import { createUi, toJson, type Ui } from "./ui.ts";
 
 export { homeDir };
@@ -142,7 +143,7 @@ export function showEnd(ui: Ui, summary: Summary): Record<string, unknown> {
   ui.summary(summary);
   const failure = failureOf(summary);
   if (failure !== undefined) {
-    process.stderr.write(`error: ${failure}\n`);
+    writeNote(`error: ${failure}`);
     process.exitCode = 1;
   }
   return summaryJson(summary);

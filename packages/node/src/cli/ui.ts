@@ -2,15 +2,18 @@ import process from "node:process";
 import Table from "cli-table3";
 import { createLogUpdate } from "log-update";
 import { colours as pc } from "./colours.ts";
-import { toHex } from "@skynet/protocol";
+import { hiddenCharacters, toHex } from "@skynet/protocol";
 import type { RoundReport } from "@skynet/swarm";
 import type { Summary } from "../report/summary.ts";
 import { formatAmount, formatBytes, formatGas, formatSeconds } from "./format.ts";
+import { terminalText, writeLine, writeNote } from "./terminal.ts";
 
 /** Where a command tells the user what happens. One implementation per kind of output. */
 export interface Ui {
-  /** One line about something that happened. */
+  /** One line of the result. */
   line(text: string): void;
+  /** One line about something on the way: a retry, a warning. It is not part of the result. */
+  note(text: string): void;
   /** Something that takes a while; `total` in the same unit as `done`. */
   progress(label: string, done: number, total: number): void;
   /** What is going on now; replaced by the next one, shown only where lines can be redrawn. Empty: nothing. */
@@ -28,8 +31,8 @@ export function createUi(options: { json: boolean }): Ui {
 }
 
 /** JSON with bigints as decimal strings, and bytes as hexadecimal. */
-export const toJson = (value: unknown, indent?: number): string =>
-  JSON.stringify(
+export const toJson = (value: unknown, indent?: number): string => {
+  const text = JSON.stringify(
     value,
     (_key, field: unknown) => {
       if (typeof field === "bigint") return field.toString();
@@ -37,11 +40,19 @@ export const toJson = (value: unknown, indent?: number): string =>
     },
     indent,
   );
+  // Controls below the space are written so already; a new line is one of the indentation.
+  return text.replaceAll(hiddenCharacters, (found) => (found === "\n" ? found : escaped(found)));
+};
+
+/** As in JSON, one unit of UTF-16 after the other. */
+const escaped = (text: string): string =>
+  Array.from({ length: text.length }, (_, i) => `\\u${text.charCodeAt(i).toString(16).padStart(4, "0")}`).join("");
 
 function jsonUi(): Ui {
   const write = (value: unknown) => process.stdout.write(`${toJson(value)}\n`);
   return {
     line: () => {},
+    note: () => {},
     progress: () => {},
     status: () => {},
     event: (name, details = {}) => write({ event: name, ...details }),
@@ -54,17 +65,18 @@ function jsonUi(): Ui {
 function plainUi(): Ui {
   const shown = new Map<string, number>();
   return {
-    line: (text) => process.stdout.write(`${text}\n`),
+    line: writeLine,
+    note: writeNote,
     progress: (label, done, total) => {
       const quarter = total === 0 ? 4 : Math.floor((4 * done) / total);
       if ((shown.get(label) ?? -1) >= quarter) return;
       shown.set(label, quarter);
-      process.stdout.write(`${label}: ${Math.floor((100 * done) / Math.max(total, 1))} %\n`);
+      writeNote(`${label}: ${Math.floor((100 * done) / Math.max(total, 1))} %`);
     },
     status: () => {},
     event: () => {},
-    round: (report, rounds) => process.stdout.write(`${roundLine(report, rounds)}\n`),
-    summary: (summary) => process.stdout.write(`${summaryText(summary)}\n`),
+    round: (report, rounds) => writeLine(roundLine(report, rounds)),
+    summary: (summary) => writeLine(summaryText(summary)),
     close: () => {},
   };
 }
@@ -86,7 +98,7 @@ function liveUi(): Ui {
     );
     if (reports.length > 0) parts.push(roundTable(reports, rounds));
     if (status !== "") parts.push(`${spinner(0, 1, frame)} ${status}`);
-    live(parts.join("\n"));
+    live(terminalText(parts.join("\n")));
     frame++;
   };
   const timer = setInterval(draw, 120);
@@ -101,19 +113,20 @@ function liveUi(): Ui {
     finished = true;
     live.done();
   };
+  /** Writes where it stays, above what is redrawn. */
+  const above = (write: () => void) => {
+    if (!finished) live.clear();
+    write();
+    draw();
+  };
   return {
-    line: (text) => {
-      if (!finished) live.clear();
-      process.stdout.write(`${text}\n`);
-      draw();
-    },
+    line: (text) => above(() => writeLine(text)),
+    note: (text) => above(() => writeNote(text)),
     progress: (label, done, total) => {
       bars.set(label, { done, total });
       if (done >= total) {
         bars.delete(label);
-        live.clear();
-        process.stdout.write(`${pc.green("✔")} ${label}\n`);
-        draw();
+        above(() => writeLine(`${pc.green("✔")} ${label}`));
       }
     },
     status: (text) => {
@@ -127,7 +140,7 @@ function liveUi(): Ui {
     },
     summary: (summary) => {
       finish();
-      process.stdout.write(`${summaryText(summary)}\n`);
+      writeLine(summaryText(summary));
     },
     close: finish,
   };

@@ -32,7 +32,7 @@ export interface CidPlaces {
   readonly gateways: () => Gateways;
   /** Opens files that `skynet storage upload` has encrypted; an age identity. */
   readonly identity?: (() => Promise<string>) | undefined;
-  readonly ui: Pick<Ui, "line" | "progress" | "event">;
+  readonly ui: Pick<Ui, "note" | "progress" | "event">;
 }
 
 /** Nodes that are asked when none is named. */
@@ -59,7 +59,7 @@ export function createCidFetcher(places: CidPlaces): FetchCid {
     if (await fromThisMachine(cid, file, places, signal)) return;
     const why = await fromNodes(cid, file, places, signal);
     if (why === undefined) return;
-    places.ui.line(`${shortCid(cid)} does not come from nodes (${why}): asking gateways`);
+    places.ui.note(`${shortCid(cid)} does not come from nodes (${why}): asking gateways`);
     await fromGateways(cid, file, why, places, signal);
   };
 }

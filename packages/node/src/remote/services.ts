@@ -38,9 +38,9 @@ export function openPinning({ key: token, url }: ServiceAccount, http: HttpOptio
 }
 
 /** Tells about requests that are tried again. */
-export const tellRetries = (ui: Pick<Ui, "line" | "event">): HttpOptions => ({
+export const tellRetries = (ui: Pick<Ui, "note" | "event">): HttpOptions => ({
   onRetry: ({ reason, waitMs }) => {
-    ui.line(`${reason}; trying again in ${Math.max(1, Math.round(waitMs / 1000))} s`);
+    ui.note(`${reason}; trying again in ${Math.max(1, Math.round(waitMs / 1000))} s`);
     ui.event("retry", { reason, waitMs: Math.round(waitMs) });
   },
 });

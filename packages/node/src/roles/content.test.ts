@@ -126,7 +126,7 @@ test("data are fetched by their CID from this machine, then from nodes, then fro
   const service = await startTestService();
   const said: string[] = [];
   const ui = {
-    line: (text: string) => void said.push(text),
+    note: (text: string) => void said.push(text),
     progress: (label: string) => void said.push(label),
     event: (_name: string, details?: Record<string, unknown>) => void said.push(`from ${details?.from}`),
   };

@@ -42,7 +42,7 @@ export interface NodeOptions {
   readonly quotaBytes?: number | undefined;
   readonly signal: AbortSignal;
   /** Where it is said that no relay answers, and that one does again. */
-  readonly ui?: Pick<Ui, "line" | "event"> | undefined;
+  readonly ui?: Pick<Ui, "note" | "event"> | undefined;
   /** Threads for commitments and proofs; a job's own choice by default. */
   readonly threads?: number | undefined;
   /** File of the reference string; the development string by default, which only development chains take. */
@@ -148,12 +148,12 @@ function unreachable(host: Host, cause: unknown): SkyNetError {
 }
 
 /** Says once that no relay answers, and once that one does again. */
-function tellReachability(host: Host, ui: Pick<Ui, "line" | "event">): void {
+function tellReachability(host: Host, ui: Pick<Ui, "note" | "event">): void {
   let alone = false;
   host.onReachability(({ live, problem }) => {
     if (alone === (problem !== undefined)) return;
     alone = problem !== undefined;
     ui.event("relays", { live, problem: problem?.message });
-    ui.line(problem === undefined ? "a relay answers again" : `${problem.message}; trying on`);
+    ui.note(problem === undefined ? "a relay answers again" : `${problem.message}; trying on`);
   });
 }

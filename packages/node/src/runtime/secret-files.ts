@@ -1,13 +1,14 @@
 import fs from "node:fs/promises";
 import path from "node:path";
 import process from "node:process";
+import { printable } from "@skynet/protocol";
 import { FileError, explainFileError } from "./files.ts";
 
 const OTHERS_WRITE = 0o022;
 const OTHERS_READ = 0o044;
 
 /** Where warnings go that must not mix with a command's output. */
-export const warnOnStderr = (text: string): void => void process.stderr.write(`warning: ${text}\n`);
+export const warnOnStderr = (text: string): void => void process.stderr.write(`warning: ${printable(text)}\n`);
 
 /**
  * Looks at who else may use a file with a secret. One that others can change is refused: they could exchange the key.

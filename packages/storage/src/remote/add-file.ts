@@ -1,7 +1,8 @@
+import { cleanText } from "@skynet/protocol";
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { StorageError } from "../errors.ts";
-import { clean, Retryable } from "./answer-error.ts";
+import { Retryable } from "./answer-error.ts";
 import { exchange, readJson, type Http, type HttpRequest } from "./http.ts";
 import { multipart } from "./multipart.ts";
 import { isFileCid } from "./unixfs.ts";
@@ -45,7 +46,7 @@ export async function addFile(
     });
     if (await isFileCid(Hash, () => [bytes])) return Hash;
     throw new Retryable(
-      new StorageError("BadAnswer", `${what}: the service stored something else, ${clean(Hash)}`, {
+      new StorageError("BadAnswer", `${what}: the service stored something else, ${cleanText(Hash)}`, {
         hint: "try again; if it stays so, the service or a proxy before it changes files",
       }),
     );

@@ -1,3 +1,4 @@
+import { cleanText } from "@skynet/protocol";
 import { StorageError } from "../errors.ts";
 import type { HttpAnswer, HttpRequest } from "./http.ts";
 
@@ -18,12 +19,11 @@ const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
 /** Lighthouse does not document how it refuses an account that is full, so its words count besides the status. */
 const FULL = /quota|insufficient|exceed|limit reached|storage limit|data limit|not enough (space|storage|balance)/i;
 const MAX_ERROR_BYTES = 64 * 1024;
-const SHOWN = 200;
 
 /** What an answer with a status other than 2xx means. @returns a StorageError, or one to try again */
 export async function answerError(request: HttpRequest, answer: HttpAnswer): Promise<StorageError | Retryable> {
   const { status, headers } = answer;
-  const said = clean(reasonIn(await beginning(answer)), request.secret);
+  const said = saidBy(reasonIn(await beginning(answer)), request.secret);
   const text = `${request.what} was refused with status ${status}${said === "" ? "" : `: ${said}`}`;
   if (PASSING.has(status)) {
     const busy = status === 429 ? "the service allows fewer requests" : "the service has a problem";
@@ -63,14 +63,9 @@ export function retryAfterMs(header: string | null, nowMs: number): number | und
   return Number.isNaN(date) ? undefined : Math.max(0, date - nowMs);
 }
 
-/** Text from outside for a terminal: no control characters, not endless, and without the key if somebody repeats it. */
-export function clean(text: string, secret?: string): string {
-  const safe = secret === undefined || secret === "" ? text : text.replaceAll(secret, "(key)");
-  return safe
-    .replace(/[\p{Cc}\p{Cf}]+/gu, " ")
-    .trim()
-    .slice(0, SHOWN);
-}
+/** Text of a service for people: one line, not endless, and without the key if somebody repeats it. */
+const saidBy = (text: string, secret?: string): string =>
+  cleanText(secret === undefined || secret === "" ? text : text.replaceAll(secret, "(key)"));
 
 async function beginning({ body }: HttpAnswer): Promise<string> {
   const chunks: Uint8Array[] = [];

@@ -1,7 +1,7 @@
+import { cleanText } from "@skynet/protocol";
 import { z } from "zod";
 import { StorageError } from "../errors.ts";
 import { addFile } from "./add-file.ts";
-import { clean } from "./answer-error.ts";
 import { baseUrl, createHttp, exchange, readJson, type Http, type HttpOptions, type HttpRequest } from "./http.ts";
 import type { PinRequest, RemoteObject, RemoteStorage } from "./remote-storage.ts";
 import type { PartTarget } from "./upload.ts";
@@ -134,7 +134,7 @@ async function checkRoom(call: Call, bytes: number, signal: AbortSignal | undefi
 const shown = z
   .string()
   .nullish()
-  .transform((text) => clean(text ?? ""));
+  .transform((text) => cleanText(text ?? ""));
 const fileSchema = z.object({
   id: z.string().regex(/^[\x21-\x7e]{1,1024}$/),
   cid: z.string(),
@@ -160,7 +160,7 @@ async function* list({ http, api, apiKey }: Call, signal: AbortSignal | undefine
       if (seen.has(id)) continue;
       seen.add(id);
       const bytes = fileSizeInBytes ?? undefined;
-      yield { id, cid: clean(cid), name: fileName, bytes, status: "pinned", createdMs: createdAt ?? undefined };
+      yield { id, cid: cleanText(cid), name: fileName, bytes, status: "pinned", createdMs: createdAt ?? undefined };
     }
     const last = fileList.at(-1)?.id;
     // A page that ends like the one before would be asked for without end.

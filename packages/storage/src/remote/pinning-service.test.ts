@@ -93,7 +93,7 @@ describe("errors of a pinning service", () => {
     once({ kind: "status", status: 400, body: '{"error":{"reason":"BAD_REQUEST","details":"\\u001b[31mno"}}' });
     await expect(client().get("x")).rejects.toMatchObject({
       code: "ServiceFailed",
-      message: expect.stringContaining("BAD_REQUEST,  [31mno") as string,
+      message: expect.stringContaining("BAD_REQUEST, [31mno") as string,
     });
   });
 

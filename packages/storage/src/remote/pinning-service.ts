@@ -1,7 +1,6 @@
-import { InvalidInputError } from "@skynet/protocol";
+import { cleanText, InvalidInputError } from "@skynet/protocol";
 import { z } from "zod";
 import { StorageError } from "../errors.ts";
-import { clean } from "./answer-error.ts";
 import { parseCid } from "./gateway.ts";
 import {
   baseUrl,
@@ -97,21 +96,22 @@ export function createPinningService(options: PinningServiceOptions): PinningSer
         ...request,
       });
     },
-    get: (id, { signal } = {}) => onePin(call, { path: pathOf(id), what: `the question for pin ${clean(id)}`, signal }),
+    get: (id, { signal } = {}) =>
+      onePin(call, { path: pathOf(id), what: `the question for pin ${cleanText(id)}`, signal }),
     list: (filter = {}) => list(call, filter),
     replace: (id, request) =>
       onePin(call, {
         method: "POST",
         path: pathOf(id),
         body: bodyOf(request),
-        what: `the replacement of pin ${clean(id)}`,
+        what: `the replacement of pin ${cleanText(id)}`,
         signal: request.signal,
       }),
     async remove(id, { signal } = {}) {
       const request = requestOf(call, {
         method: "DELETE",
         path: pathOf(id),
-        what: `the removal of pin ${clean(id)}`,
+        what: `the removal of pin ${cleanText(id)}`,
         signal,
       });
       await exchange(call.http, request, async () => undefined);
@@ -152,7 +152,7 @@ interface Question extends WithSignal {
 const text = z
   .string()
   .nullish()
-  .transform((value) => clean(value ?? ""));
+  .transform((value) => cleanText(value ?? ""));
 const pinSchema = z
   .object({
     requestid: z.string().regex(/^[\x21-\x7e]{1,1024}$/),
@@ -170,12 +170,12 @@ const pinSchema = z
       id: requestid,
       status,
       created,
-      cid: clean(pin.cid),
+      cid: cleanText(pin.cid),
       name: pin.name,
       createdMs: Number.isNaN(createdMs) ? undefined : createdMs,
       bytes: typeof size === "string" && /^\d{1,15}$/.test(size) ? Number(size) : undefined,
-      delegates: (delegates ?? []).map((address) => clean(address)),
-      details: typeof details === "string" ? clean(details) : "",
+      delegates: (delegates ?? []).map((address) => cleanText(address)),
+      details: typeof details === "string" ? cleanText(details) : "",
     };
   });
 const resultsSchema = z.object({ count: z.number().int().min(0), results: z.array(pinSchema) });
@@ -234,7 +234,7 @@ function bodyOf({ cid, name, origins = [] }: PinRequest): string {
     throw new InvalidInputError("BadName", `the name of a pin may have ${MAX_NAME} characters, not ${name.length}`);
   for (const origin of origins)
     if (!/^\/.+\/p2p\/[A-Za-z0-9]+$/.test(origin))
-      throw new InvalidInputError("BadMultiaddr", `not the address of a node: ${clean(origin)}`, {
+      throw new InvalidInputError("BadMultiaddr", `not the address of a node: ${cleanText(origin)}`, {
         hint: "it looks like /dns4/node.example.com/tcp/4001/p2p/12D3...",
       });
   return JSON.stringify({

@@ -33,7 +33,7 @@ import {
   type JsonOption,
 } from "../options.ts";
 import type { Ui } from "../ui.ts";
-import { inspectionText, printable } from "../inspection-text.ts";
+import { inspectionText } from "../inspection-text.ts";
 
 interface InspectCommandOptions extends JsonOption, CidOptions, ForceOption {
   readonly target?: string;
@@ -168,7 +168,7 @@ async function run(ref: string, options: InspectCommandOptions, ui: Ui): Promise
     ui.line(inspectionText(result));
     if (written.sheet !== undefined) ui.line(`\nContact sheet: ${written.sheet}`);
     else if (written.keptSheet !== undefined)
-      ui.line(`\n${written.keptSheet} was there already, and stays: --force replaces it, --sheet FILE writes another`);
+      ui.note(`${written.keptSheet} was there already, and stays: --force replaces it, --sheet FILE writes another`);
     if (written.card !== undefined) ui.line(`\nData card: ${written.card}`);
     const { images: _images, ...report } = result;
     const { keptSheet: _keptSheet, ...files } = written;
@@ -183,7 +183,7 @@ async function run(ref: string, options: InspectCommandOptions, ui: Ui): Promise
 function quietProgress(ui: Ui, label: string): (done: number, total: number) => void {
   const startedMs = performance.now();
   return (done, total) => {
-    if (performance.now() - startedMs > QUIET_MS) ui.progress(printable(label), done, total);
+    if (performance.now() - startedMs > QUIET_MS) ui.progress(label, done, total);
   };
 }
 

@@ -1,12 +1,11 @@
 import type { Command } from "commander";
-import { LICENCES, type Hex, type Licence } from "@skynet/protocol";
+import { LICENCES, printable, type Hex, type Licence } from "@skynet/protocol";
 import type { DataFormat, DatasetFile } from "@skynet/storage";
 import { openCidSource } from "../cid-source.ts";
 import { confirm } from "../confirm.ts";
 import { nameOf, readDatasetFile } from "../../data/dataset-file.ts";
 import { ownDataKey } from "../../remote/service-keys.ts";
 import { sellDataset, type DataSale } from "../../roles/selling.ts";
-import { printable } from "../inspection-text.ts";
 import { fromOption, integer, relayOption, withUi } from "../options.ts";
 import {
   addSaleOptions,
@@ -67,7 +66,7 @@ Examples:
         const dataset = { ...said, target: options.target ?? said.target, format: options.format ?? said.format };
         const sale = { price, bond, token, batchSize, dataset, ...describedBy(dataset, options, ui) };
         const confirmCard = async (reveals: string) => {
-          ui.line(`The data card is public: ${reveals}. --no-card leaves it out, --card FILE publishes another one.`);
+          ui.note(`The data card is public: ${reveals}. --no-card leaves it out, --card FILE publishes another one.`);
           await confirm("Publish it with the listing?", options);
         };
         const shop = await openOwnShop(options, ui);
@@ -96,7 +95,7 @@ function describedBy(
   const licenceText = options.licence ?? dataset.licence;
   const licence = licenceText === undefined ? "unspecified" : licenceNamed(licenceText);
   if (licence === undefined)
-    ui.line(`"${printable(licenceText!)}" is not one of the licences of listings: the listing says unspecified`);
+    ui.note(`"${printable(licenceText!)}" is not one of the licences of listings: the listing says unspecified`);
   return { name, description, licence: licence ?? "unspecified", licenceText };
 }
 

@@ -22,6 +22,7 @@ import {
   type JsonOption,
 } from "../options.ts";
 import type { Ui } from "../ui.ts";
+import { writeNote } from "../terminal.ts";
 
 interface RelayFlags extends JsonOption {
   readonly config?: string;
@@ -151,7 +152,7 @@ async function run(ui: Ui, flags: RelayFlags): Promise<void> {
   const relay = await start(config, flags);
   reload = () =>
     void relay.reload().catch((error: unknown) => {
-      process.stderr.write(`error: ${(error as Error).message}; the old certificate stays in use\n`);
+      writeNote(`error: ${(error as Error).message}; the old certificate stays in use`);
     });
   const addresses = relay.host.multiaddrs();
   ui.event("listening", { multiaddrs: addresses, ...(relay.monitorUrl ? { metrics: relay.monitorUrl } : {}) });

@@ -1,5 +1,4 @@
 import path from "node:path";
-import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Option, type Command } from "commander";
 import {
@@ -30,6 +29,7 @@ import {
   type JsonOption,
 } from "../options.ts";
 import { tableText } from "../table.ts";
+import { writeNote } from "../terminal.ts";
 
 const DAY_MS = 86_400_000;
 const PROBE_MS = 12_000;
@@ -113,8 +113,8 @@ async function probe(options: ListOptions): Promise<RelayStatus[]> {
 }
 
 function warn(fields: { error?: unknown; hint?: unknown }): void {
-  if (fields.error !== undefined) process.stderr.write(`warning: ${String(fields.error)}\n`);
-  if (fields.hint !== undefined) process.stderr.write(`  ${String(fields.hint)}\n`);
+  if (fields.error !== undefined) writeNote(`warning: ${String(fields.error)}`);
+  if (fields.hint !== undefined) writeNote(`  ${String(fields.hint)}`);
 }
 
 /** Resolves when all sources have answered, each relay is live or has failed, and relays had a moment to tell of others. */

@@ -84,7 +84,7 @@ async function upload(file: string, options: UploadCommandOptions, context: Remo
   const uploaded = await send(file, node.target, options, context);
   const origins = await node.addresses(signal);
   if (origins.length === 0)
-    ui.line("your IPFS node has no public address: the service may need long to find it, or never does");
+    ui.note("your IPFS node has no public address: the service may need long to find it, or never does");
   const name = options.public ? path.basename(file) : "encrypted";
   await pinAll(service, [...uploaded.parts, uploaded.cid], { name, origins, connect: node.connect }, context);
   return finish(file, uploaded, context);
@@ -134,7 +134,7 @@ async function finish(file: string, uploaded: Uploaded, { ui }: RemoteContext) {
   const { cid, size, encrypted, parts, storedBytes, resumedParts } = uploaded;
   const name = path.basename(file);
   await saveRecord({ cid, name, size, encrypted, uploadedAt: new Date().toISOString(), parts: [...parts] });
-  if (resumedParts > 0) ui.line(`${resumedParts} of ${parts.length} parts had been sent before`);
+  if (resumedParts > 0) ui.note(`${resumedParts} of ${parts.length} parts had been sent before`);
   ui.line(`stored    ${formatBytes(storedBytes)}, ${encrypted ? "encrypted: only your wallet opens it" : "public"}`);
   ui.line(`CID       ${cid}`);
   ui.line(`get it    npx skynet storage download ${cid} ${name.includes(" ") ? JSON.stringify(name) : name}`);
@@ -189,7 +189,7 @@ async function download(cid: string, file: string, options: DownloadCommandOptio
     },
     ...(options.maxSize === undefined ? {} : { maxBytes: options.maxSize }),
   });
-  if (downloaded.resumedBytes > 0) ui.line(`${formatBytes(downloaded.resumedBytes)} had been fetched before`);
+  if (downloaded.resumedBytes > 0) ui.note(`${formatBytes(downloaded.resumedBytes)} had been fetched before`);
   ui.line(`${target}: ${formatBytes(downloaded.size)}, checked${downloaded.encrypted ? " and decrypted" : ""}`);
   return { ...downloaded, file: path.resolve(target), cid };
 }
