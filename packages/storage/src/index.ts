@@ -2,6 +2,7 @@ export { cidOf } from "@skynet/protocol";
 export { dataKeyOf, decryptBlock, encryptBlock, generateDataKey, type DataKey } from "./age.ts";
 export { batchLeaf, cutBatches, type Batch, type BatchSource, type Rows } from "./batches.ts";
 export {
+  DRAFT_PIN,
   openBlockStore,
   type BlockStore,
   type BlockStoreOptions,

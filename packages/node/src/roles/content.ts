@@ -2,7 +2,7 @@
 import { fetchBlocks } from "@skynet/network";
 import { BLINDER_BYTES } from "@skynet/proof";
 import { codecOfCid, SkyNetError } from "@skynet/protocol";
-import { cidsOfContent, exportFile, fetchTree, readContent, type BlockStore } from "@skynet/storage";
+import { cidsOfContent, DRAFT_PIN, exportFile, fetchTree, readContent, type BlockStore } from "@skynet/storage";
 import type { Address, ModelShape } from "@skynet/swarm";
 import { formatBytes } from "../cli/format.ts";
 import type { LocalNode } from "./local-node.ts";
@@ -93,7 +93,7 @@ export interface FetchFileOptions extends Omit<FetchContentOptions, "from" | "ma
 
 /**
  * Fetches a file by its CID from other nodes and writes it; a transfer that stopped goes on. Until it is written its
- * blocks are pinned as `fetch:CID`.
+ * blocks are pinned as `draft:CID`.
  * @throws as {@link fetchContent}, and StorageError `DiskFull`
  */
 export async function fetchFile(
@@ -102,7 +102,7 @@ export async function fetchFile(
   file: string,
   { from, maxBytes = MAX_FILE_BYTES, ...options }: FetchFileOptions = {},
 ): Promise<void> {
-  const pin = `fetch:${cid}`;
+  const pin = `${DRAFT_PIN}${cid}`;
   const onBlocks = (cids: readonly string[]) => node.blocks.pin(pin, cids);
   await fetchContent(node, cid, { ...options, from: from ?? knownNodes(node), maxBytes, onBlocks });
   await exportFile(node.blocks, cid, file, { overwrite: true, signal: options.signal });

@@ -1,6 +1,6 @@
 import path from "node:path";
 import type { BlockStore, DiskBlockStore } from "@skynet/storage";
-import { openBlockStore } from "@skynet/storage";
+import { cidOf, DRAFT_PIN, openBlockStore } from "@skynet/storage";
 import type { Log } from "@skynet/swarm";
 
 /** What the blocks of a node may take on disk unless --storage-quota says otherwise: 20 GiB. */
@@ -57,6 +57,21 @@ export function pinnedPuts(blocks: DiskBlockStore, name: string): BlockStore & {
     flush,
   };
 }
+
+/** The same blocks; `told` hears of each that is put, and whether it was not there before. */
+export const withTold = (blocks: DiskBlockStore, told: (cid: string, isNew: boolean) => void): BlockStore => ({
+  get: (cid) => blocks.get(cid),
+  has: (cid) => blocks.has(cid),
+  put: async (bytes, codec) => {
+    const isThere = await blocks.has(await cidOf(bytes, codec));
+    const cid = await blocks.put(bytes, codec);
+    told(cid, !isThere);
+    return cid;
+  },
+});
+
+/** While a file is added; it lapses when nobody goes on with it. */
+export const draftPin = (file: string): string => `${DRAFT_PIN}${path.resolve(file)}`;
 
 /** What a user has added: everybody may fetch what is public. */
 export const filePin = (cid: string, isPublic: boolean): string => `${isPublic ? PUBLIC : "file:"}${cid}`;

@@ -6,6 +6,7 @@ import process from "node:process";
 import { equalBytes } from "@skynet/protocol";
 import { base32upper } from "multiformats/bases/base32";
 import * as multihash from "multiformats/hashes/digest";
+import { openPrivateFolder, syncFolder } from "../disk/durable-file.ts";
 
 const SHA2_256 = 0x12;
 const EXTENSION = ".data";
@@ -34,7 +35,9 @@ export interface BlockFiles {
 /** Opens or makes the folder, and removes what a process that was killed left unfinished. */
 export async function openBlockFiles(directory: string): Promise<BlockFiles> {
   const unfinished = path.join(directory, UNFINISHED);
-  fs.mkdirSync(unfinished, { recursive: true });
+  fs.mkdirSync(unfinished, { recursive: true, mode: 0o700 });
+  // Plaintext may be in it: those of earlier versions were open to all.
+  await openPrivateFolder(directory);
   await removeLeftovers(unfinished);
   const place = (digest: Uint8Array) => {
     const name = base32upper.encode(multihash.create(SHA2_256, digest).bytes);
@@ -60,7 +63,7 @@ export async function openBlockFiles(directory: string): Promise<BlockFiles> {
       const temporary = path.join(unfinished, `${writer}-${written++}`);
       try {
         await writeSynced(temporary, bytes);
-        if (fs.mkdirSync(folder, { recursive: true }) !== undefined) await syncFolder(directory);
+        if (fs.mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined) await syncFolder(directory);
         await rename(temporary, file);
         await syncFolder(folder);
       } catch (error) {
@@ -87,20 +90,9 @@ export async function openBlockFiles(directory: string): Promise<BlockFiles> {
 }
 
 async function writeSynced(file: string, bytes: Uint8Array): Promise<void> {
-  const handle = await open(file, "wx");
+  const handle = await open(file, "wx", 0o600);
   try {
     await handle.writeFile(bytes);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-/** A new name in a folder lasts only when the folder was synced. Windows cannot do that, and needs no such call. */
-async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === "win32") return;
-  const handle = await open(folder, "r");
-  try {
     await handle.sync();
   } finally {
     await handle.close();

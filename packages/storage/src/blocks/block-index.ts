@@ -69,7 +69,10 @@ export class BlockIndex {
   /** @throws StorageError `StoreFailed` */
   constructor(file: string) {
     try {
-      fs.mkdirSync(path.dirname(file), { recursive: true });
+      fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+      // SQLite gives the files beside it the same permissions.
+      fs.closeSync(fs.openSync(file, "a", 0o600));
+      fs.chmodSync(file, 0o600);
       this.#database = new DatabaseSync(file);
       this.#database.exec("PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
       this.isNew = this.#transaction(() => this.#migrate());
@@ -146,6 +149,21 @@ export class BlockIndex {
     const sql = `SELECT digest, size FROM blocks WHERE used < ?
       AND NOT EXISTS (SELECT 1 FROM pinned WHERE pinned.digest = blocks.digest) ORDER BY used LIMIT ?`;
     return this.#prepare(sql).all(beforeMs, limit) as unknown as BlockFile[];
+  }
+
+  /** Takes away pins that begin so and that neither were nor had a block used since. */
+  lapse(prefix: string, beforeMs: number): void {
+    const names = `SELECT pins.name FROM pins LEFT JOIN pinned ON pinned.name = pins.name
+      LEFT JOIN blocks ON blocks.digest = pinned.digest WHERE substr(pins.name, 1, ?) = ?
+      GROUP BY pins.name HAVING max(pins.used, coalesce(max(blocks.used), 0)) < ?`;
+    const old = this.#prepare(names).all(prefix.length, prefix, beforeMs);
+    if (old.length === 0) return;
+    this.#lasting(() => {
+      for (const { name } of old) {
+        this.#run("DELETE FROM pinned WHERE name = ?", name as string);
+        this.#run("DELETE FROM pins WHERE name = ?", name as string);
+      }
+    });
   }
 
   unheldTotals(beforeMs: number): Totals {

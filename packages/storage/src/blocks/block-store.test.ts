@@ -51,6 +51,23 @@ test("a damaged block is reported, removed and counts as missing", async () => {
   expect(await store.get(cid)).toEqual(block);
 });
 
+test.skipIf(process.platform === "win32")(
+  "blocks are for their owner alone, also in a folder of an earlier version",
+  async () => {
+    await fs.chmod(directory, 0o755);
+    await fs.writeFile(path.join(directory, "index.sqlite"), "", { mode: 0o644 });
+    const store = await openBlockStore(directory);
+    await store.put(block);
+    const names = await fs.readdir(directory, { recursive: true, withFileTypes: true });
+    for (const entry of names) {
+      const { mode } = await fs.stat(path.join(entry.parentPath, entry.name));
+      expect([entry.name, mode & 0o777]).toEqual([entry.name, entry.isDirectory() ? 0o700 : 0o600]);
+    }
+    expect((await fs.stat(directory)).mode & 0o777).toBe(0o700);
+    store.close();
+  },
+);
+
 test("a full disk is a clear error", async () => {
   const store = await openBlockStore(directory);
   const handle = await fs.open(directory, "r");
@@ -129,6 +146,23 @@ describe("what no pin holds", () => {
     expect(store.stats()).toMatchObject({ blocks: 0, bytes: 0 });
   });
 
+  test("includes drafts that nobody has gone on with for an hour, as after SIGKILL, also of a store that is opened", async () => {
+    const { store, later } = await openTimed();
+    const [old, goesOn, kept] = await Promise.all([1, 2, 3].map((i) => store.put(sized(i))));
+    store.pin("draft:/data/old.csv/added", [old!]);
+    store.pin("draft:/data/goes-on.csv/added", [goesOn!]);
+    store.pin("drafts", [kept!]);
+    later(1);
+    store.pin("draft:/data/goes-on.csv/added", []);
+    const again = await openBlockStore(directory, { clock: () => 1_000_000_000_000 + 3_600_002 });
+    expect(again.pins().map(({ name }) => name)).toEqual(["draft:/data/goes-on.csv/added", "drafts"]);
+    again.close();
+    expect(await store.gc()).toEqual({ blocks: 1, bytes: 1000 });
+    later(2);
+    expect(await store.gc()).toEqual({ blocks: 1, bytes: 1000 });
+    expect(await store.has(kept!)).toBe(true);
+  });
+
   test("makes room when the quota is reached, what was used least recently first", async () => {
     const { store, later } = await openTimed(5000);
     const cids: string[] = [];
@@ -150,7 +184,7 @@ describe("what no pin holds", () => {
     await expect(store.put(sized(5, 3000))).rejects.toMatchObject({
       code: "QuotaExceeded",
       message: expect.stringMatching(/0.0 MiB of 0.0 MiB are used, 0.0 MiB of them pinned/) as string,
-      hint: expect.stringMatching(/--storage-quota.*storage pins/) as string,
+      hint: expect.stringMatching(/--storage-quota.*storage pins.*storage gc --now/) as string,
     });
     expect(store.stats()).toMatchObject({ blocks: 3, bytes: 3000, quotaBytes: 5000 });
     await store.put(sized(6));

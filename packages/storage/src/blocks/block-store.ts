@@ -67,7 +67,8 @@ export interface DiskBlockStore extends BlockStore {
   /**
    * Keeps blocks from being collected as long as the pin is there; a pin of this name gets them in addition. They may
    * be put later.
-   * @param name what needs them, such as `job:0x...`
+   * @param name what needs them, such as `job:0x...`; one that begins with {@link DRAFT_PIN} lapses an hour after it or
+   *   one of its blocks was used last
    */
   pin(name: string, cids: Iterable<string>): void;
   /** Takes away a pin, and those below it, such as `job:0x.../round-3`. @returns whether there was one */
@@ -92,6 +93,8 @@ export interface BlockStoreOptions {
   readonly onCorrupt?: (error: StorageError, cid: string) => void;
 }
 
+/** Beginning of the names of pins of work that has not ended: nobody takes them away where a process is killed. */
+export const DRAFT_PIN = "draft:";
 const HOUR_MS = 60 * 60 * 1000;
 /** Room that a collection makes beyond what is needed now, as a part of the quota. */
 const SLACK = 0.1;
@@ -112,6 +115,7 @@ export async function openBlockStore(directory: string, options: BlockStoreOptio
     const index = new BlockIndex(path.join(directory, "index.sqlite"));
     const store = new FolderStore(directory, files, index, options);
     if (index.isNew) await store.adopt();
+    store.lapse();
     return store;
   });
 }
@@ -182,7 +186,7 @@ class FolderStore implements DiskBlockStore {
     const mib = (count: number) => `${(count / 2 ** 20).toFixed(1)} MiB`;
     const held = `${mib(bytes)} of ${mib(this.#quotaBytes)} are used, ${mib(bytes - unpinned.bytes)} of them pinned`;
     return new StorageError("QuotaExceeded", `no room for a block of ${mib(size)} in ${this.#directory}: ${held}`, {
-      hint: "give it more with --storage-quota, or end what needs the blocks: npx skynet storage pins shows it; what is not pinned makes room an hour after its last use",
+      hint: "give it more with --storage-quota, or end what needs the blocks: npx skynet storage pins shows it; what is not pinned makes room an hour after its last use, or at once with npx skynet storage gc --now",
     });
   }
 
@@ -248,7 +252,7 @@ class FolderStore implements DiskBlockStore {
 
   async #collect({ graceMs = HOUR_MS, untilBytes = 0, signal, onProgress }: GcOptions): Promise<Totals> {
     await this.adopt();
-    this.#flushUses();
+    this.lapse(graceMs);
     const beforeMs = this.#clock() - graceMs;
     let removed = NOTHING;
     for (;;) {
@@ -263,6 +267,12 @@ class FolderStore implements DiskBlockStore {
       // Others get their turn.
       await new Promise(setImmediate);
     }
+  }
+
+  /** Takes away drafts that nobody goes on with. */
+  lapse(graceMs = HOUR_MS): void {
+    this.#flushUses();
+    this.#index.lapse(DRAFT_PIN, this.#clock() - graceMs);
   }
 
   #collectable(graceMs = HOUR_MS): Totals {

@@ -147,5 +147,5 @@ function nameAt(input: FileWindow, at: number, cid: CID): string {
 
 const corrupt = (input: FileWindow, at: number, cid: CID): StorageError =>
   new StorageError("CorruptBlock", `${input.name}, byte ${at}: the block ${cid.toString()} has other bytes`, {
-    hint: "the file was damaged: get it again; the blocks before are kept for an hour",
+    hint: "the file was damaged: get it again",
   });

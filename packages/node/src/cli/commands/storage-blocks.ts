@@ -15,6 +15,11 @@ export interface StorageOptions extends JsonOption {
   readonly storageQuota?: number;
 }
 
+interface CollectOptions {
+  readonly dryRun?: boolean;
+  readonly now?: boolean;
+}
+
 /** `skynet storage show|pins|gc|verify`: the blocks that a node keeps on disk. */
 export function addBlockStorage(storage: Command): void {
   addStorageCommand(storage, "show", "show what the blocks of a folder take, and how much may be removed").action(
@@ -29,9 +34,13 @@ export function addBlockStorage(storage: Command): void {
       }),
     );
   addStorageCommand(storage, "gc", "remove blocks that nothing holds and that were not used for an hour")
+    .option(
+      "--now",
+      "also what was used within the last hour, such as the rest of work that failed; not while a node works",
+    )
     .option("--dry-run", "only say what would be removed")
-    .action((options: StorageOptions & { dryRun?: true }) =>
-      withStore(options, (store, ui) => collect(store, options.dryRun ?? false, ui)),
+    .action((options: StorageOptions & CollectOptions) =>
+      withStore(options, (store, ui) => collect(store, options, ui)),
     );
   addStorageCommand(
     storage,
@@ -107,10 +116,12 @@ function release(store: DiskBlockStore, name: string, ui: Ui): void {
   ui.line(`released ${name}`);
 }
 
-async function collect(store: DiskBlockStore, dryRun: boolean, ui: Ui) {
-  const { bytes: total } = await store.gc({ dryRun: true });
+async function collect(store: DiskBlockStore, { dryRun = false, now = false }: CollectOptions, ui: Ui) {
+  const graceMs = now ? 0 : undefined;
+  const { bytes: total } = await store.gc({ dryRun: true, graceMs });
   const removed = await store.gc({
     dryRun,
+    graceMs,
     signal: shutdownSignal(),
     onProgress: ({ bytes }) => ui.progress("Removing blocks", Math.min(bytes, total), total),
   });

@@ -1,8 +1,16 @@
 // Files of IPFS in the block store of a folder.
 import type { Command } from "commander";
 import { SkyNetError } from "@skynet/protocol";
-import { exportCar, exportFile, importCar, importFile, type DiskBlockStore } from "@skynet/storage";
-import { filePin } from "../../runtime/blocks.ts";
+import {
+  exportCar,
+  exportFile,
+  importCar,
+  importFile,
+  StorageError,
+  type BlockStore,
+  type DiskBlockStore,
+} from "@skynet/storage";
+import { draftPin, filePin, withTold } from "../../runtime/blocks.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { formatBytes } from "../format.ts";
 import { forceOption, type ForceOption } from "../options.ts";
@@ -10,6 +18,8 @@ import type { Ui } from "../ui.ts";
 import { addStorageCommand, withStore, type StorageOptions } from "./storage-blocks.ts";
 
 const PINS_AT_ONCE = 256;
+/** Pins are made at least so often, in milliseconds: what no pin holds is removed after an hour. */
+const PIN_MS = 5 * 60 * 1000;
 
 interface AddOptions extends StorageOptions {
   readonly public?: true;
@@ -63,32 +73,52 @@ export function addStorageFiles(storage: Command): void {
     );
 }
 
+interface Adding {
+  /** The store, which is told what is put. */
+  readonly blocks: BlockStore;
+  readonly signal: AbortSignal;
+}
+
 /**
  * Pins blocks some at a time while they come in: a long import must not lose its beginning, nor one that is interrupted
- * and run again.
+ * and run again. One that fails leaves nothing that was not there before.
+ * @returns how many blocks there are
  */
 async function keeping(
   store: DiskBlockStore,
   file: string,
   isPublic: boolean,
-  take: (onBlock: (cid: string) => void, signal: AbortSignal) => Promise<readonly string[]>,
+  take: (adding: Adding) => Promise<readonly string[]>,
 ): Promise<number> {
   const signal = shutdownSignal();
-  const draft = `draft:${file}`;
+  const draft = draftPin(file);
+  const parts = { added: `${draft}/added`, known: `${draft}/known` };
   const all = new Set<string>();
-  let fresh: string[] = [];
+  const open = { added: [] as string[], known: [] as string[] };
+  let pinnedMs = performance.now();
+  /** Both, so that neither lapses before the other. */
+  const pin = () => {
+    for (const part of ["added", "known"] as const) store.pin(parts[part], open[part].splice(0));
+    pinnedMs = performance.now();
+  };
+  const blocks = withTold(store, (cid, isNew) => {
+    all.add(cid);
+    open[isNew ? "added" : "known"].push(cid);
+    const waiting = open.added.length + open.known.length;
+    if (waiting >= PINS_AT_ONCE || performance.now() - pinnedMs > PIN_MS) pin();
+  });
   try {
-    const roots = await take((cid) => {
-      all.add(cid);
-      if (fresh.push(cid) < PINS_AT_ONCE) return;
-      store.pin(draft, fresh);
-      fresh = [];
-    }, signal);
+    const roots = await take({ blocks, signal });
     for (const root of roots) store.pin(filePin(root, isPublic), all);
     store.unpin(draft);
     return all.size;
   } catch (error) {
-    if (!signal.aborted) store.unpin(draft);
+    pin();
+    // What was stopped, or is a part of content whose other parts are in other files, can be gone on with for an hour.
+    if (signal.aborted) throw error;
+    store.unpin(parts.known);
+    if (error instanceof StorageError && error.code === "BlockMissing") store.unpin(draft);
+    else await store.discard(draft);
     throw error;
   }
 }
@@ -96,26 +126,26 @@ async function keeping(
 async function add(store: DiskBlockStore, ui: Ui, file: string, { public: isPublic }: AddOptions) {
   const onProgress = (done: number, total: number) => ui.progress("Adding", done, total);
   let cid = "";
-  const blocks = await keeping(store, file, isPublic ?? false, async (onBlock, signal) => {
-    cid = await importFile(store, file, { signal, onBlock, onProgress });
+  const count = await keeping(store, file, isPublic ?? false, async ({ blocks, signal }) => {
+    cid = await importFile(blocks, file, { signal, onProgress });
     return [cid];
   });
   ui.line(cid);
-  return { cid, file, blocks };
+  return { cid, file, blocks: count };
 }
 
 async function take(store: DiskBlockStore, ui: Ui, file: string, { public: isPublic }: AddOptions) {
   const onProgress = (done: number, total: number) => ui.progress("Importing", done, total);
   let bytes = 0;
   let roots: readonly string[] = [];
-  const blocks = await keeping(store, file, isPublic ?? false, async (onBlock, signal) => {
-    ({ roots, bytes } = await importCar(store, file, { signal, onBlock, onProgress }));
+  const count = await keeping(store, file, isPublic ?? false, async ({ blocks, signal }) => {
+    ({ roots, bytes } = await importCar(blocks, file, { signal, onProgress }));
     if (roots.length > 0) return roots;
     throw new SkyNetError("NoRoots", `${file} names no root`, {
-      hint: "write the CAR with the CID of its content as root; its blocks are kept for an hour",
+      hint: "write the CAR with the CID of its content as root",
     });
   });
   for (const root of roots) ui.line(root);
-  ui.line(`${blocks.toLocaleString("en")} blocks, ${formatBytes(bytes)}`);
-  return { roots, file, blocks, bytes };
+  ui.note(`${count.toLocaleString("en")} blocks, ${formatBytes(bytes)}`);
+  return { roots, file, blocks: count, bytes };
 }

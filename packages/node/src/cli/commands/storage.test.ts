@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
@@ -13,7 +14,7 @@ const file = (name: string) => path.join(folder, name);
 /** Runs a command here. @returns what it writes with --json */
 async function storage(...args: string[]): Promise<Record<string, unknown>> {
   const program = await createProgram(["storage"]);
-  const paths = args.map((arg) => (/^(one|two|nowhere|.*\.(csv|car))$/.test(arg) ? file(arg) : arg));
+  const paths = args.map((arg) => (/^(one|two|three|nowhere|.*\.(csv|car))$/.test(arg) ? file(arg) : arg));
   await program.parseAsync(["storage", ...paths, "--json", file("result.json")], { from: "user" });
   return JSON.parse(await fs.readFile(file("result.json"), "utf8")) as Record<string, unknown>;
 }
@@ -47,6 +48,25 @@ it("adds a file, moves it to another folder as a CAR, and gives it back there; w
   expect(await storage("show", "--data", "two")).toMatchObject({ unpinned: { blocks: 3 } });
   expect(await storage("gc", "--dry-run", "--data", "two")).toMatchObject({ dryRun: true, blocks: 0 });
   expect(await storage("verify", "--data", "two")).toMatchObject({ good: { blocks: 3 }, lost: [] });
+});
+
+it("what fails leaves the store as it was; what nothing holds goes at once if that is asked for", async () => {
+  await fs.writeFile(file("small.csv"), Buffer.alloc(1_500_000, "small"));
+  await fs.writeFile(file("large.csv"), Buffer.alloc(1_500_000, "small"));
+  await fs.appendFile(file("large.csv"), randomBytes(3_000_000));
+  const shown = async () => (await storage("show", "--data", "three")) as { bytes: number };
+  const { cid } = await storage("add", "small.csv", "--data", "three");
+  const large = await storage("add", "large.csv", "--data", "two");
+  await storage("export", large.cid as string, "large.car", "--data", "two");
+  const car = await fs.readFile(file("large.car"));
+  await fs.writeFile(file("damaged.car"), car.fill(0, car.length - 10));
+  await storage("pins", "--data", "three", "--release", `file:${cid as string}`);
+  const before = await shown();
+  await expect(storage("import", "damaged.car", "--data", "three")).rejects.toMatchObject({ code: "CorruptBlock" });
+  expect(await shown()).toEqual(before);
+  expect(await storage("pins", "--data", "three")).toEqual({ pins: [] });
+  expect(await storage("gc", "--data", "three")).toMatchObject({ blocks: 0 });
+  expect(await storage("gc", "--now", "--data", "three")).toMatchObject({ bytes: before.bytes });
 });
 
 it.each([
