@@ -149,6 +149,17 @@ export function showEnd(ui: Ui, summary: Summary): Record<string, unknown> {
   return summaryJson(summary);
 }
 
+export interface UrlOptions {
+  readonly allowPrivate?: true;
+  readonly refresh?: true;
+}
+
+/** Options of commands that download data. */
+export const addUrlOptions = (command: Command): Command =>
+  command
+    .option("--allow-private", "let URLs lead to this machine and private networks")
+    .option("--refresh", "download URLs again, whose files may have changed since");
+
 export interface ForceOption {
   readonly force?: true;
 }

@@ -11,6 +11,7 @@ import {
   addConnectionOptions,
   addListenOptions,
   addProofOptions,
+  addUrlOptions,
   fromOption,
   homeDir,
   listening,
@@ -21,10 +22,11 @@ import {
   type JsonOption,
   type ListenOptions,
   type ProofOptions,
+  type UrlOptions,
 } from "./options.ts";
 import type { Ui } from "./ui.ts";
 
-export interface PostOptions extends ConnectionOptions, JsonOption, ListenOptions, ProofOptions {
+export interface PostOptions extends ConnectionOptions, JsonOption, ListenOptions, ProofOptions, UrlOptions {
   readonly data: string;
   readonly zk: boolean;
   readonly yes?: true;
@@ -38,6 +40,7 @@ export function addPostOptions(command: Command): Command {
     .addOption(fromOption())
     .addOption(noZkOption())
     .addOption(yesOption());
+  addUrlOptions(command);
   return addConnectionOptions(addProofOptions(addListenOptions(command)));
 }
 
@@ -53,6 +56,8 @@ export async function requesterOptions(file: string, options: PostOptions, ui: U
     threads: options.threads,
     referenceString: options.srs,
     from: options.from,
+    allowPrivate: options.allowPrivate,
+    refresh: options.refresh,
     confirm: (question) => confirm(question, options),
     ui,
     signal,

@@ -12,7 +12,10 @@ import {
 import type { Ui } from "../cli/ui.ts";
 import { nameOf } from "./dataset-file.ts";
 
-export interface DataPlace {
+/** How URLs are downloaded. */
+export type UrlChoices = Pick<FetchSourceOptions, "allowPrivate" | "refresh">;
+
+export interface DataPlace extends UrlChoices {
   /** Prepared datasets and downloads are kept in it. */
   readonly dataDir: string;
   readonly ui: Ui;
@@ -47,9 +50,14 @@ export const openDataFile = (file: string, { format, skip, header, image }: Data
   openReader(file, { format, skip, header, arrays, ...image });
 
 /** A file of this machine for a path, a URL or a CID. */
-export const localFile = (reference: string, { dataDir, ui, signal, fetchCid }: DataPlace): Promise<string> =>
+export const localFile = (
+  reference: string,
+  { dataDir, ui, signal, fetchCid, allowPrivate, refresh }: DataPlace,
+): Promise<string> =>
   fetchSource(reference, {
     folder: path.join(dataDir, "downloads"),
+    allowPrivate,
+    refresh,
     signal,
     onProgress: (done, total) => ui.progress(`Downloading ${path.basename(reference)}`, done, total ?? done),
     fetchCid,

@@ -25,6 +25,7 @@ import {
 import { formatAmount, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import { createCidFetcher, type FetchCid } from "../data/fetch-cid.ts";
+import type { UrlChoices } from "../data/prepare.ts";
 import type { JobFile } from "../job-file.ts";
 import { ownDataKey } from "../remote/service-keys.ts";
 import { openGateways, tellRetries } from "../remote/services.ts";
@@ -65,7 +66,7 @@ import { writeResults } from "./requester-results.ts";
 import { fundLedger } from "./token.ts";
 import { checkZeroKnowledge, ensureVerifier, generateOwnVerifier } from "./verifier.ts";
 
-export interface RequesterOptions extends NodeOptions {
+export interface RequesterOptions extends NodeOptions, UrlChoices {
   readonly job: JobFile;
   /** Folder for the report and the model; the job's own folder by default. */
   readonly resultDir?: string;

@@ -19,6 +19,7 @@ import { formatEther } from "viem";
 import { formatAmount, formatGas, shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import type { FetchCid } from "../data/fetch-cid.ts";
+import type { UrlChoices } from "../data/prepare.ts";
 import { CARD_REVEALS, makeListingCard, readListingCard } from "../data/listing-card.ts";
 import { answerVerifier, identifyModel, openAnswers, type ProofPlace } from "../market/answers.ts";
 import { storeBatches, storeFile, type StoredContent } from "../market/content.ts";
@@ -40,6 +41,8 @@ export interface Shop {
   readonly signal: AbortSignal;
   /** Gets data that are named by a CID; absent: CIDs are refused. */
   readonly fetchCid?: FetchCid | undefined;
+  readonly allowPrivate?: UrlChoices["allowPrivate"];
+  readonly refresh?: UrlChoices["refresh"];
 }
 
 export const modelFile = (dataDir: string, modelId: Hex): string => path.join(dataDir, "models", `${modelId}.onnx`);

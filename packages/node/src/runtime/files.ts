@@ -4,6 +4,13 @@ import { SkyNetError } from "@skynet/protocol";
 
 export class FileError extends SkyNetError {}
 
+const BAD_PATHS = {
+  ENOENT: "its folder does not exist and cannot be made",
+  ENOTDIR: "a part of the path is a file",
+  EISDIR: "it is a folder",
+  ENAMETOOLONG: "the name is too long",
+};
+
 /** Turns the operating system's error into one that says what to do; everything else passes unchanged. */
 export function explainFileError(error: unknown, file: string): unknown {
   const code = (error as NodeJS.ErrnoException).code;
@@ -11,6 +18,11 @@ export function explainFileError(error: unknown, file: string): unknown {
     return new FileError("DiskFull", `the disk is full: ${file} could not be written`, {
       cause: error,
       hint: "free some space or choose another --data folder, then run the same command again: nothing is lost",
+    });
+  if (code === "ENOENT" || code === "ENOTDIR" || code === "EISDIR" || code === "ENAMETOOLONG")
+    return new FileError("BadPath", `${file} cannot be written: ${BAD_PATHS[code]}`, {
+      cause: error,
+      hint: "check the path",
     });
   if (code === "EACCES" || code === "EPERM" || code === "EROFS")
     return new FileError("NotPermitted", `no permission to write ${file}`, {
@@ -23,7 +35,7 @@ export function explainFileError(error: unknown, file: string): unknown {
 /**
  * Writes the whole file or nothing: a crash leaves the old content. A file that only its owner may read gets a folder of
  * that kind, if it has none yet.
- * @throws FileError `DiskFull`, `NotPermitted`
+ * @throws FileError `DiskFull`, `NotPermitted`, `BadPath`
  */
 export async function writeFileAtomic(file: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
   const temporary = `${file}.${process.pid}.tmp`;
@@ -40,7 +52,7 @@ export async function writeFileAtomic(file: string, content: string | Uint8Array
     }
     await fs.rename(temporary, file);
   } catch (error) {
-    await fs.rm(temporary, { force: true });
+    await fs.rm(temporary, { force: true }).catch(() => undefined);
     throw explainFileError(error, file);
   }
 }

@@ -37,7 +37,7 @@ export async function writeWhole(
     }
     await putInPlace(temporary, file, overwrite);
   } catch (error) {
-    await fs.rm(temporary, { force: true });
+    await fs.rm(temporary, { force: true }).catch(() => undefined);
     throw error;
   }
 }

@@ -14,6 +14,8 @@ export interface DownloadOptions {
   readonly folder: string;
   /** Whether URLs may lead to this machine and private networks. */
   readonly allowPrivate?: boolean | undefined;
+  /** Download it again, also if it is there; what is there stays until that has come. */
+  readonly refresh?: boolean | undefined;
   /** Largest file: 64 GiB unless given. */
   readonly maxBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -43,7 +45,7 @@ const LONGEST_WAIT_MS = 120_000;
 export async function download(url: URL, options: DownloadOptions): Promise<string> {
   await openPrivateFolder(options.folder);
   const file = path.join(options.folder, nameOf(url));
-  if (await isFinished(file)) return file;
+  if (options.refresh !== true && (await isFinished(file))) return file;
   const partial = await openPartialFile(file);
   try {
     await downloadTo(partial, url, options);

@@ -82,6 +82,6 @@ type Resolve = (
 function privateAddress(hostname: string, address: string): StorageError {
   const leads = hostname === address ? "is" : `leads to ${address},`;
   return new StorageError("PrivateAddress", `${hostname} ${leads} an address of this machine or a private network`, {
-    hint: "use a public address, or allow private ones if the data is in your own network",
+    hint: "use a public address, or --allow-private if the data is in your own network",
   });
 }

@@ -73,6 +73,17 @@ describe("downloads", () => {
     expect(requests).toHaveLength(1);
   });
 
+  it("downloads again where that is asked for, and keeps what it has until that has come", async () => {
+    const url = urlOf();
+    const file = await fetchUrl(url);
+    handler = (_, response) => response.writeHead(404).end();
+    expect(await failure(fetchUrl(url, { refresh: true }))).toMatchObject({ code: "DownloadFailed" });
+    expect((await fs.readFile(file)).equals(content)).toBe(true);
+    handler = serve(Buffer.from("new"), '"v2"');
+    expect(await fetchUrl(url, { refresh: true })).toBe(file);
+    expect(await fs.readFile(file, "utf8")).toBe("new");
+  });
+
   it("notices that somebody changed the file since, and brings it again", async () => {
     const url = urlOf();
     const file = await fetchUrl(url);
@@ -234,7 +245,10 @@ describe("private addresses", () => {
     "http://localhost/",
     "http://user@127.0.0.1/",
   ])("%s is refused before anything is sent", async (url) => {
-    expect(await failure(fetchSource(url, { folder: folder.path }))).toMatchObject({ code: "PrivateAddress" });
+    expect(await failure(fetchSource(url, { folder: folder.path }))).toMatchObject({
+      code: "PrivateAddress",
+      hint: expect.stringContaining("--allow-private") as string,
+    });
   });
 
   it("keeps to public addresses as the registries of addresses list them", () => {

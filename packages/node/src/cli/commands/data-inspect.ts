@@ -22,6 +22,7 @@ import { homeDir } from "../../runtime/home.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { openCidSource, type CidOptions } from "../cid-source.ts";
 import {
+  addUrlOptions,
   forceOption,
   fromOption,
   integer,
@@ -31,11 +32,12 @@ import {
   withUi,
   type ForceOption,
   type JsonOption,
+  type UrlOptions,
 } from "../options.ts";
 import type { Ui } from "../ui.ts";
 import { inspectionText } from "../inspection-text.ts";
 
-interface InspectCommandOptions extends JsonOption, CidOptions, ForceOption {
+interface InspectCommandOptions extends JsonOption, CidOptions, ForceOption, UrlOptions {
   readonly target?: string;
   readonly test?: string;
   readonly targets?: string;
@@ -50,7 +52,6 @@ interface InspectCommandOptions extends JsonOption, CidOptions, ForceOption {
   readonly card?: string | true;
   readonly name?: string;
   readonly licence?: string;
-  readonly allowPrivate?: true;
 }
 
 const FORMATS = ["csv", "tsv", "jsonl", "text", "parquet", "npy", "npz", "idx", "images"];
@@ -68,8 +69,7 @@ function sizeOption(text: string): [number, number] {
 
 /** `skynet data inspect FILE`. */
 export function addInspect(data: Command): void {
-  data
-    .command("inspect")
+  addUrlOptions(data.command("inspect"))
     .description("show what is in a file of data: columns, classes, samples, and problems")
     .argument("<file>", "file, folder of images, http(s) URL, CID, or dataset.yaml")
     .option("--target <column>", "column of the classes (default: one of a usual name, else the last one)")
@@ -89,7 +89,6 @@ export function addInspect(data: Command): void {
     .option("--size <HxW>", "images: height and width", sizeOption)
     .addOption(new Option("--channels <n>", "images: 1 for grey, 3 for colours").choices(["1", "3"]).argParser(Number))
     .option("--arrays <names>", "NumPy archives: arrays to read, such as x_test,y_test", (text) => text.split(","))
-    .option("--allow-private", "let URLs lead to this machine and private networks")
     .addOption(fromOption())
     .addOption(rpcOption())
     .addOption(relayOption())
@@ -198,6 +197,7 @@ function fetchData(
   return fetchSource(ref, {
     folder: path.join(homeDir(), "downloads"),
     allowPrivate: options.allowPrivate,
+    refresh: options.refresh,
     fetchCid,
     signal,
     onProgress: (bytes, total) => progress(bytes, total ?? Math.max(bytes, 1) * 2),

@@ -6,7 +6,7 @@ import { confirm } from "../confirm.ts";
 import { nameOf, readDatasetFile } from "../../data/dataset-file.ts";
 import { ownDataKey } from "../../remote/service-keys.ts";
 import { sellDataset, type DataSale } from "../../roles/selling.ts";
-import { fromOption, integer, relayOption, withUi } from "../options.ts";
+import { addUrlOptions, fromOption, integer, relayOption, withUi, type UrlOptions } from "../options.ts";
 import {
   addSaleOptions,
   addShopOptions,
@@ -19,7 +19,7 @@ import type { Ui } from "../ui.ts";
 import { addInspect, formatOption } from "./data-inspect.ts";
 import { addBuy, addList, addPrice, addRemove, addShow } from "./listing-actions.ts";
 
-interface AddOptions extends ShopOptions, SaleOptions {
+interface AddOptions extends UrlOptions, ShopOptions, SaleOptions {
   readonly targets?: string;
   readonly target?: string;
   readonly format?: DataFormat;
@@ -36,7 +36,8 @@ export function addData(program: Command): void {
   addInspect(data);
   addList(data, "data");
   addShow(data, "data");
-  addSaleOptions(addShopOptions(data.command("add").description("encrypt a dataset and put it up for sale")))
+  addUrlOptions(addSaleOptions(addShopOptions(data.command("add"))))
+    .description("encrypt a dataset and put it up for sale")
     .argument("<data>", "dataset.yaml, or a file, folder, URL or CID of data: CSV, Parquet, NumPy, IDX, images")
     .option("--targets <file>", "the classes, where they are in a file of their own, such as IDX labels")
     .option("--target <column>", "column of the classes (default: one of a usual name, else the last one)")
@@ -74,7 +75,10 @@ Examples:
         const { fetchCid, close } = openCidSource({ ...options, folder: shop.dataDir, identity }, ui, shop.signal);
         try {
           const choice = typeof card === "string" ? { file: card } : card !== false;
-          return await sellDataset({ ...shop, fetchCid }, { ...sale, card: choice, confirmCard });
+          return await sellDataset(
+            { ...shop, fetchCid, allowPrivate: options.allowPrivate, refresh: options.refresh },
+            { ...sale, card: choice, confirmCard },
+          );
         } finally {
           await close();
         }

@@ -4,10 +4,11 @@ import { type Command, Option } from "commander";
 import type { Chain } from "@skynet/contracts";
 import { exportModel, readInferenceModel } from "@skynet/proof";
 import type { Hex } from "@skynet/protocol";
+import { checkOutput, writeOutput } from "@skynet/storage";
 import { downloadModel, type DownloadedModel } from "../../artefacts/download.ts";
 import { datasetMetadata, datasetOf } from "../../artefacts/dataset-metadata.ts";
 import { openChain } from "../../runtime/chain.ts";
-import { readInputFile, writeFileAtomic } from "../../runtime/files.ts";
+import { readInputFile } from "../../runtime/files.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
 import { findJob, openConnection } from "../account.ts";
 import { shortId } from "../format.ts";
@@ -15,18 +16,20 @@ import {
   addConnectionOptions,
   addListenOptions,
   addProofOptions,
+  forceOption,
   homeDir,
   integer,
   listening,
   withUi,
   type ConnectionOptions,
+  type ForceOption,
   type JsonOption,
   type ListenOptions,
   type ProofOptions,
 } from "../options.ts";
 import type { Ui } from "../ui.ts";
 
-interface DownloadOptions extends ConnectionOptions, JsonOption, ListenOptions, ProofOptions {
+interface DownloadOptions extends ConnectionOptions, ForceOption, JsonOption, ListenOptions, ProofOptions {
   readonly data: string;
   readonly round?: number;
   readonly test?: string;
@@ -67,7 +70,7 @@ export function addExport(model: Command): void {
     )
     .action((model: string, options: DownloadOptions & { readonly out: string }) =>
       withUi(options, (ui) =>
-        /^0x[0-9a-f]+$/i.test(model) ? download(model, options, ui) : exportFile(model, options.out, ui),
+        /^0x[0-9a-f]+$/i.test(model) ? download(model, options, ui) : exportFile(model, options, ui),
       ),
     );
 }
@@ -83,12 +86,15 @@ const addDownloadOptions = (command: Command): Command =>
             integer(1, LAST_ROUND),
           )
           .option("--test <job.yaml>", "evaluate on the test data of this job file (default: on a random sample)")
+          .addOption(forceOption())
           .option("--data <folder>", "folder of the requester that posted the job", path.join(homeDir(), "requester")),
       ),
     ),
   );
 
 async function download(prefix: string, options: DownloadOptions, ui: Ui): Promise<Record<string, unknown>> {
+  const overwrite = options.force;
+  if (options.out !== undefined) await checkOutput(path.resolve(options.out), { overwrite });
   const connection = await openConnection(options, "Passphrase of the requester's wallet");
   const chain: Chain = await openChain(connection.rpcUrl, connection.privateKey);
   const found = await downloadModel({
@@ -105,7 +111,7 @@ async function download(prefix: string, options: DownloadOptions, ui: Ui): Promi
   });
   const { onnx, ...rest } = found;
   const file = path.resolve(options.out ?? fileName(found));
-  await writeFileAtomic(file, onnx);
+  await writeOutput(file, onnx, { overwrite });
   ui.line(sourceText(found));
   ui.line(checkText(found));
   ui.line(
@@ -128,12 +134,17 @@ function checkText({ check }: DownloadedModel): string {
 }
 
 /** Reads the weights and writes them as standard operators; what the file says of its data stays. */
-async function exportFile(file: string, out: string, ui: Ui): Promise<Record<string, unknown>> {
+async function exportFile(
+  file: string,
+  { out, force }: ForceOption & { readonly out: string },
+  ui: Ui,
+): Promise<Record<string, unknown>> {
   const bytes = await readInputFile(file, "the model");
   const { program, weights, exact } = readInferenceModel(bytes);
   const schema = datasetOf(bytes);
   const target = path.resolve(out);
-  await writeFileAtomic(target, exportModel(program, weights, schema ? datasetMetadata(schema) : {}));
+  const model = exportModel(program, weights, schema ? datasetMetadata(schema) : {});
+  await writeOutput(target, model, { overwrite: force, inputs: [file] });
   if (!exact) ui.line("the weights were rounded from floating point");
   ui.line(`written as ONNX of standard operators: ${target}`);
   return { file: target, exact };

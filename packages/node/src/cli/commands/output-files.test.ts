@@ -103,6 +103,13 @@ it("storage get and export keep a file that is there, unless --force says otherw
   }
 });
 
+it.each(["@data.csv/x/result.json", "/proc/result.json"])("explains that --json cannot write %s", async (place) => {
+  const program = await createProgram(["storage"]);
+  const target = place.startsWith("@") ? file(place.slice(1)) : place;
+  const show = program.parseAsync(["storage", "show", "--data", file("node"), "--json", target], { from: "user" });
+  await expect(show).rejects.toMatchObject({ code: expect.stringMatching(/BadPath|NotPermitted/) as string });
+});
+
 describe("bought content", () => {
   const files = [
     { name: "labels-idx1-ubyte", content: Uint8Array.of(1) },
