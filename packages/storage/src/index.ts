@@ -31,6 +31,7 @@ export { createLighthouse, filecoinDeals, type Lighthouse } from "./remote/light
 export { createPinningService, type RemotePin, type PinningService } from "./remote/pinning-service.ts";
 export type { RemoteObject } from "./remote/remote-storage.ts";
 export { uploadFile, type PartTarget, type Uploaded } from "./remote/upload.ts";
+export { isCid } from "./parse-cid.ts";
 export { fetchSource, type FetchSourceOptions } from "./sources/source.ts";
 export { joinReaders, renameColumns } from "./prepare/combine-readers.ts";
 export { prepareDataset, type PrepareOptions } from "./prepare/prepare.ts";

@@ -1,13 +1,12 @@
 // What a dataset consists of: a dataset.yaml, or a file of data whose columns explain themselves.
 import path from "node:path";
 import { InvalidInputError } from "@skynet/protocol";
-import { datasetFileSchema, type DatasetFile, type InspectOptions } from "@skynet/storage";
+import { datasetFileSchema, isCid, type DatasetFile, type InspectOptions } from "@skynet/storage";
 import { readInputFile } from "../runtime/files.ts";
 import { parseYaml } from "../yaml-file.ts";
 
 const isYaml = (reference: string): boolean => /\.ya?ml$/i.test(reference);
-const isElsewhere = (reference: string): boolean =>
-  /^[a-z][a-z0-9+.-]*:\/\//i.test(reference) || /^(baf[a-z2-7]{50,}|Qm[1-9A-HJ-NP-Za-km-z]{44})$/.test(reference);
+const isElsewhere = (reference: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//i.test(reference) || isCid(reference);
 
 /** A path that is relative to a folder; URLs and CIDs stay as they are. */
 export const referenceFrom = (folder: string, reference: string): string =>

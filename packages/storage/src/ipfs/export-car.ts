@@ -7,7 +7,7 @@ import type { BlockStore } from "../blocks/block-store.ts";
 import { writeWhole } from "../disk/durable-file.ts";
 import { checkOutput } from "../disk/output-file.ts";
 import { reasonOf, StorageError } from "../errors.ts";
-import { parseCid } from "./files.ts";
+import { parseCid } from "../parse-cid.ts";
 import { blockOf, isInline, nameOf } from "./helia-blocks.ts";
 
 export interface ExportCarOptions {

@@ -1,11 +1,11 @@
 import { createReadStream } from "node:fs";
 import fs from "node:fs/promises";
 import path from "node:path";
-import { CID } from "multiformats/cid";
 import type { BlockStore } from "../blocks/block-store.ts";
 import { writeWhole } from "../disk/durable-file.ts";
 import { checkOutput } from "../disk/output-file.ts";
 import { reasonOf, StorageError } from "../errors.ts";
+import { parseCid } from "../parse-cid.ts";
 import { LAYOUTS, type UnixfsLayout } from "../remote/unixfs.ts";
 import { readParts } from "./file-tree.ts";
 import { heliaBlocks, nameOf } from "./helia-blocks.ts";
@@ -128,16 +128,4 @@ function explained(cause: unknown, ref: string, signal: AbortSignal | undefined)
       hint: "check the path after the CID",
     });
   return new StorageError("BadFile", `${ref} is not a file of IPFS: ${reasonOf(cause)}`, { cause });
-}
-
-/** A CID as users write it. @throws StorageError `UnsupportedFile` */
-export function parseCid(text: string): CID {
-  try {
-    return CID.parse(text);
-  } catch (cause) {
-    throw new StorageError("UnsupportedFile", `not a CID: ${text.slice(0, 100)}`, {
-      cause,
-      hint: "it looks like bafy..., bafk... or Qm...",
-    });
-  }
 }

@@ -78,7 +78,7 @@ describe("files", () => {
       code: "BlockMissing",
       message: expect.stringContaining(GO_ROOTS.v1) as string,
     });
-    await expect(exportFile(other, "hello", place("none"))).rejects.toMatchObject({ code: "UnsupportedFile" });
+    await expect(exportFile(other, "hello", place("none"))).rejects.toMatchObject({ code: "BadCid" });
     await expect(importFile(other, place("nowhere"))).rejects.toMatchObject({ code: "FileNotFound" });
     await expect(importFile(other, folder)).rejects.toMatchObject({ code: "FileNotFound" });
     expect((await fs.readdir(folder)).filter((name) => name.startsWith("none"))).toEqual([]);

@@ -5,7 +5,8 @@ import { StorageError, storeError } from "../errors.ts";
 import { isThere, putInPlace, readExactly, writeAll, writeDurably } from "../disk/durable-file.ts";
 import { checkOutput } from "../disk/output-file.ts";
 import { decryptFile } from "./encrypt-file.ts";
-import { parseCid, type GatewayFile, type Gateways } from "./gateway.ts";
+import { parseCid } from "../parse-cid.ts";
+import type { GatewayFile, Gateways } from "./gateway.ts";
 import {
   looksLikeManifest,
   MAX_MANIFEST_BYTES,

@@ -1,9 +1,10 @@
 import { CarBlockIterator } from "@ipld/car";
-import { InvalidInputError, MAX_BLOCK_BYTES } from "@skynet/protocol";
+import { MAX_BLOCK_BYTES } from "@skynet/protocol";
 import { exporter, type UnixFSEntry } from "ipfs-unixfs-exporter";
 import { CID } from "multiformats/cid";
 import { sha256 } from "multiformats/hashes/sha2";
 import { reasonOf, StorageError } from "../errors.ts";
+import { parseCid } from "../parse-cid.ts";
 import { Retryable } from "./answer-error.ts";
 import { baseUrl, createHttp, exchange, readAll, type Http, type HttpAnswer, type HttpOptions } from "./http.ts";
 import { isFileCid } from "./unixfs.ts";
@@ -185,18 +186,6 @@ async function hasHash(cid: CID, bytes: Uint8Array): Promise<boolean> {
     throw new StorageError("UnsupportedFile", `${cid.toString()} uses another hash than sha2-256`);
   const { digest } = await sha256.digest(bytes);
   return Buffer.from(digest).equals(cid.multihash.digest);
-}
-
-/** @throws InvalidInputError `BadCid` */
-export function parseCid(text: string): CID {
-  try {
-    return CID.parse(text);
-  } catch (cause) {
-    throw new InvalidInputError("BadCid", `not a CID: ${text.slice(0, 100)}`, {
-      cause,
-      hint: "it looks like bafy... or Qm...",
-    });
-  }
 }
 
 const wrong = (what: string, why: string): Retryable =>

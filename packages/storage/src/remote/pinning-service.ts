@@ -1,7 +1,7 @@
 import { cleanText, InvalidInputError } from "@skynet/protocol";
 import { z } from "zod";
 import { StorageError } from "../errors.ts";
-import { parseCid } from "./gateway.ts";
+import { parseCid } from "../parse-cid.ts";
 import {
   baseUrl,
   createHttp,

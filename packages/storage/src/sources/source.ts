@@ -1,9 +1,9 @@
 import fs from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { CID } from "multiformats/cid";
 import { openPrivateFolder, putInPlace } from "../disk/durable-file.ts";
 import { StorageError } from "../errors.ts";
+import { isCid } from "../parse-cid.ts";
 import { download, type DownloadOptions } from "./download.ts";
 import { isFinished, markFinished } from "./partial-file.ts";
 
@@ -51,15 +51,6 @@ function parseUrl(text: string): URL {
   const url = URL.parse(text);
   if (url === null) throw unsupported(`${JSON.stringify(text.slice(0, 200))} is not a URL`);
   return url;
-}
-
-function isCid(text: string): boolean {
-  try {
-    CID.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 async function exists(file: string): Promise<boolean> {
