@@ -158,9 +158,9 @@ describe("commands with and without an index", () => {
   });
 
   it("without one the chain is read, and a line says so", async () => {
-    const { code, stdout } = await skynet(["job", "list", "--rpc", rpcUrl], env());
+    const { code, stderr } = await skynet(["job", "list", "--rpc", rpcUrl], env());
     expect(code).toBe(0);
-    expect(stdout).toContain("no index is configured (--index or SKYNET_INDEX): reading the chain");
+    expect(stderr).toContain("no index is configured (--index or SKYNET_INDEX): reading the chain");
   });
 
   it("one that does not answer is an error that says what to do", async () => {
