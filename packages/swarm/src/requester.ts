@@ -37,9 +37,9 @@ const reportSchema = z.strictObject({
   /** 1 for the first round. */
   round: z.number().int(),
   merged: z.boolean(),
-  /** On the test set: share of correct answers, mean cross-entropy in nats. */
-  accuracy: z.number(),
-  loss: z.number(),
+  /** On the test set: share of correct answers, mean cross-entropy in nats; absent when it could not be measured. */
+  accuracy: z.number().optional(),
+  loss: z.number().optional(),
   seconds: z.number(),
   /** Bytes that all members sent in this round, as they say. */
   sentBytes: z.number(),
@@ -57,7 +57,9 @@ export type RoundReport = Readonly<z.output<typeof reportSchema>>;
 
 export type RequesterProgress =
   | { readonly type: "phase"; readonly snapshot: JobSnapshot }
-  | { readonly type: "round"; readonly report: RoundReport };
+  | { readonly type: "round"; readonly report: RoundReport }
+  /** The model of a round could not be evaluated; the job goes on. */
+  | { readonly type: "unmeasured"; readonly reason: string };
 
 export interface RequesterResult {
   readonly outcome: string;
@@ -229,7 +231,10 @@ class RequesterJob {
   async #report(snapshot: JobSnapshot): Promise<void> {
     const { round, workers, paidCompute, paidDelivery } = snapshot;
     const base = this.#peer.requireBase();
-    const evaluation = await this.#m.evaluate(base.weights);
+    const isMerged = (paidDelivery[round - 1] ?? 0n) > 0n;
+    // First: what may fail after it does not cost the model.
+    if (isMerged) await this.#m.keepCheckpoint(round, base);
+    const evaluation = await this.#evaluate(base.weights);
     const stats = workers.flatMap((worker) => this.#stats.get(`${round - 1}/${worker}`) ?? []);
     const earlier = workers.map((worker) => this.#stats.get(`${round - 2}/${worker}`)?.sentBytes ?? 0);
     const sent =
@@ -238,7 +243,7 @@ class RequesterJob {
     const report: RoundReport = {
       round,
       // Without a merge nobody is paid for delivering.
-      merged: (paidDelivery[round - 1] ?? 0n) > 0n,
+      merged: isMerged,
       ...evaluation,
       seconds: (nowMs - this.#roundStartedMs) / 1000,
       sentBytes: Math.max(sent, 0),
@@ -247,12 +252,23 @@ class RequesterJob {
       proofs: snapshot.verification === "proof" ? await this.#m.chain.proofsOf(round - 1) : [],
       trainLoss: stats.reduce((sum, { trainLoss }) => sum + trainLoss, 0) / Math.max(stats.length, 1),
     };
-    if (report.merged) await this.#m.keepCheckpoint(round, base);
     this.#roundStartedMs = nowMs;
     this.#reportedRound = round;
     this.#reports.push(report);
     await this.#m.files.write(ROUNDS_FILE, encode(this.#reports));
     this.#options.onProgress?.({ type: "round", report });
+  }
+
+  /** Undefined when it fails: a job ends without its figures too, as when its test data are gone. */
+  async #evaluate(weights: Weights): Promise<Evaluation | undefined> {
+    try {
+      return await this.#m.evaluate(weights);
+    } catch (error) {
+      this.#m.signal.throwIfAborted();
+      this.#m.log.warn({ error: String(error) }, "the model could not be evaluated on the test data");
+      this.#options.onProgress?.({ type: "unmeasured", reason: (error as Error).message });
+      return undefined;
+    }
   }
 
   /** A requester that has just started asks the workers first: a complaint burns their pay. */
@@ -287,7 +303,7 @@ class RequesterJob {
       weights: snapshot.merged > 0 ? weights : undefined,
       rounds: this.#reports,
       statesIdentical: weights !== undefined && said.length > 0 && said.every((id) => id === snapshot.modelId),
-      accuracy: weights && (await this.#m.evaluate(weights)).accuracy,
+      accuracy: weights && (await this.#evaluate(weights))?.accuracy,
       workers: snapshot.workers.length,
     };
   }

@@ -6,7 +6,7 @@ import { JobMode, JobPhase, merklePath, merkleRoot, nameOf, toHex, type Hex, typ
 import { batchSecret } from "./blinding.ts";
 import { SwarmError } from "./errors.ts";
 import { openSecrets } from "./keys.ts";
-import type { DatasetBatch, JobChain, JobFiles, Weights } from "./ports.ts";
+import type { DatasetBatch, Evaluation, JobChain, JobFiles, Weights } from "./ports.ts";
 import { runRequesterJob } from "./requester.ts";
 import { SimulatedChain } from "./simulated-chain.ts";
 import {
@@ -84,6 +84,8 @@ export interface Scenario {
     /** What happens to its disk meanwhile. */
     readonly damage?: (files: JobFiles) => Promise<void>;
   };
+  /** Evaluates instead of the requester's trainer. */
+  readonly evaluate?: () => Promise<Evaluation>;
   /** Replaces parts of a worker. */
   readonly change?: (worker: number, modules: WorkerModules, chain: SimulatedChain) => Partial<WorkerModules>;
 }
@@ -200,7 +202,7 @@ export async function simulate(scenario: Scenario, seed = 1) {
         const seats = members.map((member) => seated.indexOf(member));
         keys.push({ epoch, round, phase: nameOf(JobPhase, phase), seats });
       },
-      evaluate: (weights) => trainer.evaluate(weights, test.x, test.y),
+      evaluate: scenario.evaluate ?? ((weights) => trainer.evaluate(weights, test.x, test.y)),
       keepCheckpoint: async (round, { modelId: kept }) => void checkpoints.set(round, kept),
     },
     { shape: await trainer.load(new Uint8Array(), { batchSize: BATCH, learningRate: 0.5, averaging }), initialWeights },

@@ -26,6 +26,17 @@ describe("a job in simulation", () => {
     expect(chain.keys?.epoch, "one group key, as nobody left").toBe(0);
   });
 
+  it("ends, with every checkpoint, for a requester that lost its test data", async () => {
+    const lost = () => Promise.reject(new Error("no such file"));
+    const { result, chain, checkpoints } = await simulate({ evaluate: lost });
+    expectBalanced(chain, result);
+    expect([...checkpoints.keys()]).toEqual([1, 2, 3]);
+    expect(result.weights).toBeDefined();
+    expect(result.accuracy).toBeUndefined();
+    expect(result.rounds).toMatchObject([1, 2, 3].map((round) => ({ round, merged: true })));
+    expect(result.rounds.some(({ loss }) => loss !== undefined)).toBe(false);
+  });
+
   it("survives the loss of a third of all messages", async () => {
     const { result, chain } = await simulate({ faults: () => ({ loss: 0.33 }) }, 3);
     expectBalanced(chain, result);

@@ -1,3 +1,5 @@
+import fs from "node:fs/promises";
+import path from "node:path";
 import { SkyNetError } from "@skynet/protocol";
 import type { Evaluation, ModelShape, Trainer, Weights } from "@skynet/swarm";
 import type { Ui } from "../cli/ui.ts";
@@ -19,6 +21,7 @@ export interface EvaluatePlace {
   readonly ui: Ui;
 }
 
+const LEFT_MS = 24 * 60 * 60 * 1000;
 const RANDOM_SAMPLES = 256;
 /** Always the same sample. */
 const SEED = 20_240_501;
@@ -49,12 +52,26 @@ async function onTest(
   job: string,
   place: EvaluatePlace,
 ): Promise<ModelCheck> {
-  const data = await prepareData(await readJobFile(job), shape, place);
+  // A job that runs with the same file uses the same prepared data: these are others, and are removed alone.
+  const preparedDir = await ownFolder(place.dataDir);
   try {
+    const data = await prepareData(await readJobFile(job), shape, { ...place, preparedDir });
     return { on: "test", samples: data.test.rows, ...(await evaluateOn(data.test, data.features, trainer, weights)) };
   } finally {
-    await data.remove();
+    await fs.rm(preparedDir, { recursive: true, force: true });
   }
+}
+
+/** An empty folder for this evaluation; those that a crash left are removed after a day. */
+async function ownFolder(dataDir: string): Promise<string> {
+  const all = path.join(dataDir, "evaluations");
+  await fs.mkdir(all, { recursive: true, mode: 0o700 });
+  for (const name of await fs.readdir(all)) {
+    const found = await fs.stat(path.join(all, name)).catch(() => undefined);
+    if (found && Date.now() - found.mtimeMs > LEFT_MS)
+      await fs.rm(path.join(all, name), { recursive: true, force: true });
+  }
+  return fs.mkdtemp(path.join(all, "test-"));
 }
 
 async function onRandom(trainer: Trainer, weights: Weights, { features, classes }: ModelShape): Promise<ModelCheck> {

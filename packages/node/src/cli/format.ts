@@ -17,6 +17,13 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
+/** Share of correct answers. */
+export const formatAccuracy = (accuracy: number | undefined): string =>
+  accuracy === undefined ? "unknown" : `${(100 * accuracy).toFixed(2)} %`;
+
+/** Mean cross-entropy, nats. */
+export const formatLoss = (loss: number | undefined): string => (loss === undefined ? "unknown" : loss.toFixed(4));
+
 export function formatSeconds(seconds: number): string {
   if (seconds < 60) return `${seconds.toFixed(1)} s`;
   return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;

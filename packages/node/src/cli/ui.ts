@@ -5,7 +5,7 @@ import { colours as pc } from "./colours.ts";
 import { hiddenCharacters, toHex } from "@skynet/protocol";
 import type { RoundReport } from "@skynet/swarm";
 import type { Summary } from "../report/summary.ts";
-import { formatAmount, formatBytes, formatGas, formatSeconds } from "./format.ts";
+import { formatAccuracy, formatAmount, formatBytes, formatGas, formatLoss, formatSeconds } from "./format.ts";
 import { terminalText, writeLine, writeNote } from "./terminal.ts";
 
 /** Where a command tells the user what happens. One implementation per kind of output. */
@@ -166,10 +166,10 @@ function roundTable(reports: readonly RoundReport[], rounds: number): string {
   });
   for (const report of reports) {
     const merged = report.merged ? `${report.included} of ${report.committed}` : pc.red("no");
-    const accuracy = pc.green(`${(100 * report.accuracy).toFixed(2)} %`);
+    const accuracy = pc.green(formatAccuracy(report.accuracy));
     table.push([
       `${report.round} / ${rounds}`,
-      report.loss.toFixed(4),
+      formatLoss(report.loss),
       accuracy,
       report.seconds.toFixed(1),
       formatBytes(report.sentBytes),
@@ -182,7 +182,7 @@ function roundTable(reports: readonly RoundReport[], rounds: number): string {
 
 function roundLine(report: RoundReport, rounds: number): string {
   const merged = report.merged ? `${report.included} of ${report.committed} updates merged` : "not merged";
-  return `round ${report.round}/${rounds}: loss ${report.loss.toFixed(4)}, accuracy ${(100 * report.accuracy).toFixed(2)} %, ${report.seconds.toFixed(1)} s, ${formatBytes(report.sentBytes)} sent, ${merged}${report.proofs.length === 0 ? "" : `, proven: ${provenText(report)}`}`;
+  return `round ${report.round}/${rounds}: loss ${formatLoss(report.loss)}, accuracy ${formatAccuracy(report.accuracy)}, ${report.seconds.toFixed(1)} s, ${formatBytes(report.sentBytes)} sent, ${merged}${report.proofs.length === 0 ? "" : `, proven: ${provenText(report)}`}`;
 }
 
 /** For example "4 x 2 steps, 1.65 M gas each". */
@@ -207,10 +207,10 @@ export function summaryText(summary: Summary): string {
   const amount = (value: bigint) => formatAmount(value, summary.token);
   const states = summary.statesIdentical ? pc.green("bit-identical on every worker") : pc.red("NOT identical");
   const model =
-    summary.testAccuracy === undefined
+    summary.modelFile === undefined
       ? [`${pc.bold("Model")}          ${pc.red("none")}`]
       : [
-          `${pc.bold("Test accuracy")}  ${pc.green(`${(100 * summary.testAccuracy).toFixed(2)} %`)} after ${summary.rounds} rounds with ${summary.workers} workers`,
+          `${pc.bold("Test accuracy")}  ${pc.green(formatAccuracy(summary.testAccuracy))} after ${summary.rounds} rounds with ${summary.workers} workers`,
           `${pc.bold("Weights")}        ${states}`,
           `${pc.bold("Model")}          ${summary.modelFile}`,
         ];

@@ -18,6 +18,8 @@ export type UrlChoices = Pick<FetchSourceOptions, "allowPrivate" | "refresh">;
 export interface DataPlace extends UrlChoices {
   /** Prepared datasets and downloads are kept in it. */
   readonly dataDir: string;
+  /** Prepared datasets go here instead, a folder that nobody else uses. */
+  readonly preparedDir?: string | undefined;
   readonly ui: Ui;
   readonly signal: AbortSignal;
   /** Gets the file behind a CID; absent: CIDs are refused. */
@@ -31,8 +33,7 @@ type Choices = Pick<PrepareOptions, "bytes" | "asBytes" | "whole" | "seed">;
  * @throws StorageError, see `prepareDataset` and `fetchSource`
  */
 export function prepare(dataset: DatasetFile, choices: Choices, place: DataPlace): Promise<PreparedDataset> {
-  const { dataDir, ui, signal } = place;
-  const folder = path.join(dataDir, "datasets");
+  const { dataDir, preparedDir: folder = path.join(dataDir, "datasets"), ui, signal } = place;
   return prepareDataset({
     ...choices,
     dataset,

@@ -90,6 +90,18 @@ describe("report", () => {
     expect(html).toContain("&lt;b&gt;irises");
   });
 
+  it("says which figures are unknown, and draws those that are known", () => {
+    const { accuracy: _, loss: __, ...unmeasured } = round(2);
+    const page = reportHtml(
+      { ...summary, testAccuracy: undefined, perRound: [round(1), unmeasured, round(3)] },
+      new Date(0),
+    );
+    expect(page.match(/<circle/g)).toHaveLength(4);
+    expect(page).toContain("round 3: 83.0 %");
+    expect(page).toContain("<span>Test accuracy</span><b>unknown</b>");
+    expect(page).not.toMatch(/NaN|undefined/);
+  });
+
   it("is made for a job without a finished round, too", () => {
     expect(reportHtml({ ...summary, perRound: [], budget: 0n }, new Date(0))).toContain("No round was finished");
   });

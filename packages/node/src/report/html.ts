@@ -1,13 +1,20 @@
 import type { RoundReport } from "@skynet/swarm";
-import { formatAmount, formatBytes, formatGas, formatSeconds, shortId } from "../cli/format.ts";
+import {
+  formatAccuracy,
+  formatAmount,
+  formatBytes,
+  formatGas,
+  formatLoss,
+  formatSeconds,
+  shortId,
+} from "../cli/format.ts";
 import type { DataFigures, Summary } from "./summary.ts";
 
 /** Self-contained page about one run: figures, curves as inline SVG, a table; no script, no network. */
 export function reportHtml(summary: Summary, finishedAt: Date): string {
   const money = (value: bigint) => formatAmount(value, summary.token);
-  const percent = (value: number) => `${(100 * value).toFixed(2)} %`;
   const figures: [string, string][] = [
-    ["Test accuracy", summary.testAccuracy === undefined ? "no model" : percent(summary.testAccuracy)],
+    ["Test accuracy", summary.modelFile === undefined ? "no model" : formatAccuracy(summary.testAccuracy)],
     ["Rounds", String(summary.rounds)],
     ["Workers", String(summary.workers)],
     ["Weights on all workers", summary.statesIdentical ? "bit-identical" : "NOT identical"],
@@ -49,7 +56,7 @@ th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(
 <div class="figures">${figures.map(([name, value]) => `<div><span>${name}</span><b>${escape(value)}</b></div>`).join("")}</div>
 <div class="curves">
 <section><h2>Test accuracy</h2>${curve(
-    summary.perRound.map(({ accuracy }) => 100 * accuracy),
+    summary.perRound.map(({ accuracy }) => accuracy && 100 * accuracy),
     "var(--a)",
     (value) => `${value.toFixed(1)} %`,
   )}</section>
@@ -120,8 +127,8 @@ function roundRow(report: RoundReport): string {
   const merged = report.merged ? `${report.included} of ${report.committed}` : "none";
   const cells = [
     String(report.round),
-    report.loss.toFixed(4),
-    `${(100 * report.accuracy).toFixed(2)} %`,
+    formatLoss(report.loss),
+    formatAccuracy(report.accuracy),
     report.trainLoss.toFixed(4),
     report.seconds.toFixed(1),
     formatBytes(report.sentBytes),
@@ -136,9 +143,12 @@ function moneyBar({ budget, paid, refunded, burned }: Summary): string {
   return `<div class="bar" role="img" aria-label="paid, refunded and burned parts of the budget">${part("paid", paid)}${part("refunded", refunded)}${part("burned", burned)}</div>`;
 }
 
-/** Line chart over the rounds, 1 at the left. */
-function curve(values: readonly number[], colour: string, label: (value: number) => string): string {
-  if (values.length === 0) return "<p>No round was finished.</p>";
+/** Line chart over the rounds, 1 at the left; rounds that could not be measured have no point. */
+function curve(all: readonly (number | undefined)[], colour: string, label: (value: number) => string): string {
+  if (all.length === 0) return "<p>No round was finished.</p>";
+  const measured = all.flatMap((value, i) => (value === undefined ? [] : [{ value, round: i + 1 }]));
+  if (measured.length === 0) return "<p>No round could be measured.</p>";
+  const values = measured.map(({ value }) => value);
   const [width, height, left, bottom] = [440, 220, 56, 28];
   const low = Math.min(...values);
   const high = Math.max(...values);
@@ -155,13 +165,15 @@ function curve(values: readonly number[], colour: string, label: (value: number)
   const every = Math.ceil(values.length / 12);
   const ticks = values
     .map((_, i) =>
-      i % every === 0 ? `<text x="${x(i).toFixed(1)}" y="${height - 8}" text-anchor="middle">${i + 1}</text>` : "",
+      i % every === 0
+        ? `<text x="${x(i).toFixed(1)}" y="${height - 8}" text-anchor="middle">${measured[i]!.round}</text>`
+        : "",
     )
     .join("");
   const dots = values
     .map(
       (value, i) =>
-        `<circle cx="${x(i).toFixed(1)}" cy="${y(value).toFixed(1)}" r="3.5" fill="${colour}"><title>round ${i + 1}: ${label(value)}</title></circle>`,
+        `<circle cx="${x(i).toFixed(1)}" cy="${y(value).toFixed(1)}" r="3.5" fill="${colour}"><title>round ${measured[i]!.round}: ${label(value)}</title></circle>`,
     )
     .join("");
   return `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${values.length} rounds, last ${label(values.at(-1)!)}">${grid}${ticks}<polyline points="${points.join(" ")}" fill="none" stroke="${colour}" stroke-width="2.5" stroke-linejoin="round"/>${dots}</svg>`;

@@ -44,7 +44,7 @@ export interface Summary extends ProofFigures {
   readonly name: string;
   readonly outcome: string;
   readonly data: DataFigures;
-  /** Share of the test set that the final model classifies correctly, 0 to 1; none without a model. */
+  /** Share of the test set that the final model classifies correctly, 0 to 1; none without a model, or without test data. */
   readonly testAccuracy: number | undefined;
   /** Rounds that were merged. */
   readonly rounds: number;

@@ -21,6 +21,10 @@ function statusOf(snapshot: JobSnapshot): string {
 /** Shows what the requester's driver tells. */
 export function showProgress(event: RequesterProgress, { ui, job }: { ui: Ui; job: JobFile }): void {
   if (event.type === "round") return ui.round(event.report, job.training.rounds);
+  if (event.type === "unmeasured") {
+    ui.event("unmeasured", { reason: event.reason });
+    return ui.line(`the model could not be evaluated on the test data, the job goes on: ${event.reason}`);
+  }
   const { phase, round, workers } = event.snapshot;
   ui.event("phase", { phase, round, workers: workers.length });
   if (phase === "OPEN") ui.progress("Waiting for workers to join", workers.length, job.workers.count);
