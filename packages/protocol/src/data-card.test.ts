@@ -28,6 +28,12 @@ it("refuses what is empty, too long, or no text", () => {
   expect(() => parseCard(Uint8Array.of(0xff, 0xfe))).toThrow("UTF-8");
 });
 
+it("a card of backslashes ends: each is looked at a few times only", () => {
+  const slashes = "\\".repeat(250_000);
+  expect(clean(slashes)).toBe(`${slashes}\n`);
+  expect(clean(`${slashes}<b>`)).toBe(`${slashes}\\<b>\n`);
+});
+
 it("is the same when it is cleaned twice, and holds no markup, whatever comes", () => {
   const letters = fc.constantFrom("<", "\\", "!", "[", "a", "/", "\n", "\r", "\t", "\u001b", "\u202e", " ");
   fc.assert(

@@ -30,8 +30,11 @@ export function parseCard(bytes: Uint8Array): string {
   return `${clean}\n`;
 }
 
-/** The beginning of a tag, comment or declaration of HTML, or of a picture, with the backslashes before it. */
-const MARKUP = /(\\*)(<(?=[a-z/!?])|!\[)/gi;
+/**
+ * The beginning of a tag, comment or declaration of HTML, or of a picture, with the backslashes before it. A run of
+ * them is looked at from its start only: otherwise a card of backslashes takes minutes.
+ */
+const MARKUP = /(?<!\\)(\\*)(<(?=[a-z/!?])|!\[)/gi;
 
 const escapeUnescaped = (found: string, slashes: string, mark: string): string =>
   slashes.length % 2 === 1 ? found : `${slashes}\\${mark}`;

@@ -6,6 +6,9 @@ import { tableText } from "./table.ts";
 const MAX_LINES = 300;
 const MAX_LINE = 400;
 const MAX_CELL = 80;
+/** Laying out a table takes time for each of its cells. */
+const MAX_COLUMNS = 16;
+const MAX_ROWS = 200;
 
 /** Text without the escapes of Markdown. */
 const unescaped = (text: string): string => text.replace(/^`([^`]*)`$/, "$1").replace(/\\([\\`*_{}[\]<>#|!&~])/g, "$1");
@@ -20,7 +23,7 @@ const cellsOf = (text: string): string[] =>
   text
     .replace(/^\s*\||\|\s*$/g, "")
     .split(/(?<!\\)\|/)
-    .map((cell) => unescaped(cleanText(cell, MAX_CELL)));
+    .map((cell, i) => (i < MAX_COLUMNS ? unescaped(cleanText(cell, MAX_CELL)) : ""));
 
 const isRow = (text: string | undefined): boolean => /^\s*\|.*\|\s*$/.test(text ?? "");
 const isRule = (text: string): boolean => /^[\s|:-]+$/.test(text);
@@ -28,13 +31,19 @@ const isNumber = (text: string): boolean => text === "" || /^-?[\d.,]+( %)?(e[+-
 
 function table(lines: readonly string[]): string {
   const [head = [], ...rows] = lines.filter((text) => !isRule(text)).map(cellsOf);
-  const width = head.length;
-  const body = rows.map((cells) => Array.from({ length: width }, (_, i) => cells[i] ?? ""));
-  const titles = head.map((title, i) =>
+  const titles = head.slice(0, MAX_COLUMNS);
+  const body = rows.slice(0, MAX_ROWS).map((cells) => titles.map((_, i) => cells[i] ?? ""));
+  const aligned = titles.map((title, i) =>
     body.length > 0 && body.every((cells) => isNumber(cells[i]!)) ? `>${title}` : title,
   );
-  return tableText(titles, body);
+  const more = [
+    ...(head.length > titles.length ? [`${head.length - titles.length} more columns`] : []),
+    ...(rows.length > body.length ? [`${rows.length - body.length} more rows`] : []),
+  ];
+  return [tableText(aligned, body), ...(more.length > 0 ? [leftOut(more.join(" and "))] : [])].join("\n");
 }
+
+const leftOut = (what: string): string => pc.dim(`and ${what}: --card FILE saves all of it`);
 
 /** A data card for people: headings, tables, and at most some hundred lines of it. */
 export function cardText(card: string): string {
@@ -52,5 +61,5 @@ export function cardText(card: string): string {
     else if (!text.startsWith("```")) shown.push(line(text));
   }
   const left = all.length - lines.length;
-  return [...shown, ...(left > 0 ? [pc.dim(`and ${left} more lines: --card FILE saves all of it`)] : [])].join("\n");
+  return [...shown, ...(left > 0 ? [leftOut(`${left} more lines`)] : [])].join("\n");
 }
