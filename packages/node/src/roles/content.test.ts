@@ -22,7 +22,7 @@ import {
   putContent,
   type DiskBlockStore,
 } from "@skynet/storage";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { startTestService } from "../../../storage/src/remote/testing-service.ts";
 import { createCidFetcher } from "../data/fetch-cid.ts";
 import { BlockAccess } from "./block-access.ts";
@@ -169,15 +169,23 @@ test("a data card comes from the seller, is checked and cleaned; an offline sell
   const stored = (text: string) => one!.blocks.put(new TextEncoder().encode(text));
   const cid = await stored("# Leaves\u001b[2J\n<script>\n");
   const signal = stop.signal;
-  await expect(fetchCard(three!.host, seller, cid, signal)).rejects.toMatchObject({ code: "SellerOffline" });
+  await expect(fetchCard(three!.host, seller, cid, { signal })).rejects.toMatchObject({ code: "SellerOffline" });
   one!.access.open(cid);
   const clean = "# Leaves[2J\n\\<script>\n";
-  expect(await fetchCard(three!.host, seller, cid, signal)).toBe(clean);
+  expect(await fetchCard(three!.host, seller, cid, { signal })).toBe(clean);
   const metadata = { kind: "data", card: cid } as never;
   expect(await readCard({ seller, metadata }, { relays: relay.multiaddrs(), signal })).toBe(clean);
+  const slow = await stored("# Slow");
+  one!.access.open(slow);
+  const read = vi.spyOn(one!.blocks, "get").mockReturnValueOnce(new Promise(() => undefined));
+  await expect(fetchCard(three!.host, seller, slow, { signal, mostMs: 300 })).rejects.toMatchObject({
+    code: "SellerSlow",
+    message: "the seller did not send the data card in 0.3 s",
+  });
+  read.mockRestore();
   const long = await stored("x".repeat(300_000));
   one!.access.open(long);
-  await expect(fetchCard(three!.host, seller, long, signal)).rejects.toMatchObject({ code: "BadCard" });
+  await expect(fetchCard(three!.host, seller, long, { signal })).rejects.toMatchObject({ code: "BadCard" });
 });
 
 test("updates and weights above a block travel between members of a job, and to nobody else", async () => {

@@ -6,6 +6,8 @@ import { openVisitor, type VisitorOptions } from "./visitor.ts";
 
 /** How long a seller may take that is online but says nothing. */
 const SILENCE_MS = 10_000;
+/** How long a card may take in all: a seller that lets bytes drip is not silent. */
+const MOST_MS = 45_000;
 
 /** CID of the card of a listing; undefined when it has none. */
 export const cardOf = ({ metadata }: Pick<MarketListing, "metadata">): string | undefined =>
@@ -13,11 +15,23 @@ export const cardOf = ({ metadata }: Pick<MarketListing, "metadata">): string | 
 
 /**
  * The card of a listing from its seller, checked against its CID and cleaned.
- * @throws SkyNetError `SellerOffline`; InvalidInputError `BadCard` for what is none; the signal's reason
+ * @param mostMs longest time in all, milliseconds (45,000)
+ * @throws SkyNetError `SellerOffline`, `SellerSlow`; InvalidInputError `BadCard` for what is none; the signal's reason
  */
-export async function fetchCard(host: Host, seller: Hex, cid: string, signal: AbortSignal): Promise<string> {
-  const bytes = await ask(host, seller, cid, signal).catch((cause: Error) => {
+export async function fetchCard(
+  host: Host,
+  seller: Hex,
+  cid: string,
+  { signal, mostMs = MOST_MS }: { signal: AbortSignal; mostMs?: number },
+): Promise<string> {
+  const tooLong = AbortSignal.timeout(mostMs);
+  const bytes = await ask(host, seller, cid, AbortSignal.any([signal, tooLong])).catch((cause: Error) => {
     signal.throwIfAborted();
+    if (tooLong.aborted)
+      throw new SkyNetError("SellerSlow", `the seller did not send the data card in ${mostMs / 1000} s`, {
+        cause,
+        hint: "its host is busy or its connection slow; try again later",
+      });
     throw new SkyNetError("SellerOffline", `the seller does not serve the data card now: ${cause.message}`, {
       cause,
       hint: "its host is offline, or has not found a relay; try again later",
@@ -46,7 +60,7 @@ export async function readCard(
   if (cid === undefined) return undefined;
   const host = await openVisitor(options);
   try {
-    return await fetchCard(host, seller, cid, options.signal);
+    return await fetchCard(host, seller, cid, { signal: options.signal });
   } finally {
     await host.stop();
   }

@@ -298,8 +298,9 @@ async function cardFile(
 ): Promise<Uint8Array | undefined> {
   const cid = cardOf(listing);
   if (cid === undefined) return undefined;
+  ui.note("asking the seller for the data card");
   try {
-    return new TextEncoder().encode(await fetchCard(host, listing.seller, cid, signal));
+    return new TextEncoder().encode(await fetchCard(host, listing.seller, cid, { signal }));
   } catch (error) {
     signal.throwIfAborted();
     ui.line(`no data card: ${(error as Error).message}`);

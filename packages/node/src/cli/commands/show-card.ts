@@ -37,7 +37,7 @@ export async function showCard(
       throw new SkyNetError("NoCard", "this listing has no data card", { hint: "its seller has published none" });
     return {};
   }
-  ui.status("asking the seller for the data card");
+  ui.note("asking the seller for the data card");
   try {
     const visitor = { relays: relaysOf(chain.rpcUrl, relay), relaySources: [registryRelays(chain)] };
     const card = (await readCard(listing, { ...visitor, signal: shutdownSignal() }))!;
@@ -51,7 +51,5 @@ export async function showCard(
     if (file !== undefined || !(error instanceof SkyNetError)) throw error;
     ui.line(`data card     not available now: ${error.message}${error.hint ? ` (${error.hint})` : ""}`);
     return { cardProblem: error.message };
-  } finally {
-    ui.status("");
   }
 }
