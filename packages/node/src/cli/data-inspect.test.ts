@@ -52,6 +52,15 @@ it("takes a dataset.yaml: files, names, licence and target; what the command lin
   expect(card).toContain("| Licence | BSD |");
 });
 
+it("a dataset.yaml whose test part is other arrays of the same archive: its rows are those of the test", async () => {
+  const file = path.join(fixtures, "numpy-and-images/fashion-compressed.npz");
+  const part = (name: string) => `{ file: ${JSON.stringify(file)}, arrays: [x_${name}, y_${name}] }`;
+  await fs.writeFile(path.join(folder, "archive.yaml"), `train: ${part("train")}\ntest: ${part("test")}\n`);
+  const { code, stdout } = await inspect("archive.yaml", "--no-sheet", "--json");
+  expect(code).toBe(0);
+  expect(eventsOf(stdout).at(-1)).toMatchObject({ rows: 40, splits: { test: 10 }, target: { name: "y_train" } });
+});
+
 it("says what is wrong with a file that is not data", async () => {
   await fs.writeFile(path.join(folder, "bad.npy"), "hello, this is a text");
   const { code, stderr } = await inspect("bad.npy");

@@ -110,6 +110,7 @@ Examples:
 interface Settings extends InspectCommandOptions {
   readonly inputs: string;
   readonly testTargets?: string | undefined;
+  readonly testArrays?: readonly string[] | undefined;
   readonly names?: readonly string[] | undefined;
   readonly description?: string | undefined;
   readonly normalise?: InspectOptions["normalise"];
@@ -127,7 +128,7 @@ async function settingsOf(ref: string, options: InspectCommandOptions): Promise<
     name: options.name ?? nameOf(dataset),
     inputs: train.inputs,
     ...(train.targets !== undefined && { targets: train.targets }),
-    ...(options.test === undefined && test && { test: test.inputs, testTargets: test.targets }),
+    ...(options.test === undefined && test && { test: test.inputs, testTargets: test.targets, testArrays: test.arrays }),
     names,
     description,
     normalise: normalisationOf(dataset),
@@ -146,8 +147,10 @@ async function run(ref: string, options: InspectCommandOptions, ui: Ui): Promise
   try {
     const train = await openDataFiles(inputs, targets, { open, names, fetch });
     opened.push(train);
-    if (settings.test !== undefined)
-      opened.push(await openDataFiles(settings.test, settings.testTargets, { open, names, fetch }));
+    if (settings.test !== undefined) {
+      const openTest = { ...open, arrays: settings.testArrays ?? arrays };
+      opened.push(await openDataFiles(settings.test, settings.testTargets, { open: openTest, names, fetch }));
+    }
     const test = opened[1];
     const output = { overwrite: options.force, inputs: filesOf(ref, opened) };
     for (const file of filesAskedFor(settings)) await checkOutput(file, output);
