@@ -26,7 +26,12 @@ it("a card of a stranger cannot steer the terminal, nor fill it", () => {
 it("shows some columns and rows of a table that has many, and says how many it leaves out", () => {
   const row = (cell: string) => `|${` ${cell} |`.repeat(200)}\n`;
   const text = show(`${row("h")}${row("---")}${row("1").repeat(250)}`);
-  expect(text.split("\n").find((line) => line.includes("1"))!.match(/1/g)).toHaveLength(16);
+  expect(
+    text
+      .split("\n")
+      .find((line) => line.includes("1"))!
+      .match(/1/g),
+  ).toHaveLength(16);
   expect(text.match(/^│.* 1 /gm)).toHaveLength(200);
   expect(text).toContain("and 184 more columns and 50 more rows: --card FILE saves all of it");
 });

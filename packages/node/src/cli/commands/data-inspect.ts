@@ -128,7 +128,8 @@ async function settingsOf(ref: string, options: InspectCommandOptions): Promise<
     name: options.name ?? nameOf(dataset),
     inputs: train.inputs,
     ...(train.targets !== undefined && { targets: train.targets }),
-    ...(options.test === undefined && test && { test: test.inputs, testTargets: test.targets, testArrays: test.arrays }),
+    ...(options.test === undefined &&
+      test && { test: test.inputs, testTargets: test.targets, testArrays: test.arrays }),
     names,
     description,
     normalise: normalisationOf(dataset),
