@@ -114,6 +114,14 @@ describe("a model that says how rows become inputs", () => {
     expect(readInferenceModel(exported).weights).toEqual(readInferenceModel(model()).weights);
     const weights = initialWeights(program, new Uint8Array(32));
     expect(datasetOf(exportModel(program, weights, { "skynet.dataset": '{"version":2}' }))).toBeUndefined();
+    const huge: DatasetSchema[] = [
+      { ...schema, name: "n".repeat(201) },
+      { ...schema, inputs: Array.from({ length: 65_537 }, () => ({ kind: "text", name: "a", size: 1 })) },
+      { ...schema, inputs: [{ ...image, shape: [1024, 1024, 2] }] },
+      { ...schema, target: { name: "y", classes: ["a", "b".repeat(1001)] } },
+    ];
+    for (const each of huge)
+      expect(datasetOf(exportModel(program, weights, { "skynet.dataset": JSON.stringify(each) }))).toBeUndefined();
     expect(datasetMetadata({ ...schema, inputs: [image] })).toEqual({});
   });
 

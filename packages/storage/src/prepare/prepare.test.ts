@@ -246,6 +246,16 @@ test("a class that is named twice, and a value that dataset.yaml does not name, 
   await expect(prepare(sizes)).rejects.toThrow(/line 3, column "size": "high" is not among the classes/);
 });
 
+test("names and classes that are too long for a schema are refused with the column that has them", async () => {
+  const long = "n".repeat(201);
+  await write("names.csv", flowers().replace("width", long));
+  await expect(prepare({ train: "names.csv", target: "kind" })).rejects.toThrow(
+    /"nnn.*has 201 characters, at most 200/,
+  );
+  await write("classes.csv", flowers().replaceAll(",b,", `,${"b".repeat(1001)},`));
+  await expect(prepare({ train: "classes.csv", target: "kind" })).rejects.toThrow(/"kind", "bbb.* at most 1000/);
+});
+
 test("categories that only the test part has are no input, and are counted", async () => {
   await write("train.csv", "size,label\nlow,a\nhigh,b\n,b\n");
   await write("test.csv", "size,label\nlow,a\nhuge,b\n,a\n");

@@ -9,7 +9,7 @@ import type { DataReader } from "../readers/reader.ts";
 import type { DataFiles, DatasetFile } from "../schema/dataset-file.ts";
 import { MAX_INPUTS } from "../schema/dataset-file.ts";
 import { schemaOf } from "../schema/normalise.ts";
-import { featuresOf } from "../schema/schema.ts";
+import { checkLengths, featuresOf } from "../schema/schema.ts";
 import { arrange, createSplit, writeTestPart } from "./arrange.ts";
 import { INFER_ROWS, planColumns, type ColumnPlan, type PlannedColumn } from "./columns.ts";
 import { createEncoder, type EncodedRows, type RowEncoder } from "./encode.ts";
@@ -167,6 +167,7 @@ async function make(options: PrepareOptions, { train, test, partial, files }: Wo
   const summaries = await fitColumns(readBlocks(scratch, plan.columns), plan.columns, newSplit());
   const name = dataset.name ?? options.name;
   const schema = schemaOf({ name, plan: plan.columns, scan: trainScan, summaries, bytes, asBytes });
+  checkLengths(schema);
   const features = featuresOf(schema);
   if (features > MAX_INPUTS)
     throw new StorageError("TooLarge", `a sample has ${features} inputs, at most ${MAX_INPUTS} are possible`);

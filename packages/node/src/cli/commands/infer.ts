@@ -12,7 +12,7 @@ import {
   type StatementHeader,
 } from "@skynet/proof";
 import type { DatasetSchema } from "@skynet/storage";
-import { fromHex, InvalidInputError, keccak256, toHex, type Hex } from "@skynet/protocol";
+import { cleanText, fromHex, InvalidInputError, keccak256, toHex, type Hex } from "@skynet/protocol";
 import { z } from "zod";
 import { datasetOf } from "../../artefacts/dataset-metadata.ts";
 import { commitToModel } from "../../market/answers.ts";
@@ -37,6 +37,8 @@ interface InferOptions extends BuyerOptions {
 }
 
 const DEFAULT_THREADS = 2;
+/** Characters of the name of a class; whoever made the model wrote it. */
+const MAX_SHOWN = 80;
 
 /** Proofs that are checked on this machine are about no chain; the string of development chains will do. */
 const LOCAL_CHAIN = 31337;
@@ -157,9 +159,8 @@ async function infer(
     const values = Array.from(logits, (value) => value / 2 ** program.loss.logitScale);
     if (!model.exact) ui.line("the weights were rounded from floating point");
     const named = schema?.target.classes[top];
-    ui.line(
-      `class ${top}${named === undefined || named === String(top) ? "" : ` (${named})`}, logits ${values.map((value) => value.toFixed(2)).join(" ")}`,
-    );
+    const shown = named === undefined || named === String(top) ? "" : ` (${cleanText(named, MAX_SHOWN)})`;
+    ui.line(`class ${top}${shown}, logits ${values.map((value) => value.toFixed(2)).join(" ")}`);
     ui.line(`proven in ${(proveMs / 1000).toFixed(2)} s and checked: ${proof.length} bytes`);
     const document = {
       version: 1,
