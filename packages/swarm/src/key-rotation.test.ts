@@ -66,3 +66,25 @@ it("a worker whose keys lack a batch that it needs is not ready, and the others 
   expect(chain.state.ready & 0b0010n).toBe(0n);
   expect(codes).toContainEqual(expect.stringMatching(/lack 1 of the \d+ batches of this worker, such as 20/));
 });
+
+it("keys whose publication seemed to fail are the ones that are used when it reached the chain after all", async () => {
+  const sent: string[] = [];
+  const { chain, result, keys } = await simulate({
+    requesterChain: (view) => ({
+      ...view,
+      publishKeys: async (epoch, cid) => {
+        sent.push(cid);
+        if (sent.length === 1) {
+          await view.publishKeys(epoch, cid);
+          throw new Error("no receipt in time");
+        }
+        // The contract takes an epoch once.
+        throw new Error("BadEpoch");
+      },
+    }),
+  });
+  expect(new Set(sent).size).toBe(1);
+  expect(chain.keys).toEqual({ epoch: 0, cid: sent[0] });
+  expect(keys).toEqual([first]);
+  expect(result.outcome).toBe("COMPLETED");
+});

@@ -102,6 +102,8 @@ class RequesterJob {
   readonly #reports: RoundReport[] = [];
   #secrets: JobSecrets | undefined;
   #holders: KeyHolders | undefined;
+  /** The keys that were sent last, and what they are for. */
+  #sentKeys: { readonly purpose: string; readonly cid: string } | undefined;
   #roundStartedMs: number;
   #previous: JobSnapshot | undefined;
   #reportedRound = 0;
@@ -184,11 +186,16 @@ class RequesterJob {
     if (members.length === 0) return;
     const { jobSeed } = snapshot;
     const sameHolders = this.#holders?.jobSeed === jobSeed && members.join() === this.#holders.members.join();
-    if (published !== undefined && published === this.#secrets?.epoch && sameHolders) return;
+    // After a restart the CID is not known; else another one means that an earlier try reached the chain after all.
+    const isOwn = this.#sentKeys === undefined || snapshot.keys?.cid === this.#sentKeys.cid;
+    if (published !== undefined && published === this.#secrets?.epoch && sameHolders && isOwn) return;
     const epoch = published === undefined ? 0 : published + 1;
     this.#tasks.once(`keys/${epoch}/${jobSeed}`, async () => {
-      const secrets = this.#m.newSecrets(epoch);
       const { chain, blocks, clock, signal } = this.#m;
+      // A try that failed may still reach the chain: the next one sends the same keys.
+      const purpose = [epoch, jobSeed, ...members].join();
+      if (this.#sentKeys?.purpose === purpose) return chain.publishKeys(epoch, this.#sentKeys.cid);
+      const secrets = this.#m.newSecrets(epoch);
       const recipients: KeyRecipient[] = [];
       for (const address of members) {
         recipients.push({
@@ -205,7 +212,8 @@ class RequesterJob {
       // Known before the chain shows the epoch, or the next look at the chain would take it for a stranger's.
       this.#secrets = secrets;
       this.#holders = holders;
-      await this.#m.chain.publishKeys(epoch, cid);
+      this.#sentKeys = { purpose, cid };
+      await chain.publishKeys(epoch, cid);
     });
   }
 

@@ -86,6 +86,8 @@ export interface Scenario {
   };
   /** Evaluates instead of the requester's trainer. */
   readonly evaluate?: () => Promise<Evaluation>;
+  /** How the requester sees the chain. */
+  readonly requesterChain?: (view: JobChain) => JobChain;
   /** Replaces parts of a worker. */
   readonly change?: (worker: number, modules: WorkerModules, chain: SimulatedChain) => Partial<WorkerModules>;
 }
@@ -188,7 +190,7 @@ export async function simulate(scenario: Scenario, seed = 1) {
   const { network, blocks } = bus.join(requester);
   const result = await runRequesterJob(
     {
-      chain: chain.viewOf(requester),
+      chain: scenario.requesterChain?.(chain.viewOf(requester)) ?? chain.viewOf(requester),
       network,
       blocks,
       files: memoryFiles(),
