@@ -54,6 +54,8 @@ describe("a model that is kept for its requester", () => {
     expect((await keepArtefact({ blocks, dataDir }, large, recipient)).cid).toBe(kept.cid);
     const other = await keepArtefact({ blocks, dataDir }, { ...large, modelId: jobId }, recipient);
     expect(await keptArtefacts(dataDir, jobId)).toMatchObject([{ round: 1 }, { round: 2, cid: other.cid }]);
+    await blocks.gc({ graceMs: 0 });
+    expect([await blocks.has(kept.cid), await blocks.has(other.cid)]).toEqual([false, true]);
   });
 
   it("is removed by workers after two weeks", async () => {

@@ -79,19 +79,23 @@ export async function keptArtefacts(dataDir: string, jobId: Hex): Promise<readon
 /**
  * Encrypts, stores and pins an artefact. Does nothing when it is there already.
  * @param recipient age recipient of the requester
+ * @param options `replace`: also when one with this id is there, which may be damaged
  * @throws StorageError `BadKey`, `DiskFull`, `QuotaExceeded`, `StoreFailed`
  */
 export async function keepArtefact(
   { blocks, dataDir }: ArtefactPlace,
   { jobId, round, modelId, onnx, blinders }: Artefact,
   recipient: string,
+  { replace = false }: { readonly replace?: boolean } = {},
 ): Promise<KeptArtefact> {
   const known = await keptArtefacts(dataDir, jobId);
   const same = known.find((each) => each.round === round && each.modelId === modelId);
-  if (same !== undefined && (await blocks.has(same.cid))) return same;
+  if (!replace && same !== undefined && (await blocks.has(same.cid))) return same;
   const plain = encode({ version: 1, job: fromHex(jobId), round, modelId: fromHex(modelId), onnx, blinders });
   const sealed = await encryptBlock(plain, [recipient]);
   const cid = await putContent(blocks, sealed);
+  // What was there before is of no use any more, and would stay as long as this.
+  blocks.unpin(artefactPin(jobId, round));
   blocks.pin(artefactPin(jobId, round), await cidsOfContent(blocks, cid));
   const kept = { round, modelId, cid, bytes: sealed.length, keptMs: Date.now() };
   // After a reorganisation of the chain a round can have another model.

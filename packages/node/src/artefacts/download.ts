@@ -2,17 +2,9 @@
 // not lead to the id on chain.
 import type { Chain } from "@skynet/contracts";
 import { ask } from "@skynet/network";
-import { readInferenceModel } from "@skynet/proof";
-import { JobPhase, SkyNetError, type Hex, type JobSpec } from "@skynet/protocol";
-import { readContent, type DatasetSchema, type DiskBlockStore } from "@skynet/storage";
-import {
-  circuitOf,
-  decodeMetadata,
-  type JobMetadata,
-  type ModelShape,
-  type Trainer,
-  type Weights,
-} from "@skynet/swarm";
+import { JobPhase, SkyNetError, type Hex } from "@skynet/protocol";
+import { readContent, type DiskBlockStore } from "@skynet/storage";
+import { decodeMetadata, type ModelShape, type Trainer } from "@skynet/swarm";
 import { shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
 import { fetchBytes, MAX_MODEL_BYTES } from "../roles/content.ts";
@@ -20,12 +12,18 @@ import { openNode, type LocalNode, type NodeOptions } from "../roles/local-node.
 import { openNodeBlocks } from "../runtime/blocks.ts";
 import { openChain } from "../runtime/chain.ts";
 import { startTrainer } from "../trainer/trainer.ts";
-import { createIdentity } from "@skynet/network";
-import { artefactKey, keepArtefact, keptArtefacts, openArtefact, type Artefact } from "./artefacts.ts";
-import { datasetMetadata, datasetOf } from "./dataset-metadata.ts";
-import { evaluateModel, type ModelCheck } from "./evaluate.ts";
+import { artefactKey, keepArtefact, keptArtefacts, type Artefact } from "./artefacts.ts";
+import type { ModelCheck } from "./evaluate.ts";
 import { mergedRounds } from "./merged-rounds.ts";
 import { ARTEFACT_PROTOCOL, decodeAnswer, encodeRequest, MAX_ANSWER_BYTES, type OfferedArtefact } from "./messages.ts";
+import {
+  isWrong,
+  loadArchitecture,
+  maxArtefactBytes,
+  verifyArtefact,
+  type Target,
+  type VerifiedModel,
+} from "./verify-artefact.ts";
 
 export interface DownloadOptions extends Omit<NodeOptions, "ui"> {
   readonly jobId: Hex;
@@ -46,18 +44,17 @@ export interface DownloadedModel {
   readonly check: ModelCheck;
 }
 
-/** What the chain says about the model that is wanted. */
-interface Target {
-  readonly jobId: Hex;
-  readonly round: number;
-  readonly modelId: Hex;
-  readonly spec: JobSpec;
-  readonly metadata: JobMetadata;
-  readonly workers: readonly Hex[];
-}
-
 /** Workers that are gone do not hold up the others, but the end of the question. */
 const ANSWER_MS = 10_000;
+/** A worker has so long to give the model, and more for its size at 50 kB a second: then it is the next one's turn. */
+const START_MS = 30_000;
+const BYTES_PER_MS = 50;
+
+/** What was of no use on the way, the last one last. */
+interface Failures {
+  readonly wrong: SkyNetError[];
+  readonly unfetched: unknown[];
+}
 
 /**
  * Decrypts a job's model, verifies it against the id on chain and evaluates it.
@@ -68,11 +65,12 @@ export async function downloadModel(options: DownloadOptions): Promise<Downloade
   const chain = await openChain(options.rpcUrl, options.privateKey);
   const target = await targetOf(chain, options);
   const trainer = startTrainer({ threads: options.threads ?? 1, referenceString: options.referenceString });
-  const wrong: SkyNetError[] = [];
+  const failures: Failures = { wrong: [], unfetched: [] };
   try {
     const found =
-      (await fromOwnStore(target, trainer, options, wrong)) ?? (await fromWorkers(target, trainer, options, wrong));
-    if (found === undefined) throw wrong.at(-1) ?? nobodyHas(target);
+      (await fromOwnStore(target, trainer, options, failures)) ??
+      (await fromWorkers(target, trainer, options, failures));
+    if (found === undefined) throw failures.wrong.at(-1) ?? nobodyHas(target, failures.unfetched.at(-1));
     return found;
   } finally {
     await trainer.close();
@@ -106,30 +104,34 @@ async function targetOf(chain: Chain, { jobId, round }: DownloadOptions): Promis
           hint: `rounds with a model: ${[...merged.keys()].join(", ")}`,
         });
   const metadata = decodeMetadata(await chain.meta(jobId));
-  return { jobId, round: last, modelId, spec, metadata, workers: state.workers as readonly Hex[] };
+  const workers = state.workers as readonly Hex[];
+  return { chainId: chain.chainId, jobId, round: last, modelId, spec, metadata, workers };
 }
 
-const nobodyHas = ({ jobId, round }: Target) =>
-  new SkyNetError(
+/** @param cause why the last one that said that it has the model did not give it */
+function nobodyHas({ jobId, round }: Target, cause: unknown): SkyNetError {
+  const hint =
+    "name the folder of the requester with --data; workers keep the last model for 14 days, while they are online";
+  if (cause === undefined)
+    return new SkyNetError(
+      "NoArtefact",
+      `neither this folder nor a worker of job ${shortId(jobId)} that answers has the model of round ${round}`,
+      { hint },
+    );
+  const { message, hint: own } = cause as SkyNetError;
+  return new SkyNetError(
     "NoArtefact",
-    `neither this folder nor a worker of job ${shortId(jobId)} that answers has the model of round ${round}`,
-    {
-      hint: "name the folder of the requester with --data; workers keep the last model for 14 days, while they are online",
-    },
+    `no worker of job ${shortId(jobId)} gave the model of round ${round} that it says it has: ${message}`,
+    { cause, hint: own ?? hint },
   );
-
-const noArchitecture = (cid: string, cause: unknown) =>
-  new SkyNetError("NoModel", `the job's ONNX file ${cid} is not here`, {
-    cause,
-    hint: "name the folder of the requester with --data",
-  });
+}
 
 /** Of this node, as far as no network is needed. */
 async function fromOwnStore(
   target: Target,
   trainer: Trainer,
   options: DownloadOptions,
-  wrong: SkyNetError[],
+  { wrong }: Failures,
 ): Promise<DownloadedModel | undefined> {
   const { jobId, round, modelId, metadata } = target;
   const kept = await keptArtefacts(options.dataDir, jobId);
@@ -139,7 +141,8 @@ async function fromOwnStore(
   try {
     const [sealed, model] = await Promise.all([own.cid, metadata.modelCid].map((cid) => readIfHere(blocks, cid)));
     if (sealed === undefined || model === undefined) return undefined;
-    return await check(target, trainer, { sealed, model, source: "here" }, options);
+    const shape = await loadArchitecture(target, trainer, model);
+    return resultOf(await verifyArtefact(target, trainer, { sealed, shape, isOwn: true }, options), "here");
   } catch (error) {
     if (!isWrong(error)) throw error;
     wrong.push(error);
@@ -159,36 +162,94 @@ async function fromWorkers(
   target: Target,
   trainer: Trainer,
   options: DownloadOptions,
-  wrong: SkyNetError[],
+  { wrong, unfetched }: Failures,
 ): Promise<DownloadedModel | undefined> {
-  const { ui } = options;
-  ui.status("asking the job's workers for the model");
+  options.ui.status("asking the job's workers for the model");
   const node = await openNode(options, "requester");
+  let shape: ModelShape | undefined;
   try {
-    const offers = await offersOf(node, target, options.signal);
-    if (offers.length === 0) return undefined;
-    const from = offers.map(({ worker }) => worker);
-    const { modelCid } = target.metadata;
-    const model = await fetchBytes(node, modelCid, { from, maxBytes: MAX_MODEL_BYTES, signal: options.signal }).catch(
-      (cause: unknown) => {
-        options.signal.throwIfAborted();
-        throw noArchitecture(modelCid, cause);
-      },
-    );
-    for (const { worker, offer } of offers) {
-      const found = await fromWorker(node, target, trainer, { worker, offer, model }, options).catch(
+    for (const { worker, offer } of await offersOf(node, target, options.signal)) {
+      const given = await fetchFrom(node, target, { worker, offer, shape, trainer }, options).catch(
         (error: unknown) => {
           options.signal.throwIfAborted();
-          node.log.info({ worker, error: String(error) }, "this worker's model is of no use");
-          if (isWrong(error)) wrong.push(error);
+          node.log.info({ worker, error: String(error) }, "this worker does not give the model");
+          unfetched.push(error);
           return undefined;
         },
       );
-      if (found !== undefined) return found;
+      if (given === undefined) continue;
+      shape = given.shape;
+      try {
+        const found = await verifyArtefact(target, trainer, { ...given, isOwn: false }, options);
+        await keepHere(node, found.artefact, options);
+        return resultOf(found, worker);
+      } catch (error) {
+        if (!isWrong(error)) throw error;
+        node.log.info({ worker, error: String(error) }, "this worker's model is another one");
+        wrong.push(error);
+      }
     }
     return undefined;
   } finally {
     await node.close();
+  }
+}
+
+const resultOf = ({ artefact, check }: VerifiedModel, source: string): DownloadedModel => {
+  const { jobId, round, modelId, onnx } = artefact;
+  return { jobId, round, modelId, source, onnx, check };
+};
+
+/** Of one worker: the sealed model, and the job's ONNX file if that is not loaded yet. */
+async function fetchFrom(
+  node: LocalNode,
+  target: Target,
+  {
+    worker,
+    offer,
+    shape: known,
+    trainer,
+  }: Offer & { readonly shape: ModelShape | undefined; readonly trainer: Trainer },
+  { ui, signal }: DownloadOptions,
+): Promise<{ readonly sealed: Uint8Array; readonly shape: ModelShape }> {
+  const fetch = (cid: string, what: string, maxBytes: number) =>
+    inTime(worker, Math.min(offer.bytes, maxBytes), signal, (limited) => {
+      const onProgress = (done: number, total: number) => ui.progress(what, done, total);
+      return fetchBytes(node, cid, { from: [worker], maxBytes, signal: limited, onProgress });
+    });
+  const shape =
+    known ??
+    (await loadArchitecture(
+      target,
+      trainer,
+      await fetch(target.metadata.modelCid, "Fetching the job's ONNX file", MAX_MODEL_BYTES),
+    ));
+  return { sealed: await fetch(offer.cid, "Fetching the model", maxArtefactBytes(shape)), shape };
+}
+
+/** @throws SkyNetError `Stalled` when it takes longer than such a size may */
+async function inTime<Result>(
+  worker: Hex,
+  bytes: number,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const deadline = AbortSignal.timeout(Math.ceil(START_MS + bytes / BYTES_PER_MS));
+  try {
+    return await work(AbortSignal.any([signal, deadline]));
+  } catch (cause) {
+    if (signal.aborted || !deadline.aborted) throw cause;
+    throw new SkyNetError("Stalled", `worker ${worker} sends less than ${BYTES_PER_MS} kB a second`, { cause });
+  }
+}
+
+/** From now on it is here; when it cannot be kept, the user has it all the same. */
+async function keepHere(node: LocalNode, artefact: Artefact, { dataDir }: DownloadOptions): Promise<void> {
+  try {
+    const { recipient } = await artefactKey(node.host.identity);
+    await keepArtefact({ ...node, dataDir }, artefact, recipient, { replace: true });
+  } catch (error) {
+    node.log.warn({ error: String(error) }, "the model that was fetched is not kept in this folder");
   }
 }
 
@@ -197,7 +258,7 @@ interface Offer {
   readonly offer: OfferedArtefact;
 }
 
-/** Workers that say that they have the model, those that answered first. */
+/** Workers that say that they have the model; those that say it is larger than others do come last. */
 async function offersOf(
   node: LocalNode,
   { jobId, round, modelId, workers }: Target,
@@ -217,87 +278,5 @@ async function offersOf(
     }),
   );
   signal.throwIfAborted();
-  return offers;
+  return offers.toSorted((a, b) => a.offer.bytes - b.offer.bytes);
 }
-
-async function fromWorker(
-  node: LocalNode,
-  target: Target,
-  trainer: Trainer,
-  { worker, offer, model }: Offer & { readonly model: Uint8Array },
-  options: DownloadOptions,
-): Promise<DownloadedModel> {
-  const { ui, signal, dataDir } = options;
-  const onProgress = (done: number, total: number) => ui.progress("Fetching the model", done, total);
-  const sealed = await fetchBytes(node, offer.cid, { from: [worker], maxBytes: MAX_MODEL_BYTES, signal, onProgress });
-  const { identity, recipient } = await artefactKey(node.host.identity);
-  const found = await check(target, trainer, { sealed, model, source: worker }, options);
-  // From now on it is here.
-  await keepArtefact({ ...node, dataDir }, await openArtefact(sealed, identity), recipient);
-  return found;
-}
-
-/** @throws SkyNetError `WrongModel`; StorageError about test data */
-async function check(
-  target: Target,
-  trainer: Trainer,
-  { sealed, model, source }: { readonly sealed: Uint8Array; readonly model: Uint8Array; readonly source: string },
-  options: DownloadOptions,
-): Promise<DownloadedModel> {
-  const { jobId, round, modelId, spec, metadata } = target;
-  const { ui } = options;
-  ui.status("verifying the model against the chain");
-  const shape = await trainer.load(model, {
-    batchSize: metadata.batchSize,
-    learningRate: metadata.learningRate,
-    averaging: spec.averaging,
-    proof:
-      metadata.verification === "proof"
-        ? { chainId: await chainIdOf(options), circuit: circuitOf(metadata.circuit ?? {}) }
-        : undefined,
-  });
-  const { identity } = await artefactKey(createIdentity(options.privateKey));
-  const artefact = await openArtefact(sealed, identity).catch((cause: unknown) => {
-    throw wrongModel(target, "it does not open with this wallet's key, or is no model", cause);
-  });
-  const weights = await verifiedWeights(target, trainer, shape, artefact);
-  const schema: DatasetSchema | undefined = datasetOf(artefact.onnx);
-  const checked = await evaluateModel(trainer, weights, shape, options);
-  // Made here from the weights that were verified: whoever kept the file cannot have put anything else into it.
-  const onnx = await trainer.exportModel(weights, schema ? datasetMetadata(schema) : {});
-  return { jobId, round, modelId, source, onnx, check: checked };
-}
-
-const chainIdOf = async ({ rpcUrl, privateKey }: DownloadOptions): Promise<number> =>
-  (await openChain(rpcUrl, privateKey)).chainId;
-
-/** The weights of an artefact, if they have the id on chain. @throws SkyNetError `WrongModel` */
-async function verifiedWeights(
-  target: Target,
-  trainer: Trainer,
-  { tensors }: ModelShape,
-  { onnx, blinders }: Artefact,
-): Promise<Weights> {
-  let weights: Weights;
-  let id: Hex;
-  try {
-    ({ weights } = readInferenceModel(onnx));
-    const sizes = tensors.map(({ shape }) => shape.reduce((product, size) => product * size, 1));
-    if (weights.length !== sizes.length || weights.some(({ length }, i) => length !== sizes[i]))
-      throw wrongModel(target, "its tensors have other sizes than the job's");
-    ({ id } = await trainer.identify(weights, blinders));
-  } catch (cause) {
-    if (isWrong(cause) || !(cause instanceof SkyNetError)) throw cause;
-    throw wrongModel(target, cause.message, cause);
-  }
-  if (id !== target.modelId) throw wrongModel(target, `its id is ${id}, the chain has ${target.modelId}`);
-  return weights;
-}
-
-const wrongModel = ({ round }: Target, reason: string, cause?: unknown) =>
-  new SkyNetError("WrongModel", `what was found is not the model of round ${round}: ${reason}`, {
-    cause,
-    hint: "nothing was written; check that --srs is the job's reference string",
-  });
-
-const isWrong = (error: unknown): error is SkyNetError => error instanceof SkyNetError && error.code === "WrongModel";

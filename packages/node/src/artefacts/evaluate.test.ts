@@ -23,7 +23,7 @@ it("evaluates on test data of its own: the job that runs with the same file and 
     const weights = await trainer.initialWeights(new Uint8Array(32).fill(1));
     const place = { dataDir, ui: silentUi, signal: new AbortController().signal };
     const running = await prepareData(await readJobFile(job), shape, place);
-    const check = await evaluateModel(trainer, weights, shape, { ...place, job });
+    const { check } = await evaluateModel(trainer, weights, shape, { ...place, job });
     expect(check).toMatchObject({ on: "test", samples: running.test.rows });
     expect(await evaluateOn(running.test, running.features, trainer, weights)).toEqual({
       accuracy: check.accuracy,

@@ -1,6 +1,7 @@
 import fs from "node:fs/promises";
 import path from "node:path";
 import { SkyNetError } from "@skynet/protocol";
+import type { DatasetSchema } from "@skynet/storage";
 import type { Evaluation, ModelShape, Trainer, Weights } from "@skynet/swarm";
 import type { Ui } from "../cli/ui.ts";
 import { readJobFile } from "../job-file.ts";
@@ -11,6 +12,12 @@ export interface ModelCheck extends Evaluation {
   /** The job's test data, or random inputs, whose classes are random too. */
   readonly on: "test" | "random";
   readonly samples: number;
+}
+
+export interface Evaluated {
+  readonly check: ModelCheck;
+  /** Of the test data that the user named. */
+  readonly schema: DatasetSchema | undefined;
 }
 
 export interface EvaluatePlace {
@@ -35,14 +42,15 @@ export async function evaluateModel(
   weights: Weights,
   shape: ModelShape,
   place: EvaluatePlace,
-): Promise<ModelCheck> {
-  const check =
+): Promise<Evaluated> {
+  const evaluated =
     place.job === undefined
-      ? await onRandom(trainer, weights, shape)
+      ? { check: await onRandom(trainer, weights, shape), schema: undefined }
       : await onTest(trainer, weights, shape, place.job, place);
+  const { check } = evaluated;
   if (!Number.isFinite(check.loss))
     throw new SkyNetError("BadOutputs", `the model's mean loss on ${check.samples} samples is ${check.loss}`);
-  return check;
+  return evaluated;
 }
 
 async function onTest(
@@ -51,12 +59,13 @@ async function onTest(
   shape: ModelShape,
   job: string,
   place: EvaluatePlace,
-): Promise<ModelCheck> {
+): Promise<Evaluated> {
   // A job that runs with the same file uses the same prepared data: these are others, and are removed alone.
   const preparedDir = await ownFolder(place.dataDir);
   try {
     const data = await prepareData(await readJobFile(job), shape, { ...place, preparedDir });
-    return { on: "test", samples: data.test.rows, ...(await evaluateOn(data.test, data.features, trainer, weights)) };
+    const evaluation = await evaluateOn(data.test, data.features, trainer, weights);
+    return { check: { on: "test", samples: data.test.rows, ...evaluation }, schema: data.schema };
   } finally {
     await fs.rm(preparedDir, { recursive: true, force: true });
   }
