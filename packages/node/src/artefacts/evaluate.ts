@@ -61,7 +61,7 @@ async function onTest(
   place: EvaluatePlace,
 ): Promise<Evaluated> {
   // A job that runs with the same file uses the same prepared data: these are others, and are removed alone.
-  const preparedDir = await ownFolder(place.dataDir);
+  const preparedDir = await evaluationFolder(place.dataDir);
   try {
     const data = await prepareData(await readJobFile(job), shape, { ...place, preparedDir });
     const evaluation = await evaluateOn(data.test, data.features, trainer, weights);
@@ -72,7 +72,7 @@ async function onTest(
 }
 
 /** An empty folder for this evaluation; those that a crash left are removed after a day. */
-async function ownFolder(dataDir: string): Promise<string> {
+async function evaluationFolder(dataDir: string): Promise<string> {
   const all = path.join(dataDir, "evaluations");
   await fs.mkdir(all, { recursive: true, mode: 0o700 });
   for (const name of await fs.readdir(all)) {
