@@ -1,4 +1,6 @@
+import type { DiskBlockStore } from "@skynet/storage";
 import type { Address } from "@skynet/swarm";
+import { jobPin } from "../runtime/blocks.ts";
 
 /** Who may fetch which of this node's blocks. */
 export class BlockAccess {
@@ -37,4 +39,21 @@ export class BlockAccess {
     }
     return job;
   }
+}
+
+interface Served {
+  readonly blocks: Pick<DiskBlockStore, "pin" | "pinsOf">;
+  readonly access: BlockAccess;
+}
+
+/**
+ * Pins blocks that a job names, and lets its members fetch them; but not those that something else in this store holds,
+ * such as another job or a listing: whoever posts a job can name any block whose CID he knows.
+ */
+export function openToMembers({ blocks, access }: Served, jobId: string, cids: readonly string[]): void {
+  const own = jobPin(jobId);
+  const isOwn = (name: string) => name === own || name.startsWith(`${own}/`);
+  const free = cids.filter((cid) => blocks.pinsOf(cid).every(isOwn));
+  blocks.pin(own, free);
+  access.addBlocks(jobId, free);
 }

@@ -12,7 +12,7 @@ import {
   type ProofShape,
   type WorkerSecrets,
 } from "@skynet/swarm";
-import { jobPin } from "../runtime/blocks.ts";
+import { openToMembers } from "./block-access.ts";
 import { createBatchFetcher } from "./batch-fetch.ts";
 import type { JobCircle } from "./job-circle.ts";
 import { fetchKeys } from "./job-network.ts";
@@ -74,8 +74,7 @@ export function createWorkerData(modules: WorkerDataModules): WorkerData {
         return batches.fetch(cid);
       },
     });
-    node.access.addBlocks(jobId, dataset.manifest.cids);
-    node.blocks.pin(jobPin(jobId), dataset.manifest.cids);
+    openToMembers(node, jobId, dataset.manifest.cids);
     return {
       batch: async (index) => ({
         ...(await dataset.batch(index, { signal })),

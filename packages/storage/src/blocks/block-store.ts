@@ -76,6 +76,8 @@ export interface DiskBlockStore extends BlockStore {
   /** Takes away a pin and those below it, and removes at once the blocks that no other pin holds. */
   discard(name: string): Promise<Totals>;
   pins(): Pin[];
+  /** Names of the pins that hold a block, whether it is here or not. */
+  pinsOf(cid: string): string[];
   /** Removes what no pin holds, what was used least recently first. */
   gc(options?: GcOptions): Promise<Totals>;
   /** Reads every block and removes those that do not have their hash. */
@@ -238,6 +240,10 @@ class FolderStore implements DiskBlockStore {
   pins(): Pin[] {
     this.#flushUses();
     return this.#index.pins();
+  }
+
+  pinsOf(cid: string): string[] {
+    return this.#index.pinsOf(digestOfCid(cid));
   }
 
   async gc(options: GcOptions = {}): Promise<Totals> {
