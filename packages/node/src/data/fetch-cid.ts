@@ -101,7 +101,7 @@ async function fromNodes(
     const from = places.from?.length ? places.from : await nodesThere(node, signal);
     if (from.length === 0) return "none is online";
     const label = `Fetching ${shortCid(cid)} from ${from.length === 1 ? "a node" : `${from.length} nodes`}`;
-    await fetchFile(node, cid, file, { from, signal, onProgress: progressOf(ui, label) });
+    await fetchFile(node, cid, file, { from, signal, discard: true, onProgress: progressOf(ui, label) });
     ui.event("fetched", { cid, from: "nodes" });
     return undefined;
   } catch (error) {

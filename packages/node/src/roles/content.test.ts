@@ -1,4 +1,5 @@
 // Content of any size between real nodes, over real sockets.
+import { spawnSync } from "node:child_process";
 import fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
@@ -25,6 +26,7 @@ import {
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { startTestService } from "../../../storage/src/remote/testing-service.ts";
 import { createCidFetcher } from "../data/fetch-cid.ts";
+import { dropDeadFetches } from "../runtime/blocks.ts";
 import { BlockAccess } from "./block-access.ts";
 import { checkModelSize, fetchBytes, fetchFile, openContent } from "./content.ts";
 import { fetchCard, readCard } from "./data-card.ts";
@@ -112,6 +114,29 @@ test("a file is fetched by its CID from all that have it, goes on after a loss, 
   await fetchFile(three!, cid, file, { from });
   expect(one!.served.bytes + two!.served.bytes).toBe(before + 2 ** 20);
   expect(equalBytes(await fs.readFile(file), bytes)).toBe(true);
+});
+
+test("a file that is fetched leaves no pin, and takes no block from another process that fetches the same", async () => {
+  const cid = await putContent(one!.blocks, content(5));
+  const pins = () => three!.blocks.pins().map(({ name }) => name);
+  const file = path.join(folder, "twice.bin");
+  const from = [addressOf(one!)];
+  await expect(fetchFile(three!, cid, file, { from })).rejects.toMatchObject({ code: "Refused" });
+  expect(pins()).toEqual([]);
+  await openContent(one!, cid);
+  const gone = spawnSync(process.execPath, ["--version"]).pid;
+  const [alive, dead] = [process.ppid, gone].map((pid) => `draft:fetch/${pid}/${cid}/1`);
+  const all = await cidsOfContent(one!.blocks, cid);
+  for (const name of [alive!, dead!]) three!.blocks.pin(name, all);
+  dropDeadFetches(three!.blocks);
+  expect(pins()).toEqual([alive]);
+  await fetchFile(three!, cid, file, { from, discard: true });
+  expect(pins()).toEqual([alive]);
+  expect(await cidsOfContent(three!.blocks, cid)).toEqual(all);
+  three!.blocks.unpin(alive!);
+  await fetchFile(three!, cid, file, { from, discard: true });
+  expect(equalBytes(await fs.readFile(file), content(5))).toBe(true);
+  expect(await Promise.all(all.map((each) => three!.blocks.has(each)))).not.toContain(true);
 });
 
 test("nodes that have announced themselves are asked when none is named", async () => {

@@ -2,9 +2,10 @@
 import { fetchBlocks } from "@skynet/network";
 import { BLINDER_BYTES } from "@skynet/proof";
 import { codecOfCid, SkyNetError } from "@skynet/protocol";
-import { cidsOfContent, DRAFT_PIN, exportFile, fetchTree, readContent, type BlockStore } from "@skynet/storage";
+import { cidsOfContent, exportFile, fetchTree, readContent, type BlockStore } from "@skynet/storage";
 import type { Address, ModelShape } from "@skynet/swarm";
 import { formatBytes } from "../cli/format.ts";
+import { fetchPin } from "../runtime/blocks.ts";
 import type { LocalNode } from "./local-node.ts";
 
 /** Largest model file that a worker takes, and a requester posts: 256 MiB. */
@@ -89,24 +90,30 @@ export interface FetchFileOptions extends Omit<FetchContentOptions, "from" | "ma
   /** Addresses of nodes to ask; by default those that this node knows of, see {@link knownNodes}. */
   readonly from?: readonly Address[] | undefined;
   readonly maxBytes?: number | undefined;
+  /** Remove the blocks when the file is written, except those that something else holds. */
+  readonly discard?: boolean | undefined;
 }
 
 /**
- * Fetches a file by its CID from other nodes and writes it; a transfer that stopped goes on. Until it is written its
- * blocks are pinned as `draft:CID`.
+ * Fetches a file by its CID from other nodes and writes it; a transfer that stopped goes on within an hour. Until it is
+ * written its blocks are pinned for this call alone.
  * @throws as {@link fetchContent}, and StorageError `DiskFull`
  */
 export async function fetchFile(
   node: Pick<LocalNode, "host" | "partials" | "blocks">,
   cid: string,
   file: string,
-  { from, maxBytes = MAX_FILE_BYTES, ...options }: FetchFileOptions = {},
+  { from, maxBytes = MAX_FILE_BYTES, discard = false, ...options }: FetchFileOptions = {},
 ): Promise<void> {
-  const pin = `${DRAFT_PIN}${cid}`;
+  const pin = fetchPin(cid);
   const onBlocks = (cids: readonly string[]) => node.blocks.pin(pin, cids);
-  await fetchContent(node, cid, { ...options, from: from ?? knownNodes(node), maxBytes, onBlocks });
-  await exportFile(node.blocks, cid, file, { overwrite: true, signal: options.signal });
-  node.blocks.unpin(pin);
+  try {
+    await fetchContent(node, cid, { ...options, from: from ?? knownNodes(node), maxBytes, onBlocks });
+    await exportFile(node.blocks, cid, file, { overwrite: true, signal: options.signal });
+    if (discard) await node.blocks.discard(pin);
+  } finally {
+    node.blocks.unpin(pin);
+  }
 }
 
 /** Nodes that are online, as they have announced themselves: those that serve files first. */

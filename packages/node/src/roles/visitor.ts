@@ -3,7 +3,7 @@ import { createHost, createIdentity, type Host } from "@skynet/network";
 import { openPartialFiles } from "@skynet/network/node";
 import { SkyNetError } from "@skynet/protocol";
 import type { DiskBlockStore } from "@skynet/storage";
-import { openNodeBlocks } from "../runtime/blocks.ts";
+import { dropDeadFetches, openNodeBlocks } from "../runtime/blocks.ts";
 import type { LocalNode } from "./local-node.ts";
 
 const CONNECT_MS = 10_000;
@@ -39,7 +39,7 @@ export async function openVisitor({ relays, relaySources = [], signal }: Visitor
 /** A visitor with a folder, so that a large transfer goes on after a crash. */
 export interface VisitingNode extends Pick<LocalNode, "host" | "partials" | "blocks"> {
   readonly blocks: DiskBlockStore;
-  /** What was fetched completely is removed: it was written elsewhere. */
+  /** Parts of what was not fetched completely stay an hour. */
   close(): Promise<void>;
 }
 
@@ -48,10 +48,11 @@ export async function openVisitingNode(folder: string, options: VisitorOptions):
   const host = await openVisitor(options);
   try {
     const blocks = await openNodeBlocks(folder);
+    dropDeadFetches(blocks);
     const partials = await openPartialFiles(path.join(folder, "partial"));
     const close = async () => {
       await host.stop();
-      await blocks.gc({ graceMs: 0 });
+      await blocks.gc();
       blocks.close();
     };
     return { host, blocks, partials, close };

@@ -1,4 +1,6 @@
+import { randomUUID } from "node:crypto";
 import path from "node:path";
+import process from "node:process";
 import type { BlockStore, DiskBlockStore } from "@skynet/storage";
 import { cidOf, DRAFT_PIN, openBlockStore } from "@skynet/storage";
 import type { Log } from "@skynet/swarm";
@@ -72,6 +74,26 @@ export const withTold = (blocks: DiskBlockStore, told: (cid: string, isNew: bool
 
 /** While a file is added; it lapses when nobody goes on with it. */
 export const draftPin = (file: string): string => `${DRAFT_PIN}${path.resolve(file)}`;
+
+/** While this process fetches a file: another one that fetches the same has a pin of its own. */
+export const fetchPin = (cid: string): string => `${FETCHES}${process.pid}/${cid}/${randomUUID()}`;
+const FETCHES = `${DRAFT_PIN}fetch/`;
+
+/** Takes away the pins of fetches whose process is gone; their blocks stay an hour, for a fetch that goes on. */
+export function dropDeadFetches(blocks: Pick<DiskBlockStore, "pins" | "unpin">): void {
+  for (const { name } of blocks.pins()) {
+    if (name.startsWith(FETCHES) && !isAlive(Number(name.slice(FETCHES.length).split("/")[0]))) blocks.unpin(name);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
 
 /** What a user has added: everybody may fetch what is public. */
 export const filePin = (cid: string, isPublic: boolean): string => `${isPublic ? PUBLIC : "file:"}${cid}`;
