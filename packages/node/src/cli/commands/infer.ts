@@ -11,23 +11,23 @@ import {
   readInferenceModel,
   type StatementHeader,
 } from "@skynet/proof";
-import type { DatasetSchema } from "@skynet/storage";
+import { checkOutput, writeOutput, type DatasetSchema, type OutputOptions } from "@skynet/storage";
 import { cleanText, fromHex, InvalidInputError, keccak256, toHex, type Hex } from "@skynet/protocol";
 import { z } from "zod";
 import { datasetOf } from "../../artefacts/dataset-metadata.ts";
 import { commitToModel } from "../../market/answers.ts";
 import { parseJson, readSample } from "../../market/sample.ts";
-import { readInputFile, writeFileAtomic } from "../../runtime/files.ts";
+import { readInputFile } from "../../runtime/files.ts";
 import { loadReferenceString } from "../../trainer/reference-string.ts";
 import { runAnswerOrder, type Answer } from "../../roles/order-answer.ts";
-import { integer, withUi } from "../options.ts";
+import { forceOption, integer, withUi, type ForceOption } from "../options.ts";
 import { addBuyerOptions, buyerNode, type BuyerOptions } from "../shop.ts";
 import { openReader } from "../account.ts";
 import { findSale } from "./listing-actions.ts";
 import { toJson, type Ui } from "../ui.ts";
 import { compileVerifierOnce } from "../../runtime/compiled-verifiers.ts";
 
-interface InferOptions extends BuyerOptions {
+interface InferOptions extends BuyerOptions, ForceOption {
   readonly input?: string;
   readonly index: number;
   readonly inputMode: "public" | "committed";
@@ -83,6 +83,7 @@ export function addInfer(program: Command): void {
     .addOption(mode("--input-mode <mode>", "the input", "committed"))
     .addOption(mode("--output-mode <mode>", "the logits", "public"))
     .option("--out <file>", "where the proof goes, as JSON")
+    .addOption(forceOption())
     .option("--check <file>", "check this proof instead of making one");
   addBuyerOptions(command)
     .addHelpText(
@@ -98,8 +99,10 @@ Example:
         if (/^0x[0-9a-f]+$/i.test(file)) return buyAnswer(file, options, ui);
         const bytes = await readInputFile(file, "the model");
         const model = readInferenceModel(bytes);
+        const read = [file, options.input, options.srs].filter((each) => each !== undefined);
+        const output = { overwrite: options.force, inputs: read };
         return options.check === undefined
-          ? infer(model, datasetOf(bytes), options, ui)
+          ? infer(model, datasetOf(bytes), options, output, ui)
           : check(model, options, options.check, ui);
       }),
     );
@@ -129,6 +132,7 @@ async function infer(
   model: InferenceModel,
   schema: DatasetSchema | undefined,
   options: InferOptions,
+  output: OutputOptions,
   ui: Ui,
 ): Promise<Record<string, unknown>> {
   const { program, weights } = model;
@@ -136,6 +140,7 @@ async function infer(
     throw new InvalidInputError("NoInput", "no sample is given", {
       hint: "Name it with --input FILE, or a proof with --check.",
     });
+  if (options.out !== undefined) await checkOutput(path.resolve(options.out), output);
   const x = await readSample(program, options.input, options.index, schema);
   const circuit = inferenceCircuit(program, 1, { input: options.inputMode, output: options.outputMode });
   const steps = 4;
@@ -170,7 +175,7 @@ async function infer(
       proof: toHex(proof),
     };
     if (options.out !== undefined) {
-      await writeFileAtomic(path.resolve(options.out), `${toJson(document, 2)}\n`);
+      await writeOutput(path.resolve(options.out), `${toJson(document, 2)}\n`, output);
       ui.line(`proof written to ${options.out}`);
     }
     return { class: top, logits: values, proveMs, proofBytes: proof.length, modelId: statement.idIn, ...statement };

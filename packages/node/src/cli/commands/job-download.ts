@@ -93,8 +93,9 @@ const addDownloadOptions = (command: Command): Command =>
   );
 
 async function download(prefix: string, options: DownloadOptions, ui: Ui): Promise<Record<string, unknown>> {
-  const overwrite = options.force;
-  if (options.out !== undefined) await checkOutput(path.resolve(options.out), { overwrite });
+  const read = [options.test, options.srs, options.keystore, options.passphraseFile, options.data];
+  const output = { overwrite: options.force, inputs: read.filter((file) => file !== undefined) };
+  if (options.out !== undefined) await checkOutput(path.resolve(options.out), output);
   const connection = await openConnection(options, "Passphrase of the requester's wallet");
   const chain: Chain = await openChain(connection.rpcUrl, connection.privateKey);
   const found = await downloadModel({
@@ -111,7 +112,7 @@ async function download(prefix: string, options: DownloadOptions, ui: Ui): Promi
   });
   const { onnx, ...rest } = found;
   const file = path.resolve(options.out ?? fileName(found));
-  await writeOutput(file, onnx, { overwrite });
+  await writeOutput(file, onnx, output);
   ui.line(sourceText(found));
   ui.line(checkText(found));
   ui.line(

@@ -2,6 +2,8 @@ import fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { exportModel, initialWeights } from "@skynet/proof";
+import { smallProgram } from "../../../../swarm/src/simulation.ts";
 import { checkRoom, writeBought } from "../../market/bought-files.ts";
 import { createProgram } from "../program.ts";
 
@@ -101,6 +103,56 @@ it("storage get and export keep a file that is there, unless --force says otherw
     await skynet(...write, "--force");
     expect(await read("mine")).toContain("setosa");
   }
+});
+
+describe("models, proofs and reference strings", () => {
+  const program = smallProgram(1);
+  const sample = JSON.stringify([0.5, -0.25, 1, 0, 0.75, -1]);
+  const ptau = path.join(import.meta.dirname, "../../../../proof/fixtures/powers-of-tau-6.ptau");
+  beforeAll(async () => {
+    await fs.writeFile(file("model.onnx"), exportModel(program, initialWeights(program, new Uint8Array(32).fill(1))));
+    await fs.writeFile(file("sample.json"), sample);
+    await fs.copyFile(ptau, file("pot.ptau"));
+  });
+
+  it.each([
+    ["a model", ["model", "export", "@model.onnx"], "model.onnx"],
+    ["the model of a proof", ["infer", "@model.onnx", "--input", "@sample.json"], "model.onnx"],
+    ["a sample", ["infer", "@model.onnx", "--input", "@sample.json"], "sample.json"],
+    ["a ceremony's file", ["srs", "import", "@pot.ptau", "--size", "5"], "pot.ptau"],
+    ["the folder of a requester", ["job", "download", "0x12", "--data", "@images"], "images/cats/0.png"],
+    ["the job file of a download", ["job", "download", "0x12", "--test", "@dataset.yaml"], "dataset.yaml"],
+    ["a wallet", ["relays", "sign", "/ip4/127.0.0.1/tcp/1", "--keystore", "@data.csv"], "data.csv"],
+  ])("do not replace %s that is read, not even with --force", async (_what, args, kept) => {
+    const before = await fs.readFile(file(kept));
+    await expect(skynet(...args, "--out", `@${kept}`, "--force")).rejects.toMatchObject({
+      code: "FileExists",
+      message: expect.stringContaining("is read here") as string,
+    });
+    expect((await fs.readFile(file(kept))).equals(before)).toBe(true);
+  });
+
+  it.each([
+    [["model", "export", "@model.onnx"]],
+    [["infer", "@model.onnx", "--input", "@sample.json"]],
+    [["srs", "create", "--size", "4"]],
+    [["srs", "import", "@pot.ptau", "--size", "5"]],
+    [["job", "download", "0x12"]],
+    [["relays", "sign", "/ip4/127.0.0.1/tcp/1"]],
+  ])("keep a file that is there: %j", async (args) => {
+    await fs.writeFile(file("mine"), "mine");
+    await expect(skynet(...args, "--out", "@mine")).rejects.toMatchObject({
+      code: "FileExists",
+      hint: expect.stringContaining("--force") as string,
+    });
+    expect(await read("mine")).toBe("mine");
+  });
+
+  it("replace it with --force", async () => {
+    await fs.writeFile(file("mine"), "mine");
+    await skynet("srs", "create", "--size", "4", "--out", "@mine", "--force");
+    expect(await read("mine")).not.toBe("mine");
+  });
 });
 
 it.each(["@data.csv/x/result.json", "/proc/result.json"])("explains that --json cannot write %s", async (place) => {

@@ -13,19 +13,21 @@ import {
   type RelayStatus,
 } from "@skynet/network";
 import { loadList } from "@skynet/network/node";
+import { checkOutput, writeOutput } from "@skynet/storage";
 import { parseBootstrap } from "../../runtime/bootstrap.ts";
 import { openDiscovery } from "../../runtime/discovery.ts";
-import { writeFileAtomic } from "../../runtime/files.ts";
 import { openReader, openWallet } from "../account.ts";
 import {
   addConnectionOptions,
   addWalletOptions,
   homeDir,
   integer,
+  forceOption,
   jsonOption,
   runningDevnet,
   withUi,
   type ConnectionOptions,
+  type ForceOption,
   type JsonOption,
 } from "../options.ts";
 import { tableText } from "../table.ts";
@@ -130,7 +132,7 @@ async function untilTried(host: Host, answered: () => boolean): Promise<void> {
   }
 }
 
-interface SignOptions extends ConnectionOptions, JsonOption {
+interface SignOptions extends ConnectionOptions, ForceOption, JsonOption {
   readonly out: string;
   readonly days: number;
   readonly cluster: number;
@@ -146,6 +148,7 @@ function addSign(command: Command): void {
   addWalletOptions(command.command("sign").description("sign a list of relays, which others name with --bootstrap"))
     .argument("<multiaddr...>", "relays, each with its PeerId at the end")
     .option("--out <file>", "where to write the list", "relays.json")
+    .addOption(forceOption())
     .option("--days <n>", "days until the list expires", integer(1, 400), 90)
     .addOption(clusterOption())
     .addOption(
@@ -161,12 +164,16 @@ function addSign(command: Command): void {
     )
     .action((relays: string[], options: SignOptions) =>
       withUi(options, async (ui) => {
+        const file = path.resolve(options.out);
+        const inputs = [options.keystore, options.passphraseFile].filter((each) => each !== undefined);
+        const output = { overwrite: options.force, inputs };
+        await checkOutput(file, output);
         const publisher = createIdentity(await openWallet(options, "Passphrase of the publisher's wallet"));
         const issuedMs = Date.now();
         const expiresMs = issuedMs + options.days * DAY_MS;
         const sequence = options.sequence ?? Math.floor(issuedMs / 1000);
         const text = signRelayList({ network: options.cluster, sequence, issuedMs, expiresMs, relays }, publisher);
-        await writeFileAtomic(path.resolve(options.out), text);
+        await writeOutput(file, text, output);
         ui.line(`${options.out}: list ${sequence}, ${relays.length} relays, until ${day(expiresMs)}`);
         ui.line(
           `put it on a server; nodes use it with\n  --bootstrap https://YOUR.SERVER/relays.json#${publisher.address}`,

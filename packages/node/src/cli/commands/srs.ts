@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import fs from "node:fs/promises";
 import path from "node:path";
 import type { Command } from "commander";
+import { checkOutput, writeOutput } from "@skynet/storage";
 import {
   createDevelopmentString,
   decodeReferenceString,
@@ -11,12 +12,12 @@ import {
   type PtauSource,
   type ReferenceString,
 } from "@skynet/proof";
-import { FileError, readInputFile, writeFileAtomic } from "../../runtime/files.ts";
+import { FileError, readInputFile } from "../../runtime/files.ts";
 import { shutdownSignal } from "../../runtime/shutdown.ts";
-import { integer, jsonOption, withUi, type JsonOption } from "../options.ts";
+import { forceOption, integer, jsonOption, withUi, type ForceOption, type JsonOption } from "../options.ts";
 import type { Ui } from "../ui.ts";
 
-interface OutputOptions extends JsonOption {
+interface OutputOptions extends ForceOption, JsonOption {
   readonly size: number;
   readonly out: string;
 }
@@ -40,7 +41,8 @@ export function addSrs(program: Command): void {
   const withOutput = (command: Command) =>
     command
       .requiredOption("--size <n>", `2^n points, n from 1 to ${MOST_BLOCK_BITS}`, integer(1, MOST_BLOCK_BITS))
-      .requiredOption("--out <file>", "file to write");
+      .requiredOption("--out <file>", "file to write")
+      .addOption(forceOption());
 
   withOutput(sub("create", "make a string for development chains (insecure)", "create --size 14 --out dev.srs"))
     .option("--random", "from a random secret, instead of the public one that all development chains share")
@@ -58,6 +60,7 @@ export function addSrs(program: Command): void {
 }
 
 async function create(options: CreateOptions, ui: Ui): Promise<Record<string, unknown>> {
+  await checkOutput(path.resolve(options.out), { overwrite: options.force });
   const startedMs = performance.now();
   const string = await createDevelopmentString({
     blockBits: options.size,
@@ -67,7 +70,7 @@ async function create(options: CreateOptions, ui: Ui): Promise<Record<string, un
     },
     signal: shutdownSignal(),
   });
-  return write(string, options, ui);
+  return write(string, options, [], ui);
 }
 
 async function importFile(file: string, options: OutputOptions, ui: Ui): Promise<Record<string, unknown>> {
@@ -75,11 +78,12 @@ async function importFile(file: string, options: OutputOptions, ui: Ui): Promise
     throw new FileError("FileNotFound", `the .ptau file cannot be read: ${file}`, { hint: "check the path", cause });
   });
   try {
+    await checkOutput(path.resolve(options.out), { overwrite: options.force, inputs: [file] });
     ui.status("reading and checking all powers");
     const source = await sourceOf(handle, file);
     const string = await importPtau(source, { blockBits: options.size, random: randomBytes, signal: shutdownSignal() });
     ui.status("");
-    return await write(string, options, ui);
+    return await write(string, options, [file], ui);
   } finally {
     await handle.close();
   }
@@ -99,8 +103,13 @@ async function sourceOf(handle: fs.FileHandle, file: string): Promise<PtauSource
   };
 }
 
-async function write(string: ReferenceString, { out }: OutputOptions, ui: Ui): Promise<Record<string, unknown>> {
-  await writeFileAtomic(path.resolve(out), encodeReferenceString(string));
+async function write(
+  string: ReferenceString,
+  { out, force }: OutputOptions,
+  inputs: readonly string[],
+  ui: Ui,
+): Promise<Record<string, unknown>> {
+  await writeOutput(path.resolve(out), encodeReferenceString(string), { overwrite: force, inputs });
   return describe(string, out, ui);
 }
 
