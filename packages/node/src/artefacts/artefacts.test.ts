@@ -68,6 +68,14 @@ describe("a model that is kept for its requester", () => {
     expect(await keptArtefacts(dataDir, jobId)).toEqual([]);
   });
 
+  it("is not removed where its requester keeps it, however old", async () => {
+    const { recipient } = await artefactKey(requester);
+    const { cid, keptMs } = await keepArtefact({ blocks, dataDir }, artefact(), recipient);
+    await fs.writeFile(path.join(dataDir, "jobs", jobId, "job.json"), '{"done":true}');
+    await forgetOldArtefacts({ blocks }, dataDir, keptMs + 2 * KEEP_MS);
+    expect(await blocks.has(cid)).toBe(true);
+  });
+
   it("is asked for in messages that strangers cannot make larger", () => {
     expect(decodeRequest(encodeRequest(jobId))).toBe(jobId);
     const offer = { round: 3, modelId, cid: "bafy", bytes: 9 };

@@ -17,6 +17,7 @@ import {
   type Trainer,
 } from "@skynet/swarm";
 import type { LocalNode } from "../roles/local-node.ts";
+import { isPostedHere } from "../roles/posted-job.ts";
 import { artefactPin } from "../runtime/blocks.ts";
 import { createRate } from "../sponsor/rate.ts";
 import { artefactKey, keepArtefact, keptArtefacts } from "./artefacts.ts";
@@ -88,10 +89,11 @@ export async function keepFinalModel(modules: FinalModelModules): Promise<void> 
   }
 }
 
-/** Removes what was kept for others longer than {@link KEEP_MS}. */
+/** Removes what was kept for others longer than {@link KEEP_MS}; the models of own jobs stay. */
 export async function forgetOldArtefacts({ blocks }: Pick<LocalNode, "blocks">, dataDir: string, nowMs: number) {
   for (const id of await fs.readdir(path.join(dataDir, "jobs")).catch(() => [])) {
     const jobId = id as Hex;
+    if (await isPostedHere(dataDir, jobId)) continue;
     const kept = await keptArtefacts(dataDir, jobId);
     if (kept.length === 0 || kept.some(({ keptMs }) => nowMs - keptMs < KEEP_MS)) continue;
     await blocks.discard(artefactPin(jobId));

@@ -44,6 +44,10 @@ export async function savePostedJob(dataDir: string, job: PostedJob): Promise<vo
   await writeFileAtomic(fileOf(dataDir, job.jobId), `${JSON.stringify(job, null, 2)}\n`, 0o600);
 }
 
+/** Whether this folder is that of the job's requester. */
+export const isPostedHere = async (dataDir: string, jobId: Hex): Promise<boolean> =>
+  (await readFileIfThere(fileOf(dataDir, jobId))) !== undefined;
+
 /** Notes that the job is over, without its secrets. */
 export async function endPostedJob(dataDir: string, { jobId, modelCid, metadata }: PostedJob): Promise<void> {
   const ended = { version: 2, jobId, modelCid, metadata, done: true };

@@ -16,12 +16,14 @@ import {
   circuitOf,
   decodeMetadata,
   runWorkerJob,
+  STATE_FILE,
   type Capabilities,
   type JobMetadata,
   type ModelShape,
   type Trainer,
   type WorkerResult,
 } from "@skynet/swarm";
+import { keptArtefacts } from "../artefacts/artefacts.ts";
 import { forgetOldArtefacts, keepFinalModel, serveArtefacts } from "../artefacts/keep.ts";
 import { shortId } from "../cli/format.ts";
 import type { Ui } from "../cli/ui.ts";
@@ -63,6 +65,10 @@ type WorkerNode = Omit<LocalNode, "chain"> & GasPayment;
 const POLL_MS = 3000;
 /** Pause before a job is tried again that could not be joined or worked on: a chain or a requester may come back. */
 const RETRY_MS = 15_000;
+/** How often models that were kept long enough are looked for. */
+const FORGET_MS = 24 * 60 * 60 * 1000;
+/** So long a requester may take to give again what a job that is over needs. */
+const LEFT_MODEL_MS = 30_000;
 /** Pause before a machine that was too slow is measured again: it may have been busy. */
 const MEASURE_AGAIN_MS = 60_000;
 
@@ -80,13 +86,19 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
     const { capabilities } = options;
     ui.event("ready", { address: node.chain.address, multiaddrs: node.host.multiaddrs(), capabilities });
     ui.line(`worker ${node.chain.address} ready, waiting for jobs`);
-    await forgetOldArtefacts(node, options.dataDir, Date.now());
+    let forgottenMs = 0;
     await serveArtefacts(node, options.dataDir);
     const over = new Set<Hex>();
     const notBefore = new Map<Hex, number>();
     const refused = new Map<Hex, string>();
     const announcements = listenForJobs(node, signal);
     while (!signal.aborted) {
+      if (Date.now() - forgottenMs >= FORGET_MS) {
+        forgottenMs = Date.now();
+        await forgetOldArtefacts(node, options.dataDir, forgottenMs).catch((error: unknown) =>
+          node.log.warn({ error: String(error) }, "models that were kept long enough could not be removed"),
+        );
+      }
       const jobId = await nextJob(node, trainer, options, { over, notBefore, refused }).catch((error: unknown) => {
         if (!signal.aborted) node.log.warn({ error: String(error) }, "no job could be taken; trying on");
         return undefined;
@@ -163,8 +175,10 @@ async function nextJob(
     if (seat >= 0 || state.phase !== JobPhase.OPEN) {
       over.add(jobId);
       // Also after a crash. What this node has of a job without a seat in it, it may have as the requester.
-      if (seat >= 0) await forgetJob(node, options.dataDir, jobId);
-      else if (spec.requester !== node.chain.address) node.blocks.unpin(jobPin(jobId));
+      if (seat >= 0) {
+        await keepLeftModel(node, trainer, jobId, options);
+        await forgetJob(node, options.dataDir, jobId);
+      } else if (spec.requester !== node.chain.address) node.blocks.unpin(jobPin(jobId));
       continue;
     }
     try {
@@ -195,6 +209,22 @@ function pauseAfter(error: unknown): number {
 function owes(state: JobView, seat: number): boolean {
   const hold = state.holdResult === HoldResult.PAID && state.round > 0 && !hasSeat(state.holdClaimed, seat);
   return hold || (state.claimedTo[seat] ?? 0) < state.round || !hasSeat(state.released, seat);
+}
+
+/** Of a job whose end this worker did not live to see: its weights are still on the disk, then. */
+async function keepLeftModel(node: WorkerNode, trainer: Trainer, jobId: Hex, options: WorkerOptions): Promise<void> {
+  const { dataDir, ui, signal } = options;
+  const files = openJobFiles(dataDir, jobId);
+  try {
+    const isLeft = (await files.read(STATE_FILE)) !== undefined && (await keptArtefacts(dataDir, jobId)).length === 0;
+    if (!isLeft) return;
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(LEFT_MODEL_MS)]);
+    const { metadata, shape } = await loadJob(node, trainer, jobId, { ui, signal: limited });
+    await keepFinalModel({ node, chain: node.chain, dataDir, jobId, metadata, shape, trainer, files });
+  } catch (error) {
+    signal.throwIfAborted();
+    node.log.warn({ jobId, error: String(error) }, "the final model is not kept for the requester");
+  }
 }
 
 async function joinJob(node: WorkerNode, trainer: Trainer, jobId: Hex, options: WorkerOptions): Promise<void> {
