@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import fs from "node:fs/promises";
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { verifyReceipt } from "@skynet/network";
 import type { MessengerReport } from "./lab-messenger.ts";
 
@@ -24,16 +25,44 @@ async function filesBelow(folder: string): Promise<string[]> {
   return entries.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
 }
 
-/** Receipts for updates in the folders of nodes, and whether the receiver keeps the content that it signed for. */
-export async function countLostUpdates(folders: readonly string[]) {
+/** Content that a node was seen to keep: its folder's name and the hash. */
+type Kept = ReadonlySet<string>;
+
+const LOOK_MS = 500;
+
+/** Looks again and again at what nodes keep: they remove a job's updates when it is over. */
+export function watchBlocks(folders: readonly string[]): { end(): Promise<Kept> } {
   const kept = new Set<string>();
-  for (const folder of folders)
-    for (const file of await filesBelow(path.join(folder, "blocks")))
-      kept.add(
-        `${path.basename(folder)} 0x${createHash("sha256")
-          .update(await fs.readFile(file))
-          .digest("hex")}`,
-      );
+  const known = new Set<string>();
+  const look = async () => {
+    for (const folder of folders)
+      for (const file of await filesBelow(path.join(folder, "blocks"))) {
+        if (known.has(file)) continue;
+        const content = await fs.readFile(file).catch(() => undefined);
+        if (content === undefined) continue;
+        known.add(file);
+        kept.add(`${path.basename(folder)} 0x${createHash("sha256").update(content).digest("hex")}`);
+      }
+  };
+  const over = new AbortController();
+  const looking = (async () => {
+    while (!over.signal.aborted) {
+      await look();
+      await delay(LOOK_MS);
+    }
+  })();
+  return {
+    end: async () => {
+      over.abort();
+      await looking;
+      await look();
+      return kept;
+    },
+  };
+}
+
+/** Receipts for updates in the folders of nodes, and whether the receiver has kept the content that it signed for. */
+export async function countLostUpdates(folders: readonly string[], kept: Kept) {
   const ownerOf = new Map<string, string>();
   const receipts: { receiver: string; hash: string }[] = [];
   for (const folder of folders)

@@ -6,7 +6,7 @@ import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { SkyNetChild } from "@skynet/node";
 import { createChance } from "../netlab/line.ts";
-import { countLostMessages, countLostUpdates } from "./acknowledged.ts";
+import { countLostMessages, countLostUpdates, watchBlocks } from "./acknowledged.ts";
 import { startLabNetwork, type LabNetwork } from "./lab-network.ts";
 import type { MessengerReport } from "./lab-messenger.ts";
 import { writeSmallJob } from "./small-job.ts";
@@ -140,6 +140,8 @@ function firstRound(requester: SkyNetChild): Promise<void> {
  */
 export async function runChurn(options: ChurnOptions): Promise<ChurnReport> {
   const network = await startLabNetwork({ workers: WORKERS.length, seed: options.seed });
+  const folders = [...WORKERS, "requester"].map((name) => path.join(network.folder, name));
+  const blocks = watchBlocks(folders);
   try {
     const machines = new Machines(network);
     await machines.start();
@@ -164,9 +166,10 @@ export async function runChurn(options: ChurnOptions): Promise<ChurnReport> {
     const messages = await countLostMessages(
       reports.map((report, i) => ({ ...report, folder: path.join(network.folder, `${WORKERS[i]!}-messages`) })),
     );
-    const updates = await countLostUpdates([...WORKERS, "requester"].map((name) => path.join(network.folder, name)));
+    const updates = await countLostUpdates(folders, await blocks.end());
     return { jobs, ...kills, messages, updates };
   } finally {
+    await blocks.end();
     await network.close();
   }
 }
