@@ -14,6 +14,7 @@ export async function fitColumns(
   blocks: AsyncIterable<ScratchBlock>,
   plan: readonly PlannedColumn[],
   isTest: (row: number) => boolean,
+  onProgress?: (rows: number) => void,
 ): Promise<Summary[]> {
   const moments = plan.map(({ kind }) => (kind === "number" || kind === "tensor" ? new Moments(1) : undefined));
   let first = 0;
@@ -23,6 +24,7 @@ export async function fitColumns(
       own?.add(test.includes(1) ? without(columns[i]!, test, slotOf(plan[i]!).count) : columns[i]!),
     );
     first += rows;
+    onProgress?.(first);
   }
   return moments.map((own) => own?.all() ?? NOTHING);
 }

@@ -164,7 +164,10 @@ async function make(options: PrepareOptions, { train, test, partial, files }: Wo
   const { rows } = trainScan;
   const share = { test: dataset.split.test, seed: await splitSeed(dataset.split.seed) };
   const newSplit = () => (test || whole ? () => false : (isHeld ?? createSplit({ ...share, classes: targets })));
-  const summaries = await fitColumns(readBlocks(scratch, plan.columns), plan.columns, newSplit());
+  const summaries = await fitColumns(readBlocks(scratch, plan.columns), plan.columns, newSplit(), (done) => {
+    signal?.throwIfAborted();
+    options.onProgress?.("Summing up the columns", done, rows);
+  });
   const name = dataset.name ?? options.name;
   const schema = schemaOf({ name, plan: plan.columns, scan: trainScan, summaries, bytes, asBytes });
   checkLengths(schema);
