@@ -95,12 +95,13 @@ test("bytes a second of all circuits: senders are slowed down, and everything ar
   };
   const callers = [await hidden(relay), await hidden(relay, "/ip6/")] as const;
   const startedMs = Date.now();
-  expect(await Promise.all(callers.map((caller) => send(caller, 2560)))).toEqual([2560 * KIB, 2560 * KIB]);
+  expect(await Promise.all(callers.map((caller) => send(caller, 4096)))).toEqual([4096 * KIB, 4096 * KIB]);
   const seconds = (Date.now() - startedMs) / 1000;
   const { bytes } = relay.circuits()!;
-  expect(bytes).toBeGreaterThan(5120 * KIB);
-  // What one second of pause allows comes at once, and the last window of each is paid for afterwards.
-  const windows = 2 * 512 * KIB;
+  expect(bytes).toBeGreaterThan(8192 * KIB);
+  // What one second of pause allows comes at once, and the last window of each, which grows from 256 KiB to four times
+  // that meanwhile, is paid for afterwards.
+  const windows = 2 * 1024 * KIB;
   expect(bytes).toBeLessThanOrEqual((1 + seconds) * perSecond + windows);
   expect(relay.scores()).toEqual([]);
 });
