@@ -5,6 +5,7 @@ export { DRAFT_PIN, openBlockStore, type BlockStore, type DiskBlockStore } from 
 export type { Pin } from "./blocks/block-index.ts";
 export { openDataset, publishDataset, type Dataset, type PublishedDataset } from "./dataset.ts";
 export { cidsOfContent, getContent, putContent, readContent } from "./ipfs/content.ts";
+export { isAlive } from "./disk/is-alive.ts";
 export { checkOutput, writeOutput, type OutputOptions } from "./disk/output-file.ts";
 export { exportCar } from "./ipfs/export-car.ts";
 export { fetchTree } from "./ipfs/fetch-tree.ts";

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import path from "node:path";
 import process from "node:process";
 import type { BlockStore, DiskBlockStore } from "@skynet/storage";
-import { cidOf, DRAFT_PIN, openBlockStore } from "@skynet/storage";
+import { cidOf, DRAFT_PIN, isAlive, openBlockStore } from "@skynet/storage";
 import type { Log } from "@skynet/swarm";
 
 /** What the blocks of a node may take on disk unless --storage-quota says otherwise: 20 GiB. */
@@ -83,15 +83,6 @@ const FETCHES = `${DRAFT_PIN}fetch/`;
 export function dropDeadFetches(blocks: Pick<DiskBlockStore, "pins" | "unpin">): void {
   for (const { name } of blocks.pins()) {
     if (name.startsWith(FETCHES) && !isAlive(Number(name.slice(FETCHES.length).split("/")[0]))) blocks.unpin(name);
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 

@@ -7,6 +7,7 @@ import { equalBytes } from "@skynet/protocol";
 import { base32upper } from "multiformats/bases/base32";
 import * as multihash from "multiformats/hashes/digest";
 import { openPrivateFolder, syncFolder } from "../disk/durable-file.ts";
+import { isAlive } from "../disk/is-alive.ts";
 
 const SHA2_256 = 0x12;
 const EXTENSION = ".data";
@@ -108,15 +109,6 @@ async function removeLeftovers(unfinished: string): Promise<void> {
     const { mtimeMs } = await stat(file).catch(() => ({ mtimeMs: Infinity }));
     // A number of a process can be given again: what is older than this process is not its own.
     if (pid === process.pid ? mtimeMs < startedMs : !isAlive(pid)) await rm(file, { force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 

@@ -2,6 +2,7 @@ import fs from "node:fs/promises";
 import path from "node:path";
 import { randomUUID } from "node:crypto";
 import { encode, sha256, toHex } from "@skynet/protocol";
+import { isAlive } from "../disk/is-alive.ts";
 import { StorageError, storeError } from "../errors.ts";
 import { createStatistics, type ColumnStatistics } from "../inspect/statistics.ts";
 import { labelsBeside } from "../readers/idx.ts";
@@ -99,15 +100,6 @@ async function removeLeftovers(folder: string): Promise<void> {
   for (const name of await fs.readdir(folder).catch(() => [] as string[])) {
     const pid = Number(name.split(PARTIAL)[1]?.split("-")[0]);
     if (pid > 0 && !isAlive(pid)) await fs.rm(path.join(folder, name), { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 
